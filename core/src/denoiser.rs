@@ -1,0 +1,154 @@
+//! What a sampler asks of a network: many rows in one call, each at its own level.
+
+use crate::{HostTensor, Level, Node, Tensor};
+use core::ops::Range;
+
+/// A rectangle of rows: some items, each at some nodes; with it a parallel sampler's account of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    pub(crate) first_item: usize,
+    pub(crate) items: usize,
+    /// The first open node.
+    pub(crate) first_node: usize,
+    /// One past the last node.
+    pub(crate) end_node: usize,
+    /// One past the last node that the round before this one evaluated.
+    pub(crate) seen: usize,
+}
+
+/// One row of a call.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Row {
+    /// The item's place in the batch.
+    pub item: usize,
+    /// The plan's node.
+    pub node: usize,
+    /// The level of the row as it is shown to the network, with what the network is told
+    /// ([`Level::t`]).
+    pub level: Level,
+}
+
+/// Which rows a call has, in their order: all nodes of one item, then the next item's.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<'a> {
+    nodes: &'a [Node],
+    spans: &'a [Span],
+    rows: usize,
+}
+
+impl<'a> Batch<'a> {
+    pub(crate) fn new(nodes: &'a [Node], spans: &'a [Span]) -> Self {
+        let mut batch = Self { nodes, spans, rows: 0 };
+        batch.rows = batch.iter().count();
+        batch
+    }
+
+    /// The number of rows.
+    pub const fn len(&self) -> usize {
+        self.rows
+    }
+
+    /// Whether there is nothing to evaluate.
+    pub const fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    /// The rows in order.
+    pub fn iter(&self) -> impl Iterator<Item = Row> + Clone + 'a {
+        let (nodes, spans) = (self.nodes, self.spans);
+        spans.iter().flat_map(move |span| {
+            let nodes = nodes.get(span.first_node..span.end_node).unwrap_or(&[]);
+            (0..span.items).flat_map(move |i| {
+                nodes.iter().enumerate().filter_map(move |(k, node)| {
+                    let Level { alpha, sigma, t } = node.level;
+                    node.evaluate.map(|read| Row {
+                        item: span.first_item + i,
+                        node: span.first_node + k,
+                        level: Level { alpha: read.input * alpha, sigma: read.input * sigma, t },
+                    })
+                })
+            })
+        })
+    }
+}
+
+/// A network, or anything that stands in for one.
+///
+/// It is shown the rows `x` of `frames` (`batch.len()` of them), told each row's level, and writes the
+/// network's raw output to the rows `out`; the plan knows how to read it. Rows must not influence each other,
+/// or parallel and sequential runs would differ.
+pub trait Denoiser<F: Tensor + ?Sized> {
+    /// Why an evaluation failed. The run can go on: the same rows are asked for again.
+    type Error;
+
+    /// Evaluates all rows.
+    ///
+    /// # Errors
+    /// The denoiser's own.
+    fn evaluate(
+        &mut self,
+        batch: &Batch<'_>,
+        frames: &mut F,
+        x: Range<usize>,
+        out: Range<usize>,
+    ) -> Result<(), Self::Error>;
+}
+
+impl<F: Tensor + ?Sized, D: Denoiser<F> + ?Sized> Denoiser<F> for &mut D {
+    type Error = D::Error;
+
+    fn evaluate(
+        &mut self,
+        batch: &Batch<'_>,
+        frames: &mut F,
+        x: Range<usize>,
+        out: Range<usize>,
+    ) -> Result<(), Self::Error> {
+        (**self).evaluate(batch, frames, x, out)
+    }
+}
+
+/// A denoiser from a function of (rows, `x`, `out`), both `[batch.len(), dim]` row-major: see [`from_fn`].
+#[derive(Clone, Copy, Debug)]
+pub struct FnDenoiser<D>(D);
+
+/// Makes a denoiser of a function on host memory.
+///
+/// ```
+/// use picardy::{Batch, denoiser};
+/// // The exact x0-prediction for unit Gaussian data.
+/// let unit = denoiser::from_fn(|batch: &Batch<'_>, x: &[f32], out: &mut [f32]| {
+///     let dim = x.len() / batch.len();
+///     for ((row, x), out) in batch.iter().zip(x.chunks(dim)).zip(out.chunks_mut(dim)) {
+///         for (x, out) in x.iter().zip(out) {
+///             *out = row.level.alpha as f32 * x;
+///         }
+///     }
+///     Ok::<(), core::convert::Infallible>(())
+/// });
+/// ```
+pub fn from_fn<T, E, D>(function: D) -> FnDenoiser<D>
+where
+    D: FnMut(&Batch<'_>, &[T], &mut [T]) -> Result<(), E>,
+{
+    FnDenoiser(function)
+}
+
+impl<F, D, E> Denoiser<F> for FnDenoiser<D>
+where
+    F: HostTensor + ?Sized,
+    D: FnMut(&Batch<'_>, &[F::Scalar], &mut [F::Scalar]) -> Result<(), E>,
+{
+    type Error = E;
+
+    fn evaluate(
+        &mut self,
+        batch: &Batch<'_>,
+        frames: &mut F,
+        x: Range<usize>,
+        out: Range<usize>,
+    ) -> Result<(), E> {
+        let (x, out) = frames.slices(x, out);
+        (self.0)(batch, x, out)
+    }
+}

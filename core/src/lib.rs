@@ -1,0 +1,91 @@
+//! Picardy samples diffusion models, in sequence and in parallel over time, without std and without a heap.
+//!
+//! # The one idea
+//!
+//! Every solver of the field updates the state affinely in what it has: states, the network's outputs, noise.
+//! So a solver is a table of coefficients, and a sampler decides who is evaluated when:
+//!
+//! ```text
+//! schedule --> grid --> solver --> PLAN --> sampler --> samples
+//! which noise levels    how to step          |  who is evaluated when
+//! there are | chosen    between them         denoiser, noise
+//!
+//! x_k = sum_j A[k,j] x_j + sum_j B[k,j] m_j + C[k] z_k        one Node of the plan
+//! ```
+//!
+//! ```
+//! use picardy::{Betas, Ddpm, Level, Mixture, Node, Noise, Picard, Prediction, Sampler, SliceFrames, Slope, Solver};
+//! # use picardy::{Span, Workspace};
+//! let mut denoiser = Mixture::new(&[-1.0, 1.0], &[0.5, 0.5], 0.1, 1)?.predicting(Prediction::Epsilon);
+//! let (mut levels, mut nodes) = ([Level::default(); 51], [Node::default(); 51]);
+//!
+//! let grid = Betas::linear(1000, 1e-4, 2e-2).trailing(50, &mut levels)?; // which noise levels
+//! let plan = Ddpm::default().plan(&grid, Prediction::Epsilon, &mut nodes)?; // how to step between them
+//! let sampler = Picard { window: 16, slope: Slope::Secant, ..Picard::default() }; // who is evaluated when
+//! let noise = Noise::seeded(7);
+//! let mut x = [0.0f32; 8]; // eight items of one number
+//! plan.start(&noise, 1, &mut x);
+//! let (mut memory, mut spans) = ([0.0; 1024], [Span::default(); 8]); // sampler.need(&plan, 8) says how much
+//! let mut workspace = Workspace::new(SliceFrames::new(&mut memory, 1), &mut spans);
+//! let report = sampler.run(&plan, &mut denoiser, &noise, &mut x, &mut workspace)?;
+//! assert!(report.rounds < 50); // on a microcontroller: Sequential in place of Picard
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # The rooms
+//!
+//! | room | what is in it |
+//! |---|---|
+//! | [`Level`], [`schedule`], [`Grid`] | noise levels; betas and sigmas; the levels of one run |
+//! | [`Prediction`] | what the network's output means |
+//! | [`Plan`], [`solver`] | the nodes; the solvers that make them |
+//! | [`Noise`] | Gaussian noise keyed by (seed, item, node) |
+//! | [`Tensor`], [`Denoiser`] | rows of states; the network |
+//! | [`sampler`] | [`Sequential`] and [`Picard`], over the caller's [`Workspace`] |
+//! | [`nn`] | inference of the trainer's networks, weights read in place |
+//! | [`Mixture`] | an exact denoiser, for tests |
+//!
+//! # Features
+//!
+//! `nn` (default) needs neither std nor alloc. `alloc` adds [`Memory`], `std` CPU detection in the matrix
+//! products, `ndarray` frames over array views.
+
+#![no_std]
+
+#[cfg(feature = "alloc")]
+extern crate alloc;
+
+pub mod denoiser;
+mod grid;
+mod level;
+mod math;
+mod mixture;
+#[cfg(feature = "nn")]
+pub mod nn;
+pub mod noise;
+mod plan;
+mod prediction;
+mod real;
+pub mod sampler;
+pub mod schedule;
+pub mod solver;
+mod tensor;
+
+pub use denoiser::{Batch, Denoiser, Row, Span};
+pub use grid::Grid;
+pub use level::Level;
+pub use mixture::{Mixture, MixtureDenoiser, MixtureError};
+pub use noise::Noise;
+pub use plan::{MAX_OUTPUTS, MAX_STATES, Node, Plan, PlanError, Reach, Term};
+pub use prediction::{Form, Prediction, Readout};
+pub use real::Real;
+#[cfg(feature = "alloc")]
+pub use sampler::Memory;
+pub use sampler::{
+    Need, Picard, Report, Round, SampleError, Sampler, Sequential, SetupError, Slope, Start, Workspace,
+};
+pub use schedule::{BetaKind, Betas, Final, ScheduleError, Sigmas, Spacing};
+pub use solver::{Ddim, Ddpm, Solver, Variance};
+#[cfg(feature = "ndarray")]
+pub use tensor::LayoutError;
+pub use tensor::{HostTensor, SliceFrames, Tensor};

@@ -1,0 +1,249 @@
+//! The one description of a model that both of its files carry.
+
+use core::fmt::{Arguments, Display};
+use core::str::FromStr;
+
+use super::card_fields::key;
+use super::{CardError, Numbers};
+use crate::{Betas, Prediction};
+
+/// The format that is written and read.
+const VERSION: u32 = 1;
+/// The one noising process of this version.
+const PROCESS: &str = "vp";
+/// The one conditioning number of this version.
+const CONDITIONING: &str = "timestep";
+
+/// What a network was trained for: everything that a runtime must know to sample from it.
+///
+/// It lies flat, as strings under the keys of [`key`](super::key), in the metadata of the safetensors file and of the
+/// ONNX file, so that both go through one function. The process is variance preserving, and the network is told the
+/// timestep; other values are an error in this version.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ModelCard<'a> {
+    /// The network: `residual-mlp`.
+    pub model: &'a str,
+    /// The schedule of its training.
+    pub schedule: Betas,
+    /// What its output is.
+    pub prediction: Prediction,
+    /// One item's shape; its product is the number of coordinates.
+    pub shape: Numbers<'a>,
+    /// Width of the network.
+    pub width: usize,
+    /// Residual blocks of the network.
+    pub blocks: usize,
+    /// The loss it was trained with.
+    pub loss: &'a str,
+    /// The seed of its training.
+    pub seed: u64,
+    /// A sample in the data's own units is `data_mean + data_scale * x`, per coordinate.
+    pub data_mean: Numbers<'a>,
+    /// See `data_mean`; all positive.
+    pub data_scale: Numbers<'a>,
+    /// The mean variance per coordinate of what the network saw (1 for standardised data).
+    pub data_variance: f64,
+}
+
+impl<'a> ModelCard<'a> {
+    /// Reads a card from `lookup`, which gives a key's value.
+    ///
+    /// # Errors
+    ///
+    /// A [`CardError`] that names the key which is missing or wrong. [`CardError::Missing`] with the key
+    /// [`key::VERSION`](super::key::VERSION) means that the model is not one of picardy's trainer.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use picardy::nn::{CardError, ModelCard, key};
+    /// let foreign = ModelCard::from_lookup(|_| None);
+    /// assert_eq!(foreign, Err(CardError::Missing { key: key::VERSION }));
+    /// ```
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<&'a str>) -> Result<Self, CardError> {
+        let text = |key: &'static str| lookup(key).ok_or(CardError::Missing { key });
+        let version: u32 = number(key::VERSION, text(key::VERSION)?, "a version number")?;
+        if version != VERSION {
+            return Err(CardError::Version { got: version });
+        }
+        let exactly = |key, expected: &'static str| match text(key)? == expected {
+            true => Ok(()),
+            false => Err(CardError::Invalid { key, expected }),
+        };
+        exactly(key::PROCESS, PROCESS)?;
+        exactly(key::CONDITIONING, CONDITIONING)?;
+        let positive = |key| number::<usize>(key, text(key)?, "a positive integer").and_then(|n| at_least_one(key, n));
+        let list = |key| {
+            Numbers::new(text(key)?).ok_or(CardError::Invalid { key, expected: "a list of numbers and commas" })
+        };
+        let prediction = text(key::PREDICTION)?.parse().map_err(|_| CardError::Invalid {
+            key: key::PREDICTION,
+            expected: "one of epsilon, sample, v_prediction, flow",
+        })?;
+        let train_steps: usize = number(key::TRAIN_STEPS, text(key::TRAIN_STEPS)?, "a positive integer")?;
+        at_least_one(key::TRAIN_STEPS, train_steps)?;
+        let beta = |key| {
+            number(key, text(key)?, "a number in [0, 1)").and_then(|beta: f64| match (0.0..1.0).contains(&beta) {
+                true => Ok(beta),
+                false => Err(CardError::Invalid { key, expected: "a number in [0, 1)" }),
+            })
+        };
+        let (start, end) = (beta(key::BETA_START)?, beta(key::BETA_END)?);
+        let schedule = Betas::named(text(key::SCHEDULE)?, train_steps, start, end).ok_or(CardError::Invalid {
+            key: key::SCHEDULE,
+            expected: "one of linear, scaled_linear, cosine, sigmoid",
+        })?;
+        schedule
+            .check()
+            .map_err(|_| CardError::Invalid { key: key::BETA_END, expected: "the end of betas in (0, 1)" })?;
+        let card = Self {
+            model: text(key::MODEL)?,
+            schedule,
+            prediction,
+            shape: list(key::SHAPE)?,
+            width: positive(key::WIDTH)?,
+            blocks: positive(key::BLOCKS)?,
+            loss: text(key::LOSS)?,
+            seed: number(key::SEED, text(key::SEED)?, "an integer")?,
+            data_mean: list(key::DATA_MEAN)?,
+            data_scale: list(key::DATA_SCALE)?,
+            data_variance: number(key::DATA_VARIANCE, text(key::DATA_VARIANCE)?, "a positive number")?,
+        };
+        card.check()?;
+        Ok(card)
+    }
+
+    /// How many coordinates an item has: the product of its shape.
+    pub fn dim(&self) -> usize {
+        self.checked_dim().unwrap_or(0)
+    }
+
+    /// Calls `write` with every key and its value; what [`ModelCard::from_lookup`] reads.
+    pub fn entries(&self, mut write: impl FnMut(&'static str, Arguments<'_>)) {
+        let mut put = |key, value: &dyn Display| write(key, format_args!("{value}"));
+        put(key::VERSION, &VERSION);
+        put(key::MODEL, &self.model);
+        put(key::PROCESS, &PROCESS);
+        put(key::SCHEDULE, &self.schedule.name());
+        put(key::TRAIN_STEPS, &self.schedule.train_steps);
+        put(key::BETA_START, &self.schedule.ends().0);
+        put(key::BETA_END, &self.schedule.ends().1);
+        put(key::PREDICTION, &self.prediction);
+        put(key::CONDITIONING, &CONDITIONING);
+        put(key::SHAPE, &self.shape);
+        put(key::WIDTH, &self.width);
+        put(key::BLOCKS, &self.blocks);
+        put(key::LOSS, &self.loss);
+        put(key::SEED, &self.seed);
+        put(key::DATA_MEAN, &self.data_mean);
+        put(key::DATA_SCALE, &self.data_scale);
+        put(key::DATA_VARIANCE, &self.data_variance);
+    }
+
+    /// The rules between the fields.
+    fn check(&self) -> Result<(), CardError> {
+        let shape = CardError::Invalid { key: key::SHAPE, expected: "a list of positive integers" };
+        let dim = self.checked_dim().ok_or(shape)?;
+        for (key, list) in [(key::DATA_MEAN, &self.data_mean), (key::DATA_SCALE, &self.data_scale)] {
+            if list.len() != dim {
+                return Err(CardError::Length { key, expected: dim, got: list.len() });
+            }
+        }
+        if self.data_scale.iter().any(|scale| scale <= 0.0) {
+            return Err(CardError::Invalid { key: key::DATA_SCALE, expected: "positive" });
+        }
+        if !(self.data_variance > 0.0 && self.data_variance.is_finite()) {
+            return Err(CardError::Invalid { key: key::DATA_VARIANCE, expected: "a positive number" });
+        }
+        Ok(())
+    }
+
+    fn checked_dim(&self) -> Option<usize> {
+        self.shape.as_str().split(',').try_fold(1usize, |product, axis| {
+            let axis: usize = axis.trim().parse().ok()?;
+            product.checked_mul(axis).filter(|&product| product > 0)
+        })
+    }
+}
+
+fn number<N: FromStr>(key: &'static str, text: &str, expected: &'static str) -> Result<N, CardError> {
+    text.trim().parse().map_err(|_| CardError::Invalid { key, expected })
+}
+
+fn at_least_one(key: &'static str, n: usize) -> Result<usize, CardError> {
+    if n > 0 { Ok(n) } else { Err(CardError::Invalid { key, expected: "a positive integer" }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: [(&str, &str); 17] = [
+        (key::VERSION, "1"),
+        (key::MODEL, "residual-mlp"),
+        (key::PROCESS, "vp"),
+        (key::SCHEDULE, "linear"),
+        (key::TRAIN_STEPS, "1000"),
+        (key::BETA_START, "0.0001"),
+        (key::BETA_END, "0.02"),
+        (key::PREDICTION, "epsilon"),
+        (key::CONDITIONING, "timestep"),
+        (key::SHAPE, "2"),
+        (key::WIDTH, "128"),
+        (key::BLOCKS, "2"),
+        (key::LOSS, "contrastive"),
+        (key::SEED, "7"),
+        (key::DATA_MEAN, "0.5,-1.25"),
+        (key::DATA_SCALE, "2,3"),
+        (key::DATA_VARIANCE, "1"),
+    ];
+
+    fn read(change: (&str, Option<&'static str>)) -> Result<ModelCard<'static>, CardError> {
+        ModelCard::from_lookup(|key| {
+            if key == change.0 {
+                return change.1;
+            }
+            GOOD.iter().find(|(k, _)| *k == key).map(|(_, value)| *value)
+        })
+    }
+
+    #[test]
+    fn what_is_written_is_what_was_read() {
+        let card = read(("", None)).unwrap();
+        let mut seen = 0;
+        card.entries(|key, value| {
+            let text = super::super::TensorName::new(value);
+            assert_eq!(text.as_str(), GOOD.iter().find(|(k, _)| *k == key).unwrap().1);
+            seen += 1;
+        });
+        assert_eq!(seen, GOOD.len());
+        assert_eq!(card.dim(), 2);
+        assert!(card.data_mean.iter().eq([0.5, -1.25]));
+    }
+
+    #[test]
+    fn every_missing_or_wrong_value_names_its_key() {
+        for (key, _) in GOOD {
+            assert_eq!(read((key, None)), Err(CardError::Missing { key }));
+        }
+        for (key, bad) in [
+            (key::VERSION, "2"),
+            (key::PROCESS, "ve"),
+            (key::SCHEDULE, "linaer"),
+            (key::TRAIN_STEPS, "0"),
+            (key::BETA_START, "-1"),
+            (key::BETA_END, "nan"),
+            (key::PREDICTION, "eps"),
+            (key::SHAPE, "0"),
+            (key::SHAPE, "18446744073709551615,3"),
+            (key::WIDTH, "-4"),
+            (key::SEED, ""),
+            (key::DATA_MEAN, "0"),
+            (key::DATA_MEAN, "0,inf"),
+            (key::DATA_SCALE, "1,0"),
+            (key::DATA_VARIANCE, "0"),
+        ] {
+            assert!(read((key, Some(bad))).is_err(), "{key} = {bad}");
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The values of a model card and how they are read.
+
+use core::fmt;
+
+/// The keys under which both files carry the card.
+pub mod key {
+    /// The card's format, a number; this version writes and reads 1.
+    pub const VERSION: &str = "picardy.version";
+    /// The network: `residual-mlp`.
+    pub const MODEL: &str = "picardy.model";
+    /// The noising process: `vp`.
+    pub const PROCESS: &str = "picardy.process";
+    /// The schedule: `linear`, `scaled_linear`, `cosine` or `sigmoid`.
+    pub const SCHEDULE: &str = "picardy.schedule";
+    /// How many timesteps the network was trained on.
+    pub const TRAIN_STEPS: &str = "picardy.train_steps";
+    /// The schedule's first beta.
+    pub const BETA_START: &str = "picardy.beta_start";
+    /// The schedule's last beta.
+    pub const BETA_END: &str = "picardy.beta_end";
+    /// What the network's output is: `epsilon`, `sample`, `v_prediction` or `flow`.
+    pub const PREDICTION: &str = "picardy.prediction";
+    /// What number the network is told: `timestep`.
+    pub const CONDITIONING: &str = "picardy.conditioning";
+    /// One item's shape, outermost axis first.
+    pub const SHAPE: &str = "picardy.shape";
+    /// The network's width.
+    pub const WIDTH: &str = "picardy.width";
+    /// The network's residual blocks.
+    pub const BLOCKS: &str = "picardy.blocks";
+    /// The loss it was trained with.
+    pub const LOSS: &str = "picardy.loss";
+    /// The seed of its training.
+    pub const SEED: &str = "picardy.seed";
+    /// What was subtracted from the data, per coordinate.
+    pub const DATA_MEAN: &str = "picardy.data_mean";
+    /// What the data was divided by then, per coordinate.
+    pub const DATA_SCALE: &str = "picardy.data_scale";
+    /// The mean variance per coordinate of what the network saw.
+    pub const DATA_VARIANCE: &str = "picardy.data_variance";
+}
+
+/// Why metadata is no model card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CardError {
+    /// A key that a card must have is not there.
+    Missing {
+        /// The key.
+        key: &'static str,
+    },
+    /// A key's value is not one of those it may have.
+    Invalid {
+        /// The key.
+        key: &'static str,
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// A card of a later format.
+    Version {
+        /// The card's format.
+        got: u32,
+    },
+    /// A list whose length is not the item's number of coordinates.
+    Length {
+        /// The key.
+        key: &'static str,
+        /// Coordinates of an item.
+        expected: usize,
+        /// Elements of the list.
+        got: usize,
+    },
+}
+
+impl fmt::Display for CardError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Missing { key } => {
+                write!(f, "the model has no metadata `{key}`: name the prediction and the schedule yourself")
+            }
+            Self::Invalid { key, expected } => write!(f, "the metadata `{key}` is not {expected}"),
+            Self::Version { got } => {
+                write!(f, "the model's metadata is of version {got}, this is version 1: use a newer picardy")
+            }
+            Self::Length { key, expected, got } => {
+                write!(f, "the metadata `{key}` has {got} elements where an item has {expected} coordinates")
+            }
+        }
+    }
+}
+
+impl core::error::Error for CardError {}
+
+/// A comma-separated list of numbers, read as it is walked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Numbers<'a>(&'a str);
+
+impl<'a> Numbers<'a> {
+    /// A list of finite numbers; `None` where `text` is not one.
+    pub fn new(text: &'a str) -> Option<Self> {
+        let finite = |part: &str| part.trim().parse::<f64>().is_ok_and(f64::is_finite);
+        text.split(',').all(finite).then_some(Self(text))
+    }
+
+    /// The numbers.
+    pub fn iter(&self) -> impl Iterator<Item = f64> + 'a {
+        self.0.split(',').filter_map(|part| part.trim().parse().ok())
+    }
+
+    /// How many numbers there are: at least one.
+    pub fn len(&self) -> usize {
+        self.0.split(',').count()
+    }
+
+    /// Never: a list has at least one number.
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// The list as it is written.
+    pub fn as_str(&self) -> &'a str {
+        self.0
+    }
+}
+
+impl fmt::Display for Numbers<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}

@@ -1,0 +1,227 @@
+//! The affine layer.
+//!
+//! Every output element is one dot product in the order that [`super::dot`] has: partial sums in lanes, then
+//! [`super::simd::reduce`], then the tail, then the bias. The register blocks below only decide how many of them are
+//! under way at once, so an element's bits depend neither on the batch nor on its place in it.
+
+use super::shape::{self, ShapeError};
+use super::simd::{LANES, lanes, reduce};
+use super::{Kernel, Scalar, dispatch};
+
+/// `y = x W^T + b`: x is [n, inputs], W [outputs, inputs] (as PyTorch stores it), b [outputs], y [n, outputs].
+///
+/// # Errors
+///
+/// [`ShapeError`] where the lengths do not fit.
+///
+/// # Examples
+///
+/// ```
+/// let mut y = [0.0_f32; 2];
+/// picardy::nn::linear(&[1.0, 2.0, 3.0], &[1.0, 0.0, 0.0, 0.0, 1.0, 1.0], &[0.5, 0.5], &mut y)?;
+/// assert_eq!(y, [1.5, 5.5]);
+/// # Ok::<(), picardy::nn::ShapeError>(())
+/// ```
+pub fn linear<T: Scalar>(x: &[T], weight: &[T], bias: &[T], y: &mut [T]) -> Result<(), ShapeError> {
+    let inputs = check(x, weight, bias, y)?;
+    dispatch(Linear { x, inputs, weight, bias, y, stride: bias.len(), add: false });
+    Ok(())
+}
+
+/// `y <- y + (x W^T + b)`: the residual form of [`linear`], with its shapes and errors.
+///
+/// # Errors
+///
+/// [`ShapeError`] where the lengths do not fit.
+pub fn linear_add<T: Scalar>(x: &[T], weight: &[T], bias: &[T], y: &mut [T]) -> Result<(), ShapeError> {
+    let inputs = check(x, weight, bias, y)?;
+    dispatch(Linear { x, inputs, weight, bias, y, stride: bias.len(), add: true });
+    Ok(())
+}
+
+/// `out = a + b`, elementwise.
+///
+/// # Errors
+///
+/// [`ShapeError`] where the lengths differ.
+pub fn add<T: Scalar>(a: &[T], b: &[T], out: &mut [T]) -> Result<(), ShapeError> {
+    shape::expect("b", a.len(), b.len())?;
+    shape::expect("out", a.len(), out.len())?;
+    dispatch(Add { a, b, out });
+    Ok(())
+}
+
+fn check<T>(x: &[T], weight: &[T], bias: &[T], y: &[T]) -> Result<usize, ShapeError> {
+    let inputs = shape::rows("weight", weight.len(), bias.len())?;
+    let rows = shape::rows("x", x.len(), inputs)?;
+    shape::expect("y", rows * bias.len(), y.len())?;
+    Ok(inputs)
+}
+
+struct Add<'a, T> {
+    a: &'a [T],
+    b: &'a [T],
+    out: &'a mut [T],
+}
+
+impl<T: Scalar> Kernel for Add<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for ((out, &a), &b) in self.out.iter_mut().zip(self.a).zip(self.b) {
+            *out = a + b;
+        }
+    }
+}
+
+/// `y[r, ..outputs] = x W^T + b` in rows of `stride` elements, so that a block of W can be applied alone.
+pub(crate) struct Linear<'a, T> {
+    pub(crate) x: &'a [T],
+    pub(crate) inputs: usize,
+    pub(crate) weight: &'a [T],
+    pub(crate) bias: &'a [T],
+    pub(crate) y: &'a mut [T],
+    pub(crate) stride: usize,
+    pub(crate) add: bool,
+}
+
+/// Rows and outputs of the main register block: 9 sums, 3 weights and an input fit 16 vector registers.
+const BLOCK: usize = 3;
+/// Outputs of the block for a single row, where only the weights stream.
+const STREAM: usize = 4;
+
+impl<T: Scalar> Kernel for Linear<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(mut self) {
+        let rows = self.x.len().checked_div(self.inputs).unwrap_or(0);
+        let mut row = 0;
+        while row + BLOCK <= rows {
+            let done = self.columns::<BLOCK, BLOCK>(row, 0);
+            self.columns::<BLOCK, 1>(row, done);
+            row += BLOCK;
+        }
+        while row < rows {
+            let done = self.columns::<1, STREAM>(row, 0);
+            self.columns::<1, 1>(row, done);
+            row += 1;
+        }
+    }
+}
+
+impl<T: Scalar> Linear<'_, T> {
+    /// The outputs from `first` on, `C` at a time, for the `R` rows from `row`; gives back where it stopped.
+    #[inline(always)]
+    fn columns<const R: usize, const C: usize>(&mut self, row: usize, first: usize) -> usize {
+        let k = self.inputs;
+        let mut rows = [&self.x[..0]; R];
+        for (r, slot) in rows.iter_mut().enumerate() {
+            *slot = &self.x[(row + r) * k..(row + r + 1) * k];
+        }
+        let mut output = first;
+        while output + C <= self.bias.len() {
+            let mut weights = [&self.weight[..0]; C];
+            for (c, slot) in weights.iter_mut().enumerate() {
+                *slot = &self.weight[(output + c) * k..(output + c + 1) * k];
+            }
+            let block = products(&rows, &weights, k);
+            for (r, values) in block.iter().enumerate() {
+                let start = (row + r) * self.stride + output;
+                let y = &mut self.y[start..start + C];
+                for ((y, &value), &bias) in y.iter_mut().zip(values).zip(&self.bias[output..output + C]) {
+                    let value = value + bias;
+                    *y = if self.add { *y + value } else { value };
+                }
+            }
+            output += C;
+        }
+        output
+    }
+}
+
+/// The `R` x `C` dot products of length `k`.
+#[inline(always)]
+fn products<T: Scalar, const R: usize, const C: usize>(x: &[&[T]; R], w: &[&[T]; C], k: usize) -> [[T; C]; R] {
+    let whole = k - k % LANES;
+    let mut acc = [[[T::ZERO; LANES]; C]; R];
+    let mut at = 0;
+    while at < whole {
+        let mut weights = [[T::ZERO; LANES]; C];
+        for c in 0..C {
+            weights[c] = lanes(w[c], at);
+        }
+        for r in 0..R {
+            let input = lanes(x[r], at);
+            for c in 0..C {
+                for lane in 0..LANES {
+                    acc[r][c][lane] += input[lane] * weights[c][lane];
+                }
+            }
+        }
+        at += LANES;
+    }
+    let mut out = [[T::ZERO; C]; R];
+    for r in 0..R {
+        for c in 0..C {
+            out[r][c] = reduce(acc[r][c]);
+        }
+    }
+    while at < k {
+        for r in 0..R {
+            for c in 0..C {
+                out[r][c] += x[r][at] * w[c][at];
+            }
+        }
+        at += 1;
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(i: usize) -> f32 {
+        ((i * 7919) % 1009) as f32 / 504.5 - 1.0
+    }
+
+    #[test]
+    fn equals_the_sum_in_f64_for_any_shape() {
+        for (rows, inputs, outputs) in [(1, 1, 1), (2, 3, 5), (7, 17, 4), (5, 8, 9), (3, 33, 2)] {
+            let mut x = [0.0; 128];
+            let mut w = [0.0; 128];
+            let mut b = [0.0; 16];
+            let mut y = [0.0; 64];
+            x.iter_mut().enumerate().for_each(|(i, v)| *v = value(i));
+            w.iter_mut().enumerate().for_each(|(i, v)| *v = value(i + 500));
+            b.iter_mut().enumerate().for_each(|(i, v)| *v = value(i + 90));
+            let (x, w, b, y) =
+                (&x[..rows * inputs], &w[..inputs * outputs], &b[..outputs], &mut y[..rows * outputs]);
+            linear(x, w, b, y).unwrap();
+            for r in 0..rows {
+                for o in 0..outputs {
+                    let want: f64 = (0..inputs)
+                        .map(|i| f64::from(x[r * inputs + i]) * f64::from(w[o * inputs + i]))
+                        .sum::<f64>()
+                        + f64::from(b[o]);
+                    assert!((f64::from(y[r * outputs + o]) - want).abs() < 1e-5);
+                    // One row alone gives the same bits.
+                    let mut one = [0.0; 16];
+                    linear(&x[r * inputs..][..inputs], w, b, &mut one[..outputs]).unwrap();
+                    assert_eq!(one[o].to_bits(), y[r * outputs + o].to_bits());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn wrong_lengths_are_errors() {
+        let mut y = [0.0f32; 2];
+        assert!(linear(&[1.0; 3], &[1.0; 5], &[0.0; 2], &mut y).is_err());
+        assert!(linear(&[1.0; 4], &[1.0; 6], &[0.0; 2], &mut y).is_err());
+        assert!(linear(&[1.0; 6], &[1.0; 6], &[0.0; 2], &mut y).is_err());
+        assert!(linear::<f32>(&[], &[], &[], &mut y).is_err());
+    }
+}

@@ -1,0 +1,149 @@
+//! What can be wrong when a network is loaded or run.
+
+use core::fmt::{self, Write};
+
+use super::{ArtifactError, CardError, ShapeError};
+
+/// A tensor's name, written without a heap.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct TensorName {
+    bytes: [u8; 32],
+    len: u8,
+}
+
+impl TensorName {
+    /// The name that the arguments format to, cut off at 32 bytes (all of this crate's own are shorter).
+    pub(crate) fn new(arguments: fmt::Arguments<'_>) -> Self {
+        let mut name = Self { bytes: [0; 32], len: 0 };
+        // A name that does not fit is cut off, and then not found.
+        let _ = name.write_fmt(arguments);
+        name
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        self.bytes.get(..usize::from(self.len)).and_then(|b| core::str::from_utf8(b).ok()).unwrap_or("")
+    }
+}
+
+impl Write for TensorName {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let start = usize::from(self.len);
+        let slot = self.bytes.get_mut(start..start + text.len()).ok_or(fmt::Error)?;
+        slot.copy_from_slice(text.as_bytes());
+        self.len = (start + text.len()) as u8;
+        Ok(())
+    }
+}
+
+impl fmt::Display for TensorName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for TensorName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+/// Why a network cannot be loaded from an artifact or run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ModelError {
+    /// The file itself, or one of its tensors, cannot be read.
+    Artifact {
+        /// The tensor, empty where it is the file.
+        name: TensorName,
+        /// What is wrong with it.
+        error: ArtifactError,
+    },
+    /// A card that is there but wrong.
+    Card(CardError),
+    /// A tensor's shape does not fit the others.
+    Shape {
+        /// The tensor.
+        name: TensorName,
+        /// The shape it should have; a vector's second axis is 0.
+        expected: [usize; 2],
+        /// The shape it has, of the first two axes.
+        got: [usize; 2],
+    },
+    /// A width that the embedding cannot have (half sines, half cosines).
+    OddWidth {
+        /// The width.
+        width: usize,
+    },
+    /// No blocks, or more than [`super::MAX_BLOCKS`].
+    Blocks {
+        /// How many there are, as far as they were counted.
+        got: usize,
+    },
+    /// A network of a kind that this version cannot run.
+    UnknownModel,
+    /// An input that is not a whole number of rows, or an output of another length.
+    Rows(ShapeError),
+    /// Fewer conditioning numbers than rows.
+    Times {
+        /// Rows of the input.
+        rows: usize,
+        /// Numbers there were.
+        got: usize,
+    },
+    /// A scratch too small for a single row.
+    Scratch {
+        /// Elements that one row needs.
+        needed: usize,
+        /// Elements there are.
+        got: usize,
+    },
+}
+
+impl From<ShapeError> for ModelError {
+    fn from(error: ShapeError) -> Self {
+        Self::Rows(error)
+    }
+}
+
+impl From<CardError> for ModelError {
+    fn from(error: CardError) -> Self {
+        Self::Card(error)
+    }
+}
+
+impl From<ArtifactError> for ModelError {
+    fn from(error: ArtifactError) -> Self {
+        Self::Artifact { name: TensorName::new(format_args!("")), error }
+    }
+}
+
+impl fmt::Display for ModelError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Artifact { name, error } if name.as_str().is_empty() => error.fmt(f),
+            Self::Artifact { name, error } => write!(f, "tensor `{name}`: {error}"),
+            Self::Card(error) => error.fmt(f),
+            Self::Shape { name, expected: [n, 0], got } => {
+                write!(f, "tensor `{name}` has shape {got:?} where the network's is [{n}]")
+            }
+            Self::Shape { name, expected, got } => {
+                write!(f, "tensor `{name}` has shape {got:?} where the network's is {expected:?}")
+            }
+            Self::OddWidth { width } => write!(f, "the network's width {width} is not a positive even number"),
+            Self::Blocks { got } => {
+                write!(f, "the network has {got} blocks where it may have 1 to {}", super::MAX_BLOCKS)
+            }
+            Self::UnknownModel => write!(f, "the artifact's `picardy.model` is not `residual-mlp`"),
+            Self::Rows(error) => error.fmt(f),
+            Self::Times { rows, got } => {
+                write!(f, "{got} conditioning numbers were given for {rows} rows: give one for each")
+            }
+            Self::Scratch { needed, got } => {
+                write!(f, "the scratch has {got} elements, a row needs {needed}: see `scratch_len`")
+            }
+        }
+    }
+}
+
+impl core::error::Error for ModelError {}

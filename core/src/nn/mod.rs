@@ -1,0 +1,48 @@
+//! Inference of the trainer's networks from an artifact's bytes, without std, heap or unsafe code.
+//!
+//! The functions here are the network: the trainer's forward pass calls the same ones, so a model behaves in
+//! firmware as it did in training. Every product, sum and transcendental function has one order of operations, which
+//! depends neither on the batch nor on the vector width, and uses no fused multiply-add: the same weights and inputs
+//! give the same bits on every target.
+//!
+//! Products do not go through `matrixmultiply` here, because that crate allocates its packing buffers in every call
+//! and so needs a global allocator. [`linear`] reads both operands in place instead. (The trainer's backward pass,
+//! which has a heap, does use it.)
+//!
+//! ```text
+//! bytes --Artifact::parse--> Artifact --ResidualMlp::from_artifact--> ResidualMlp --forward--> out
+//!                                     \--ModelCard::from_lookup----> what the network was trained for
+//! ```
+
+mod activation;
+mod artifact;
+mod artifact_error;
+#[cfg(test)]
+mod artifact_tests;
+mod card;
+mod card_fields;
+mod denoiser;
+mod json;
+mod layer_norm;
+mod linear;
+mod mlp;
+mod mlp_error;
+mod scalar;
+mod shape;
+mod simd;
+mod sinusoidal;
+
+pub use activation::{gelu, gelu_with_slope};
+pub use artifact::{Aligned, Artifact, Dtype, MAX_HEADER, MAX_RANK, MAX_TENSORS, Tensor};
+pub use artifact_error::ArtifactError;
+pub use card::ModelCard;
+pub use card_fields::{CardError, Numbers, key};
+pub use denoiser::MlpDenoiser;
+pub use layer_norm::{EPSILON as LAYER_NORM_EPSILON, layer_norm, layer_norm_with_stats};
+pub use linear::{add, linear, linear_add};
+pub use mlp::{MAX_BLOCKS, ResidualMlp};
+pub use mlp_error::{ModelError, TensorName};
+pub use scalar::Scalar;
+pub use shape::ShapeError;
+pub use simd::{Kernel, LANES, dispatch, dot, sum};
+pub use sinusoidal::{frequencies, sinusoidal};

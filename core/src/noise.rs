@@ -1,0 +1,181 @@
+//! The unit Gaussian noise of a run, keyed by (seed, item, node).
+//!
+//! Counter-based: a normal is a function of its key, not of what was drawn before. So sequential and
+//! parallel runs see the same noise, none of it is stored, and no result depends on the batch, the window or
+//! the number of threads. Philox4x32-10 (Salmon et al. 2011) makes the bits, Box and Muller the normals.
+
+use crate::{Real, math};
+use core::fmt;
+
+/// Four normals come out of one turn of the generator: the unit in which noise is asked for.
+pub const BLOCK: usize = 4;
+
+/// Where a run's noise comes from.
+///
+/// ```
+/// use picardy::Noise;
+/// let noise = Noise::seeded(7);
+/// assert_eq!(noise.block(3, 50, 0), Noise::seeded(7).from_item(3).block(0, 50, 0));
+/// assert_ne!(noise.block(3, 50, 0), noise.block(3, 51, 0));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Noise<'a> {
+    source: Source<'a>,
+    first_item: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Source<'a> {
+    Seeded(u64),
+    Tape(Tape<'a>),
+}
+
+/// Recorded unit normals `[nodes, batch, dim]`, row-major: node `k` of a plan reads row `k - 1` (the start,
+/// node 0, is the caller's).
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Tape<'a> {
+    values: &'a [f64],
+    batch: usize,
+    dim: usize,
+}
+
+/// A tape that is too short for the run, or of another shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TapeError {
+    /// The normals the run needs: nodes after the start x batch x dim.
+    pub needed: usize,
+    /// The normals the tape holds, in the run's shape; 0 where batch or dim differ.
+    pub given: usize,
+}
+
+impl fmt::Display for TapeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { needed, given } = self;
+        write!(f, "the noise tape has {given} normals of this run's shape; record {needed} [node, item, dim]")
+    }
+}
+
+impl core::error::Error for TapeError {}
+
+impl Noise<'static> {
+    /// Noise from a seed; nothing is stored.
+    pub const fn seeded(seed: u64) -> Self {
+        Self { source: Source::Seeded(seed), first_item: 0 }
+    }
+}
+
+impl<'a> Noise<'a> {
+    /// Recorded noise `[nodes, batch, dim]` in place of a generator; the first row belongs to node 1.
+    pub const fn tape(values: &'a [f64], batch: usize, dim: usize) -> Self {
+        Self { source: Source::Tape(Tape { values, batch, dim }), first_item: 0 }
+    }
+
+    /// The same noise for items `first ..`: what makes a batch run in parts equal the whole one.
+    #[must_use]
+    pub const fn from_item(self, first: u64) -> Self {
+        Self { first_item: self.first_item.wrapping_add(first), ..self }
+    }
+
+    /// Normals `4 block .. 4 block + 4` of an item's noise at a node. Past a tape's end: zeros.
+    pub fn block(&self, item: usize, node: usize, block: usize) -> [f64; BLOCK] {
+        match &self.source {
+            Source::Seeded(seed) => {
+                let item = self.first_item.wrapping_add(item as u64);
+                // 2^24 elements x 4 per item, 2^40 items, 2^32 nodes before a counter repeats.
+                let counter =
+                    [block as u32, node as u32, item as u32, ((item >> 32) as u32) ^ ((block as u64 >> 32) as u32).rotate_left(16)];
+                normals(philox(counter, [*seed as u32, (*seed >> 32) as u32]))
+            }
+            Source::Tape(tape) => tape.block(item.wrapping_add(self.first_item as usize), node, block),
+        }
+    }
+
+    /// Writes `weight * z` for one item and node, `z` its unit normals.
+    pub fn fill<T: Real>(&self, weight: f64, item: usize, node: usize, out: &mut [T]) {
+        for (block, chunk) in out.chunks_mut(BLOCK).enumerate() {
+            for (x, z) in chunk.iter_mut().zip(self.block(item, node, block)) {
+                *x = T::from_f64(weight * z);
+            }
+        }
+    }
+
+    /// Whether this noise suffices for `nodes` nodes (the start not counted), `batch` items of `dim` numbers.
+    ///
+    /// # Errors
+    /// A tape of another shape or too short.
+    pub fn check(&self, nodes: usize, batch: usize, dim: usize) -> Result<(), TapeError> {
+        let Source::Tape(tape) = &self.source else { return Ok(()) };
+        let needed = nodes.saturating_mul(batch).saturating_mul(dim);
+        let fits = tape.dim == dim && self.first_item.saturating_add(batch as u64) <= tape.batch as u64;
+        let rows = nodes.saturating_mul(tape.batch).saturating_mul(dim);
+        let given = if fits { tape.values.len() } else { 0 };
+        if given < rows || !fits { Err(TapeError { needed, given }) } else { Ok(()) }
+    }
+}
+
+impl Tape<'_> {
+    fn block(&self, item: usize, node: usize, block: usize) -> [f64; BLOCK] {
+        let mut out = [0.0; BLOCK];
+        let Some(row) = node.checked_sub(1) else { return out };
+        let row = (row * self.batch + item) * self.dim;
+        let values = self.values.get(row..row + self.dim).unwrap_or(&[]);
+        for (z, value) in out.iter_mut().zip(values.iter().skip(block * BLOCK)) {
+            *z = *value;
+        }
+        out
+    }
+}
+
+/// Philox4x32-10: ten rounds of multiplication, exclusive or and permutation over a counter, under a key.
+///
+/// Every (counter, key) gives 128 random bits, in no order: what all of Picardy's randomness is made of.
+///
+/// ```
+/// // A known answer of the Random123 distribution.
+/// assert_eq!(picardy::noise::philox([0; 4], [0; 2]), [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);
+/// ```
+pub fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
+    // Multipliers and Weyl constants of the published generator (doi 10.1145/2063384.2063405, table 2 and 4.1).
+    let product = |a: u32, b: u32| {
+        let wide = u64::from(a) * u64::from(b);
+        ((wide >> 32) as u32, wide as u32)
+    };
+    for _ in 0..10 {
+        let (high0, low0) = product(0xD251_1F53, counter[0]);
+        let (high1, low1) = product(0xCD9E_8D57, counter[2]);
+        counter = [high1 ^ counter[1] ^ key[0], low1, high0 ^ counter[3] ^ key[1], low0];
+        key = [key[0].wrapping_add(0x9E37_79B9), key[1].wrapping_add(0xBB67_AE85)];
+    }
+    counter
+}
+
+/// Two Box-Muller pairs: `sqrt(-2 ln u) (cos, sin)(2 pi v)`, `u` in (0, 1) so that the logarithm is finite.
+fn normals(bits: [u32; 4]) -> [f64; BLOCK] {
+    const UNIT: f64 = 1.0 / 4_294_967_296.0;
+    let pair = |a: u32, b: u32| {
+        let radius = math::sqrt(-2.0 * math::ln((f64::from(a) + 0.5) * UNIT));
+        let (sin, cos) = math::sincos(f64::from(b) * UNIT * core::f64::consts::TAU);
+        [radius * cos, radius * sin]
+    };
+    let ([a, b], [c, d]) = (pair(bits[0], bits[1]), pair(bits[2], bits[3]));
+    [a, b, c, d]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn philox_agrees_with_the_published_vectors() {
+        // Known answers of the Random123 distribution.
+        assert_eq!(philox([0; 4], [0; 2]), [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);
+        assert_eq!(
+            philox([u32::MAX; 4], [u32::MAX; 2]),
+            [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]
+        );
+        assert_eq!(
+            philox([0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344], [0xa409_3822, 0x299f_31d0]),
+            [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1]
+        );
+    }
+}

@@ -1,0 +1,213 @@
+//! One node after the other.
+
+use super::{Need, Report, Round, SampleError, Sampler, SetupError, Workspace, batch_of, recurrence};
+use crate::denoiser::Span;
+use crate::{Batch, Denoiser, Noise, Plan, Reach, Tensor};
+use core::ops::ControlFlow;
+
+/// The sequential sampler: one call of the network per evaluated node, for the whole batch.
+///
+/// ```
+/// use picardy::{Betas, Ddim, Level, Mixture, Node, Noise, Prediction, Sampler, Sequential, Solver};
+/// use picardy::{SliceFrames, Workspace};
+/// // Data: two points. The model: their exact denoiser.
+/// let mut denoiser = Mixture::new(&[-1.0, 1.0], &[0.5, 0.5], 0.1, 1)?.predicting(Prediction::Epsilon);
+/// let (mut levels, mut nodes) = ([Level::default(); 21], [Node::default(); 21]);
+/// let grid = Betas::linear(1000, 1e-4, 2e-2).trailing(20, &mut levels)?;
+/// let plan = Ddim::default().plan(&grid, Prediction::Epsilon, &mut nodes)?;
+///
+/// let noise = Noise::seeded(3);
+/// let mut x = [0.0f32; 4]; // four items of dimension 1
+/// plan.start(&noise, 1, &mut x);
+/// let mut memory = [0.0; 8]; // Sequential.need(&plan, 4): 8 rows
+/// let mut workspace = Workspace::new(SliceFrames::new(&mut memory, 1), &mut []);
+/// Sequential.run(&plan, &mut denoiser, &noise, &mut x, &mut workspace)?;
+/// assert!(x.iter().all(|x| (x.abs() - 1.0).abs() < 0.5));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sequential;
+
+impl Sequential {
+    /// The rows that a run takes, known before there is a plan: for a static array.
+    ///
+    /// Two per item for a one-step solver: the state and the output.
+    pub const fn rows(reach: Reach, batch: usize) -> usize {
+        batch * (reach.states + reach.outputs + reach.scaled as usize)
+    }
+
+    /// Starts a run that is [stepped](SequentialRun::step) by hand.
+    ///
+    /// # Errors
+    /// A workspace, a batch or a noise tape that does not fit.
+    pub fn begin<'r, F: Tensor>(
+        &self,
+        plan: &'r Plan<'r>,
+        noise: &'r Noise<'r>,
+        x: &[F::Scalar],
+        workspace: &'r mut Workspace<'_, F>,
+    ) -> Result<SequentialRun<'r, F>, SetupError> {
+        let dim = workspace.frames.dim();
+        let batch = batch_of(x.len(), dim)?;
+        let need = self.need(plan, batch);
+        let given = workspace.size();
+        if given.rows < need.rows {
+            return Err(SetupError::Workspace { need, given });
+        }
+        noise.check(plan.last(), batch, dim)?;
+        let frames = &mut workspace.frames;
+        for (item, x) in x.chunks(dim).enumerate() {
+            frames.load(item, x);
+        }
+        Ok(SequentialRun { plan, noise, frames, batch, node: 0, evaluations: 0, rounds: 0 })
+    }
+}
+
+impl Sampler for Sequential {
+    fn need(&self, plan: &Plan<'_>, batch: usize) -> Need {
+        Need { rows: Self::rows(plan.reach(), batch), spans: 0 }
+    }
+
+    fn run_watched<F, D>(
+        &self,
+        plan: &Plan<'_>,
+        denoiser: &mut D,
+        noise: &Noise<'_>,
+        x: &mut [F::Scalar],
+        workspace: &mut Workspace<'_, F>,
+        mut watch: impl FnMut(&Round) -> ControlFlow<()>,
+    ) -> Result<Report, SampleError<D::Error>>
+    where
+        F: Tensor,
+        D: Denoiser<F> + ?Sized,
+    {
+        let mut run = self.begin(plan, noise, x, workspace)?;
+        while let Some(round) = run.step(denoiser)? {
+            if watch(&round).is_break() {
+                break;
+            }
+        }
+        Ok(run.finish(x))
+    }
+}
+
+/// A sequential run under way.
+#[derive(Debug)]
+pub struct SequentialRun<'r, F> {
+    plan: &'r Plan<'r>,
+    noise: &'r Noise<'r>,
+    frames: &'r mut F,
+    batch: usize,
+    /// The node whose state is the newest.
+    node: usize,
+    evaluations: usize,
+    rounds: usize,
+}
+
+impl<F: Tensor> SequentialRun<'_, F> {
+    /// Goes on to the next node that needs the network (or the end), with one call. `None` at the end.
+    ///
+    /// # Errors
+    /// The denoiser's, or an output that is not finite. After either the step can be tried again.
+    pub fn step<D: Denoiser<F> + ?Sized>(
+        &mut self,
+        denoiser: &mut D,
+    ) -> Result<Option<Round>, SampleError<D::Error>> {
+        if self.node >= self.plan.last() {
+            return Ok(None);
+        }
+        let rows = self.evaluate(denoiser)?;
+        loop {
+            self.advance();
+            let more = self.plan.nodes().get(self.node).is_some_and(|node| node.evaluate.is_none());
+            if !more || self.node >= self.plan.last() {
+                break;
+            }
+        }
+        self.rounds += 1;
+        self.evaluations += rows;
+        Ok(Some(Round {
+            rounds: self.rounds,
+            rows,
+            evaluations: self.evaluations,
+            done: self.node,
+            last: self.plan.last(),
+            residual: 0.0,
+        }))
+    }
+
+    /// Writes the sample (or, before the end, the last estimate of the data) and says what the run cost.
+    pub fn finish(self, x: &mut [F::Scalar]) -> Report {
+        let (dim, finished) = (self.frames.dim(), self.node == self.plan.last());
+        for (item, x) in x.chunks_mut(dim).take(self.batch).enumerate() {
+            let mut row = self.state(self.node, item);
+            if let (false, Some(before)) = (finished, self.last_evaluated()) {
+                // In data form the last output is the estimate; in noise form the newest state makes it one.
+                let dst = self.output(before, item);
+                recurrence::data(self.frames, self.plan, self.node, dst, row, dst);
+                row = dst;
+            }
+            self.frames.store(row, x);
+        }
+        Report { rounds: self.rounds, evaluations: self.evaluations, residual: 0.0, finished }
+    }
+
+    fn last_evaluated(&self) -> Option<usize> {
+        let nodes = self.plan.nodes().get(..self.node)?;
+        nodes.iter().rposition(|node| node.evaluate.is_some())
+    }
+
+    // States and outputs live in rings over the nodes, each as long as the plan reaches back.
+    fn state(&self, node: usize, item: usize) -> usize {
+        node % self.plan.reach().states * self.batch + item
+    }
+
+    fn output(&self, node: usize, item: usize) -> usize {
+        let reach = self.plan.reach();
+        (reach.states + node % reach.outputs) * self.batch + item
+    }
+
+    fn evaluate<D: Denoiser<F> + ?Sized>(&mut self, denoiser: &mut D) -> Result<usize, SampleError<D::Error>> {
+        let (node, batch, reach) = (self.node, self.batch, self.plan.reach());
+        let Some(read) = self.plan.nodes().get(node).and_then(|node| node.evaluate) else { return Ok(0) };
+        let (mut x, out) = (self.state(node, 0), self.output(node, 0));
+        if reach.scaled {
+            let shown = (reach.states + reach.outputs) * batch;
+            for item in 0..batch {
+                self.frames.combine(shown + item, &[(read.input, x + item)]);
+            }
+            x = shown;
+        }
+        let spans = [Span { first_item: 0, items: batch, first_node: node, end_node: node + 1, seen: 0 }];
+        let call = Batch::new(self.plan.nodes(), &spans);
+        denoiser
+            .evaluate(&call, self.frames, x..x + batch, out..out + batch)
+            .map_err(SampleError::Denoiser)?;
+        for item in 0..batch {
+            let (state, out) = (self.state(node, item), out + item);
+            if !self.frames.is_finite(out) {
+                return Err(SampleError::NotFinite { item, node });
+            }
+            self.frames.combine(out, &[(read.state, state), (read.output, out)]);
+        }
+        Ok(batch)
+    }
+
+    fn advance(&mut self) {
+        let k = self.node + 1;
+        for item in 0..self.batch {
+            let (dst, states, outputs) = (self.state(k, item), self.plan.reach().states, self.plan.reach().outputs);
+            let batch = self.batch;
+            recurrence::step(
+                self.frames,
+                self.plan,
+                k,
+                dst,
+                |j| j % states * batch + item,
+                |j| (states + j % outputs) * batch + item,
+                (self.noise, item),
+            );
+        }
+        self.node = k;
+    }
+}

@@ -1,0 +1,94 @@
+//! What the noise levels are: the tables a model was trained on and the ways to walk them.
+//!
+//! A schedule fills a caller's `&mut [Level]` and hands it back as a [`Grid`](crate::Grid).
+
+mod betas;
+mod sigmas;
+
+pub use betas::{BetaKind, Betas, Final, Spacing};
+pub use sigmas::Sigmas;
+
+use core::fmt;
+
+/// Why a schedule or a grid could not be made.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum ScheduleError {
+    /// No step was asked for.
+    NoSteps,
+    /// More steps were asked for than the schedule has.
+    TooManySteps {
+        /// The steps asked for.
+        asked: usize,
+        /// The timesteps the model was trained on.
+        train_steps: usize,
+    },
+    /// The caller's slice of levels is too short.
+    Buffer {
+        /// The levels that are needed: the steps and one more.
+        needed: usize,
+        /// The levels the slice holds.
+        given: usize,
+    },
+    /// The schedule has no timesteps.
+    NoTrainSteps,
+    /// A beta lies outside (0, 1).
+    Beta {
+        /// The timestep.
+        timestep: usize,
+        /// Its beta.
+        value: f64,
+    },
+    /// The sigmas' range is not `0 < sigma_min < sigma_max`, finite.
+    SigmaRange {
+        /// The smallest sigma.
+        sigma_min: f64,
+        /// The largest sigma.
+        sigma_max: f64,
+    },
+    /// Karras' rho is not positive and finite.
+    Rho(f64),
+    /// A level is not finite, is negative, or is all zeros.
+    Level {
+        /// Its place in the grid.
+        index: usize,
+    },
+    /// A level is not cleaner than the one before it.
+    NotDecreasing {
+        /// The place of the second of the two.
+        index: usize,
+    },
+}
+
+impl fmt::Display for ScheduleError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::NoSteps => write!(f, "0 steps asked; ask for at least 1"),
+            Self::TooManySteps { asked, train_steps } => write!(
+                f,
+                "{asked} steps asked, but the schedule has {train_steps} timesteps; ask for at most {train_steps}"
+            ),
+            Self::Buffer { needed, given } => {
+                write!(f, "the slice holds {given} levels; give {needed} (the steps and one more)")
+            }
+            Self::NoTrainSteps => write!(f, "a schedule of 0 timesteps; give it at least 1"),
+            Self::Beta { timestep, value } => write!(
+                f,
+                "beta {value} at timestep {timestep} lies outside (0, 1); check the schedule's first and last beta"
+            ),
+            Self::SigmaRange { sigma_min, sigma_max } => write!(
+                f,
+                "sigmas from {sigma_max} down to {sigma_min}; they must be finite with 0 < sigma_min < sigma_max"
+            ),
+            Self::Rho(rho) => write!(f, "rho {rho}; it must be positive and finite (7 is usual)"),
+            Self::Level { index } => {
+                write!(f, "level {index} is not finite, is negative or is all zero; mend its alpha, sigma or t")
+            }
+            Self::NotDecreasing { index } => {
+                write!(f, "level {index} is not cleaner than level {}; order levels from noise to data", index - 1)
+            }
+        }
+    }
+}
+
+impl core::error::Error for ScheduleError {}

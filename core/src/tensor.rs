@@ -1,0 +1,223 @@
+//! The small tensor trait: rows of states, and the few things samplers do with them.
+
+use crate::{Noise, Real, noise};
+use core::ops::Range;
+
+/// A matrix of rows, each one state or one output: all that a sampler knows of memory.
+///
+/// Everything samplers do is affine in rows, or an inner product of differences of rows. So a device
+/// implementation may record calls and run them as one triangular product when a number is asked for
+/// ([`dot`](Tensor::dot)) or the network is called.
+///
+/// Samplers check [`rows`](Tensor::rows) before they start. An implementation must not panic all the same:
+/// a row that is not there reads as nothing and keeps nothing.
+pub trait Tensor {
+    /// An element.
+    type Scalar: Real;
+    /// The number of rows.
+    fn rows(&self) -> usize;
+
+    /// The numbers in a row.
+    fn dim(&self) -> usize;
+
+    /// Copies values into a row.
+    fn load(&mut self, row: usize, values: &[Self::Scalar]);
+
+    /// Copies a row out.
+    fn store(&mut self, row: usize, values: &mut [Self::Scalar]);
+
+    /// `dst <- sum_i weight_i row_i`, summed in the order given; `dst` may be among the rows.
+    fn combine(&mut self, dst: usize, terms: &[(f64, usize)]);
+
+    /// `dst <- base + weight (a - b)`; `dst` may be any of them.
+    fn extrapolate(&mut self, dst: usize, base: usize, weight: f64, a: usize, b: usize);
+
+    /// `dst <- dst + weight z`, `z` the unit noise of `item` at `node`.
+    fn add_noise(&mut self, dst: usize, weight: f64, noise: &Noise<'_>, item: usize, node: usize);
+
+    /// `<a.0 - a.1, b.0 - b.1>`; NaN or infinite where an element is.
+    fn dot(&mut self, a: (usize, usize), b: (usize, usize)) -> f64;
+
+    /// Whether all elements of a row are finite.
+    fn is_finite(&mut self, row: usize) -> bool;
+}
+
+/// Frames in host memory, row-major: what most denoisers work on.
+pub trait HostTensor: Tensor {
+    /// The rows `x` to read and the rows `out` to write; empty where the ranges overlap or are not there.
+    fn slices(&mut self, x: Range<usize>, out: Range<usize>) -> (&[Self::Scalar], &mut [Self::Scalar]);
+}
+
+/// Frames in host memory: row-major over a slice that the caller owns.
+///
+/// ```
+/// use picardy::{SliceFrames, Tensor};
+/// let mut memory = [0.0f32; 6];
+/// let mut frames = SliceFrames::new(&mut memory, 2);
+/// frames.load(0, &[1.0, 2.0]);
+/// frames.combine(2, &[(3.0, 0), (1.0, 1)]);
+/// assert_eq!(memory[4..], [3.0, 6.0]);
+/// ```
+#[derive(Debug)]
+pub struct SliceFrames<'a, T> {
+    memory: &'a mut [T],
+    dim: usize,
+}
+
+impl<'a, T: Real> SliceFrames<'a, T> {
+    /// Rows of `dim` numbers: as many as fit.
+    pub fn new(memory: &'a mut [T], dim: usize) -> Self {
+        Self { memory, dim }
+    }
+
+    fn row(&self, row: usize) -> &[T] {
+        self.memory.get(row * self.dim..(row + 1) * self.dim).unwrap_or(&[])
+    }
+
+    /// Up to [`CHUNK`] elements of a row from `at` on.
+    fn chunk(&self, row: usize, at: usize) -> &[T] {
+        let row = self.row(row).get(at..).unwrap_or(&[]);
+        row.get(..CHUNK).unwrap_or(row)
+    }
+
+    fn set_chunk(&mut self, row: usize, at: usize, values: &[T; CHUNK]) {
+        for (to, from) in self.row_mut(row).get_mut(at..).unwrap_or(&mut []).iter_mut().zip(values) {
+            *to = *from;
+        }
+    }
+
+    fn row_mut(&mut self, row: usize) -> &mut [T] {
+        self.memory.get_mut(row * self.dim..(row + 1) * self.dim).unwrap_or(&mut [])
+    }
+}
+
+/// Elements worked on at a time: they stay in registers or the first cache, and sums over rows are taken
+/// before the target is written, so that the target may be one of the rows.
+const CHUNK: usize = 64;
+
+impl<T: Real> Tensor for SliceFrames<'_, T> {
+    type Scalar = T;
+    fn rows(&self) -> usize {
+        self.memory.len().checked_div(self.dim).unwrap_or(0)
+    }
+
+    fn dim(&self) -> usize {
+        self.dim
+    }
+
+    fn load(&mut self, row: usize, values: &[T]) {
+        for (to, from) in self.row_mut(row).iter_mut().zip(values) {
+            *to = *from;
+        }
+    }
+
+    fn store(&mut self, row: usize, values: &mut [T]) {
+        for (to, from) in values.iter_mut().zip(self.row(row)) {
+            *to = *from;
+        }
+    }
+
+    fn combine(&mut self, dst: usize, terms: &[(f64, usize)]) {
+        for at in (0..self.dim).step_by(CHUNK) {
+            let mut sum = [T::ZERO; CHUNK];
+            for &(weight, row) in terms {
+                let weight = T::from_f64(weight);
+                for (s, x) in sum.iter_mut().zip(self.chunk(row, at)) {
+                    *s += weight * *x;
+                }
+            }
+            self.set_chunk(dst, at, &sum);
+        }
+    }
+
+    fn extrapolate(&mut self, dst: usize, base: usize, weight: f64, a: usize, b: usize) {
+        let weight = T::from_f64(weight);
+        for at in (0..self.dim).step_by(CHUNK) {
+            let mut sum = [T::ZERO; CHUNK];
+            let rows = self.chunk(base, at).iter().zip(self.chunk(a, at)).zip(self.chunk(b, at));
+            for (s, ((base, a), b)) in sum.iter_mut().zip(rows) {
+                *s = *base + weight * (*a - *b);
+            }
+            self.set_chunk(dst, at, &sum);
+        }
+    }
+
+    fn add_noise(&mut self, dst: usize, weight: f64, noise: &Noise<'_>, item: usize, node: usize) {
+        for (block, chunk) in self.row_mut(dst).chunks_mut(noise::BLOCK).enumerate() {
+            for (x, z) in chunk.iter_mut().zip(noise.block(item, node, block)) {
+                *x += T::from_f64(weight * z);
+            }
+        }
+    }
+
+    fn dot(&mut self, a: (usize, usize), b: (usize, usize)) -> f64 {
+        // Eight partial sums: shorter chains for the adder, smaller errors in f32.
+        const LANES: usize = 8;
+        let mut sums = [T::ZERO; LANES];
+        let rows = (self.row(a.0), self.row(a.1), self.row(b.0), self.row(b.1));
+        let chunks = rows.0.chunks(LANES).zip(rows.1.chunks(LANES)).zip(rows.2.chunks(LANES)).zip(rows.3.chunks(LANES));
+        for (((a0, a1), b0), b1) in chunks {
+            let lanes = a0.iter().zip(a1).zip(b0).zip(b1);
+            for (sum, (((a0, a1), b0), b1)) in sums.iter_mut().zip(lanes) {
+                *sum += (*a0 - *a1) * (*b0 - *b1);
+            }
+        }
+        sums.iter().map(|sum| sum.to_f64()).sum()
+    }
+
+    fn is_finite(&mut self, row: usize) -> bool {
+        self.row(row).iter().all(|x| x.is_finite())
+    }
+}
+
+impl<T: Real> HostTensor for SliceFrames<'_, T> {
+    fn slices(&mut self, x: Range<usize>, out: Range<usize>) -> (&[T], &mut [T]) {
+        let dim = self.dim;
+        let split = x.start.max(out.start).saturating_mul(dim).min(self.memory.len());
+        let (low, high) = self.memory.split_at_mut(split);
+        let range = |rows: Range<usize>, from: usize| {
+            rows.start * dim - from.min(rows.start * dim)..(rows.end * dim).saturating_sub(from)
+        };
+        if x.start < out.start {
+            (low.get(range(x, 0)).unwrap_or(&[]), high.get_mut(range(out, split)).unwrap_or(&mut []))
+        } else {
+            (high.get(range(x, split)).unwrap_or(&[]), low.get_mut(range(out, 0)).unwrap_or(&mut []))
+        }
+    }
+}
+
+/// Frames over an `ndarray` view `[rows, dim]`, without a copy.
+///
+/// ```
+/// use ndarray::Array2;
+/// use picardy::{SliceFrames, Tensor};
+/// let mut states = Array2::<f32>::zeros((3, 2));
+/// let mut frames = SliceFrames::try_from(states.view_mut())?;
+/// frames.load(1, &[1.0, 2.0]);
+/// assert_eq!(states[[1, 1]], 2.0);
+/// # Ok::<(), picardy::LayoutError>(())
+/// ```
+#[cfg(feature = "ndarray")]
+impl<'a, T: Real> TryFrom<ndarray::ArrayViewMut2<'a, T>> for SliceFrames<'a, T> {
+    type Error = LayoutError;
+
+    fn try_from(view: ndarray::ArrayViewMut2<'a, T>) -> Result<Self, LayoutError> {
+        let dim = view.ncols();
+        view.into_slice().map(|memory| Self::new(memory, dim)).ok_or(LayoutError)
+    }
+}
+
+/// An array whose rows do not lie one behind the other.
+#[cfg(feature = "ndarray")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LayoutError;
+
+#[cfg(feature = "ndarray")]
+impl core::fmt::Display for LayoutError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("the array is not in row-major (standard) layout; copy it with as_standard_layout()")
+    }
+}
+
+#[cfg(feature = "ndarray")]
+impl core::error::Error for LayoutError {}

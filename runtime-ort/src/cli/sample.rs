@@ -1,0 +1,331 @@
+//! `picardy-ort sample`.
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use picardy::{
+    Ddim, Ddpm, Final, Level, Node, Noise, Picard, Plan, Report, Round, Sampler, Sequential, SliceFrames,
+    Slope, Solver, Spacing, Span, Start, Workspace,
+};
+use picardy_ort::{Model, Options, OrtDenoiser, output, picture};
+
+use super::process::{self, Process};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The ONNX file.
+    model: PathBuf,
+    /// The solver.
+    #[arg(long, value_enum, default_value_t)]
+    solver: SolverFlag,
+    /// The solver's steps.
+    #[arg(long, default_value_t = 50)]
+    steps: usize,
+    /// How much noise DDIM adds: 0 to 1 [default: 0].
+    #[arg(long)]
+    eta: Option<f64>,
+    /// The variance of DDPM's steps [default: small].
+    #[arg(long, value_enum)]
+    variance: Option<VarianceFlag>,
+    /// Which of the trained timesteps are visited.
+    #[arg(long, value_enum, default_value_t)]
+    spacing: SpacingFlag,
+    /// How many items are sampled.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    batch: u32,
+    /// The noise's seed: the same one gives the same samples, by whichever method.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// The .npy file of the samples.
+    #[arg(long, value_name = "FILE", default_value = "samples.npy")]
+    out: PathBuf,
+    /// The PNG file of a picture of them.
+    #[arg(long, value_name = "FILE")]
+    picture: Option<PathBuf>,
+    /// Leaves the samples as the network makes them, and not in the data's own units.
+    #[arg(long)]
+    normalised: bool,
+    /// The threads that ONNX Runtime shares an operator's work among; 0 leaves it the choice.
+    #[arg(long, default_value_t = 1, value_parser = threads)]
+    threads: usize,
+    #[command(flatten)]
+    method: Method,
+    #[command(flatten)]
+    process: process::Args,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Method")]
+struct Method {
+    /// Who is evaluated when.
+    #[arg(long, value_enum, default_value_t)]
+    method: MethodFlag,
+    /// Picard's slope [default: secant].
+    #[arg(long, value_enum)]
+    slope: Option<SlopeFlag>,
+    /// The most nodes that Picard holds open at a time [default: the whole run].
+    #[arg(long, value_name = "NODES")]
+    window: Option<usize>,
+    /// When a state has converged, in standard deviations of its step; 0 is exact [default: 0.1].
+    #[arg(long)]
+    tolerance: Option<f64>,
+    /// Picard's first guess [default: gaussian].
+    #[arg(long, value_enum)]
+    start: Option<StartFlag>,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum SolverFlag {
+    Ddpm,
+    #[default]
+    Ddim,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum VarianceFlag {
+    Small,
+    Large,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum SpacingFlag {
+    #[default]
+    Trailing,
+    Leading,
+    Linspace,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum MethodFlag {
+    #[default]
+    Sequential,
+    Picard,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum SlopeFlag {
+    Identity,
+    Frozen,
+    Gaussian,
+    Secant,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum StartFlag {
+    Constant,
+    Gaussian,
+}
+
+/// ONNX Runtime starts as many threads as it is told: not more than a machine can have.
+fn threads(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|&n| n <= 1024).ok_or_else(|| "give 0 to 1024".to_owned())
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<String> {
+    check_outputs(args)?;
+    let options = Options { threads: args.threads, ..Options::default() };
+    let model = Model::load(&args.model, options)?;
+    let mut denoiser = OrtDenoiser::with_item_shape(model, args.process.item_shape.as_deref())?;
+    let process = process::of(&denoiser, &args.process)?;
+
+    // More steps than timesteps are the grid's to refuse, not the allocator's.
+    let slots = args.steps.min(process.betas.train_steps) + 1;
+    let mut levels: Vec<Level> = filled(Some(slots), Level::default())?;
+    let mut nodes: Vec<Node> = filled(Some(slots), Node::default())?;
+    let plan = make_plan(args, &process, &mut levels, &mut nodes)?;
+    let started = Instant::now();
+    let (mut x, report) = sample(args, &process, &plan, &mut denoiser)?;
+    let seconds = started.elapsed().as_secs_f64();
+
+    if let (false, Some((mean, scale))) = (args.normalised, &process.units) {
+        for row in x.chunks_mut(denoiser.dim()) {
+            for (x, (mean, scale)) in row.iter_mut().zip(mean.iter().zip(scale)) {
+                *x = (mean + scale * f64::from(*x)) as f32;
+            }
+        }
+    }
+    let shape: Vec<usize> =
+        std::iter::once(args.batch as usize).chain(denoiser.item_shape().iter().copied()).collect();
+    output::write_npy(&args.out, &shape, &x)
+        .with_context(|| format!("cannot write `{}`", args.out.display()))
+        .map_err(flatten)?;
+    let mut said = format!(
+        "{} rounds, {} evaluations, {seconds:.2} s\n{} {shape:?}\n",
+        report.rounds,
+        report.evaluations,
+        args.out.display()
+    );
+    if let Some(path) = &args.picture {
+        draw(args, path, denoiser.dim(), &x)?;
+        said += &format!("{}\n", path.display());
+    }
+    Ok(said)
+}
+
+/// An error and its causes in one line.
+fn flatten(error: anyhow::Error) -> anyhow::Error {
+    anyhow::anyhow!("{error:#}")
+}
+
+/// What can be known before the work about whether its result can be written.
+fn check_outputs(args: &Args) -> anyhow::Result<()> {
+    for path in std::iter::once(&args.out).chain(&args.picture) {
+        let dir = output::parent(path);
+        if !dir.is_dir() {
+            bail!("cannot write `{}`: there is no directory `{}`", path.display(), dir.display());
+        }
+        if path.is_dir() || path.file_name().is_none() {
+            bail!("cannot write `{}`: it is a directory; name a file", path.display());
+        }
+    }
+    if args.picture.as_ref() == Some(&args.out) {
+        bail!("--out and --picture both name `{}`: name two files", args.out.display());
+    }
+    Ok(())
+}
+
+fn make_plan<'n>(
+    args: &Args,
+    process: &Process,
+    levels: &mut [Level],
+    nodes: &'n mut [Node],
+) -> anyhow::Result<Plan<'n>> {
+    let spacing = match args.spacing {
+        SpacingFlag::Trailing => Spacing::Trailing,
+        SpacingFlag::Leading => Spacing::Leading { offset: 0 },
+        SpacingFlag::Linspace => Spacing::Linspace,
+    };
+    let grid = process.betas.grid(args.steps, spacing, Final::Data, levels)?;
+    Ok(match args.solver {
+        SolverFlag::Ddpm => {
+            if let Some(eta) = args.eta {
+                bail!("--eta {eta} is DDIM's: leave it out, or choose --solver ddim");
+            }
+            let solver = match args.variance {
+                Some(VarianceFlag::Large) => Ddpm::fixed_large(),
+                Some(VarianceFlag::Small) | None => Ddpm::fixed_small(),
+            };
+            solver.plan(&grid, process.prediction, nodes)?
+        }
+        SolverFlag::Ddim => {
+            if args.variance.is_some() {
+                bail!("--variance is DDPM's: leave it out, or choose --solver ddpm");
+            }
+            Ddim { eta: args.eta.unwrap_or(0.0) }.plan(&grid, process.prediction, nodes)?
+        }
+    })
+}
+
+fn sample(
+    args: &Args,
+    process: &Process,
+    plan: &Plan<'_>,
+    denoiser: &mut OrtDenoiser,
+) -> anyhow::Result<(Vec<f32>, Report)> {
+    let method = &args.method;
+    match method.method {
+        MethodFlag::Sequential => {
+            let named = [
+                ("--slope", method.slope.is_some()),
+                ("--window", method.window.is_some()),
+                ("--tolerance", method.tolerance.is_some()),
+                ("--start", method.start.is_some()),
+            ];
+            if let Some((flag, _)) = named.iter().find(|(_, named)| *named) {
+                bail!("{flag} is Picard's: add --method picard, or leave it out");
+            }
+            run_sampler(args, &Sequential, plan, denoiser)
+        }
+        MethodFlag::Picard => {
+            let standard = Picard::default();
+            let picard = Picard {
+                window: method.window.unwrap_or(standard.window),
+                slope: method.slope.map_or(standard.slope, |slope| match slope {
+                    SlopeFlag::Identity => Slope::Identity,
+                    SlopeFlag::Frozen => Slope::Frozen,
+                    SlopeFlag::Gaussian => Slope::Gaussian,
+                    SlopeFlag::Secant => Slope::Secant,
+                }),
+                start: method.start.map_or(standard.start, |start| match start {
+                    StartFlag::Constant => Start::Constant,
+                    StartFlag::Gaussian => Start::Gaussian,
+                }),
+                tolerance: method.tolerance.unwrap_or(standard.tolerance),
+                data_variance: process.data_variance,
+            };
+            run_sampler(args, &picard, plan, denoiser)
+        }
+    }
+}
+
+fn run_sampler(
+    args: &Args,
+    sampler: &impl Sampler,
+    plan: &Plan<'_>,
+    denoiser: &mut OrtDenoiser,
+) -> anyhow::Result<(Vec<f32>, Report)> {
+    let (batch, dim) = (args.batch as usize, denoiser.dim());
+    let need = sampler.need(plan, batch);
+    let mut x: Vec<f32> = filled(batch.checked_mul(dim), 0.0)?;
+    let mut memory: Vec<f32> = filled(need.rows.checked_mul(dim), 0.0)?;
+    let mut spans: Vec<Span> = filled(Some(need.spans), Span::default())?;
+    let mut workspace = Workspace::new(SliceFrames::new(&mut memory, dim), &mut spans);
+
+    let noise = Noise::seeded(args.seed);
+    plan.start(&noise, dim, &mut x);
+    let bar = progress(plan.last());
+    let watch = |round: &Round| {
+        bar.set_position(round.done as u64);
+        bar.set_message(format!("round {}, {} evaluations", round.rounds, round.evaluations));
+        std::ops::ControlFlow::Continue(())
+    };
+    let report = sampler.run_watched(plan, denoiser, &noise, &mut x, &mut workspace, watch);
+    bar.finish_and_clear();
+    Ok((x, report?))
+}
+
+/// Memory of `length` elements, or an error where there is not that much.
+fn filled<T: Clone>(length: Option<usize>, value: T) -> anyhow::Result<Vec<T>> {
+    let mut memory = Vec::new();
+    match length.filter(|&length| memory.try_reserve_exact(length).is_ok()) {
+        Some(length) => memory.resize(length, value),
+        None => {
+            let gigabytes = length.map_or(f64::INFINITY, |n| (n * size_of::<T>()) as f64 / 1e9);
+            bail!("the run takes {gigabytes:.0} GB of memory: give a smaller --batch, --window or --steps");
+        }
+    }
+    Ok(memory)
+}
+
+/// A bar on the terminal; nothing where stderr is none.
+fn progress(nodes: usize) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(nodes as u64), ProgressDrawTarget::stderr_with_hz(10));
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} nodes, {msg}, {eta} left") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+/// One coordinate as a histogram; of more, the first two as a cloud.
+fn draw(args: &Args, path: &Path, dim: usize, x: &[f32]) -> anyhow::Result<()> {
+    let model = args.model.file_name().unwrap_or_default().to_string_lossy();
+    let solver = match args.solver {
+        SolverFlag::Ddpm => "DDPM",
+        SolverFlag::Ddim => "DDIM",
+    };
+    let more = if dim > 2 { ", the first two coordinates" } else { "" };
+    let title = format!("{model}: {solver} {}{more}", args.steps);
+    if dim == 1 {
+        picture::histogram(x, path, &title)?;
+    } else {
+        let points: Vec<[f32; 2]> = x.chunks(dim).map(|row| [row[0], row[1]]).collect();
+        picture::scatter(&points, path, &title)?;
+    }
+    Ok(())
+}

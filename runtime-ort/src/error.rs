@@ -1,0 +1,74 @@
+//! What can go wrong with a model and its runs.
+
+use std::{io, path::PathBuf};
+
+use crate::{denoiser::TimeType, runtime::RuntimeError};
+
+/// Why a model could not be loaded or run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OrtError {
+    /// There is no ONNX Runtime to run it with.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// The file cannot be read.
+    #[error("cannot read the model `{}`: {source}", path.display())]
+    Read {
+        /// The model's file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It is not an ONNX model, or one that ONNX Runtime cannot run.
+    #[error("`{model}` is not an ONNX model that can be run: {said}")]
+    NotAModel {
+        /// The file, or the number of bytes.
+        model: String,
+        /// What ONNX Runtime said.
+        said: String,
+    },
+    /// The model does not have the form of a denoiser.
+    #[error(
+        "not a denoiser: {what}. A denoiser takes x (float32 [n, d...]) and t ([n]: {}), in this order, and gives one float32 [n, d...]",
+        TimeType::NAMES
+    )]
+    NotADenoiser {
+        /// What is amiss, with its value.
+        what: String,
+    },
+    /// The block given has another size than the call says.
+    #[error("{what} holds {got} numbers where {rows} rows of {dim} need {}", rows.saturating_mul(*dim))]
+    Length {
+        /// Which argument.
+        what: &'static str,
+        /// The numbers it holds.
+        got: usize,
+        /// The rows.
+        rows: usize,
+        /// The numbers in a row.
+        dim: usize,
+    },
+    /// The model takes whole timesteps and was given another number.
+    #[error(
+        "the model takes integer timesteps and row {row} has t = {value}: choose a grid on the trained timesteps"
+    )]
+    FractionalTime {
+        /// The row.
+        row: usize,
+        /// Its time.
+        value: f64,
+    },
+    /// The model gave another shape than it was asked for.
+    #[error("the model gave an output of shape {got:?} for {rows} rows of {dim} numbers")]
+    OutputShape {
+        /// The output's shape.
+        got: Vec<i64>,
+        /// The rows given.
+        rows: usize,
+        /// The numbers in a row.
+        dim: usize,
+    },
+    /// ONNX Runtime failed in a run.
+    #[error("ONNX Runtime failed: {0}")]
+    Run(#[from] ort::Error),
+}

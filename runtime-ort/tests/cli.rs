@@ -1,0 +1,231 @@
+//! The command `picardy-ort`, as its users meet it.
+
+mod common;
+
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
+
+use common::PlainMlp;
+use picardy_ort::ensure_runtime;
+
+fn picardy_ort(dir: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_picardy-ort")).args(args).current_dir(dir).output().unwrap()
+}
+
+/// What the command printed; it must have succeeded.
+fn said(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// The one line of a failure.
+fn complaint(output: &Output) -> String {
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(output.stdout.is_empty());
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(stderr.starts_with("error: "), "{stderr}");
+    stderr
+}
+
+fn numbers(path: &Path) -> (Vec<u64>, Vec<f32>) {
+    let bytes = std::fs::read(path).unwrap();
+    let npy = npyz::NpyFile::new(&bytes[..]).unwrap();
+    (npy.shape().to_vec(), npy.into_vec().unwrap())
+}
+
+/// The metadata of a model trained on data of mean 10 and -10, scale 2 and 3.
+fn card() -> Vec<(String, String)> {
+    [
+        ("picardy.version", "1"),
+        ("picardy.model", "residual-mlp"),
+        ("picardy.process", "vp"),
+        ("picardy.schedule", "linear"),
+        ("picardy.train_steps", "100"),
+        ("picardy.beta_start", "0.001"),
+        ("picardy.beta_end", "0.1"),
+        ("picardy.prediction", "epsilon"),
+        ("picardy.conditioning", "timestep"),
+        ("picardy.shape", "2"),
+        ("picardy.width", "8"),
+        ("picardy.blocks", "1"),
+        ("picardy.loss", "standard"),
+        ("picardy.seed", "1"),
+        ("picardy.data_mean", "10,-10"),
+        ("picardy.data_scale", "2,3"),
+        ("picardy.data_variance", "1"),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .to_vec()
+}
+
+/// A directory with a model that has metadata and one that has none.
+fn models() -> tempfile::TempDir {
+    ensure_runtime().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let network = PlainMlp::new(2, 8, 8, 1);
+    std::fs::write(dir.path().join("card.onnx"), network.onnx(&card())).unwrap();
+    std::fs::write(dir.path().join("plain.onnx"), network.onnx(&[])).unwrap();
+    std::fs::write(dir.path().join("text.onnx"), "hello").unwrap();
+    dir
+}
+
+#[test]
+fn info_shows_what_a_model_is() {
+    let dir = models();
+    let shown = said(&picardy_ort(dir.path(), &["info", "card.onnx"]));
+    for part in
+        ["x: f32 [n, 2]", "t: f32 [n]", "out: f32 [n, 2]", "picardy.prediction = epsilon", "cpu", "version 1."]
+    {
+        assert!(shown.contains(part), "{part} in {shown}");
+    }
+    let shown = said(&picardy_ort(dir.path(), &["info", "plain.onnx"]));
+    assert!(shown.contains("--prediction"), "{shown}");
+}
+
+#[test]
+fn samples_do_not_depend_on_the_method_and_are_in_the_datas_units() {
+    let dir = models();
+    let sample = |out: &str, more: &[&str]| {
+        let mut args = vec!["sample", "card.onnx", "--steps", "40", "--batch", "5", "--seed", "3", "--out", out];
+        args.extend(more);
+        let said = said(&picardy_ort(dir.path(), &args));
+        let (shape, values) = numbers(&dir.path().join(out));
+        assert_eq!(shape, [5, 2]);
+        assert!(values.iter().all(|v| v.is_finite()));
+        (said, values)
+    };
+    for solver in [&["--solver", "ddpm"][..], &["--solver", "ddim"], &["--solver", "ddim", "--eta", "0.5"]] {
+        let (said, sequential) = sample("a.npy", solver);
+        assert!(said.contains("40 rounds, 200 evaluations"), "{said}");
+        for slope in ["identity", "frozen", "gaussian", "secant"] {
+            let mut args = solver.to_vec();
+            args.extend(["--method", "picard", "--slope", slope, "--window", "16", "--tolerance", "0"]);
+            let (_, parallel) = sample("b.npy", &args);
+            for (a, b) in sequential.iter().zip(&parallel) {
+                assert!((a - b).abs() <= 1e-3, "{slope}: {a} {b}");
+            }
+        }
+    }
+    let (_, units) = sample("a.npy", &[]);
+    let (_, normalised) = sample("b.npy", &["--normalised"]);
+    for (u, n) in units.chunks(2).zip(normalised.chunks(2)) {
+        assert!((u[0] - (10.0 + 2.0 * n[0])).abs() < 1e-4 && (u[1] - (3.0 * n[1] - 10.0)).abs() < 1e-4);
+    }
+}
+
+#[test]
+fn a_model_without_metadata_is_sampled_as_the_caller_says() {
+    let dir = models();
+    let flags = [
+        "sample", "plain.onnx", "--prediction", "epsilon", "--schedule", "linear", "--train-steps", "100",
+        "--beta-start", "0.001", "--beta-end", "0.1", "--picture", "a.png", "--out", "a.npy",
+    ];
+    said(&picardy_ort(dir.path(), &flags));
+    said(&picardy_ort(dir.path(), &["sample", "card.onnx", "--normalised", "--out", "b.npy"]));
+    assert_eq!(numbers(&dir.path().join("a.npy")), numbers(&dir.path().join("b.npy")));
+    assert_eq!(&std::fs::read(dir.path().join("a.png")).unwrap()[1..4], b"PNG");
+    let kinds = picardy_ort(dir.path(), &["sample", "plain.onnx", "--prediction", "epsilom", "--out", "c.npy"]);
+    assert_eq!(kinds.status.code(), Some(2));
+}
+
+#[test]
+fn each_wrong_word_is_named_and_leaves_no_file() {
+    let dir = models();
+    let plain = ["plain.onnx", "--prediction", "epsilon", "--schedule", "linear"];
+    let cases: &[(&[&str], &str)] = &[
+        (&["missing.onnx"], "missing.onnx"),
+        (&["text.onnx"], "not an ONNX model"),
+        (&["."], "directory"),
+        (&["plain.onnx"], "--prediction"),
+        (&["plain.onnx", "--prediction", "v"], "--schedule"),
+        (&["card.onnx", "--prediction", "v"], "--prediction is for models without metadata"),
+        (&["card.onnx", "--steps", "0"], "0 steps"),
+        (&["card.onnx", "--steps", "101"], "101 steps"),
+        (&["card.onnx", "--steps", "18446744073709551615"], "18446744073709551615 steps"),
+        (&["card.onnx", "--eta", "1.5"], "eta 1.5"),
+        (&["card.onnx", "--eta", "NaN"], "eta NaN"),
+        (&["card.onnx", "--solver", "ddpm", "--eta", "0"], "--eta 0"),
+        (&["card.onnx", "--variance", "large"], "--variance"),
+        (&["card.onnx", "--slope", "secant"], "--method picard"),
+        (&["card.onnx", "--method", "picard", "--window", "0"], "window of 0"),
+        (&["card.onnx", "--method", "picard", "--tolerance", "NaN"], "tolerance NaN"),
+        (&["card.onnx", "--item-shape", "3"], "[3]"),
+        (&["card.onnx", "--picture", "out.npy"], "two files"),
+        (&["card.onnx", "--picture", "nowhere/a.png"], "nowhere"),
+        (&["card.onnx", "--picture", "."], "directory"),
+        (&[&plain[..], &["--beta-end", "2"]].concat(), "beta 2"),
+        (&[&plain[..], &["--beta-end", "NaN"]].concat(), "beta NaN"),
+        (&[&plain[..], &["--data-variance", "0", "--method", "picard"]].concat(), "data variance 0"),
+    ];
+    for (case, part) in cases {
+        let mut args = vec!["sample", "--out", "out.npy"];
+        args.extend(*case);
+        let complaint = complaint(&picardy_ort(dir.path(), &args));
+        assert!(complaint.contains(part), "{case:?}: {complaint}");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 3, "{case:?}");
+    }
+    let output = picardy_ort(dir.path(), &["sample", "card.onnx", "--out", "nowhere/out.npy"]);
+    assert!(complaint(&output).contains("nowhere"));
+}
+
+#[test]
+fn metadata_that_is_wrong_is_named() {
+    let dir = models();
+    for (key, value) in [("picardy.shape", "3"), ("picardy.beta_end", "7"), ("picardy.version", "9")] {
+        let mut metadata = card();
+        for (k, v) in &mut metadata {
+            if k == key {
+                *v = value.to_owned();
+            }
+        }
+        // So that the lists fit the shape, and the shape alone disagrees with the graph.
+        if key == "picardy.shape" {
+            for (k, v) in &mut metadata {
+                if k == "picardy.data_mean" || k == "picardy.data_scale" {
+                    *v = "1,1,1".to_owned();
+                }
+            }
+        }
+        let path = dir.path().join("wrong.onnx");
+        std::fs::write(&path, PlainMlp::new(2, 8, 8, 1).onnx(&metadata)).unwrap();
+        let complaint = complaint(&picardy_ort(dir.path(), &["sample", "wrong.onnx"]));
+        let part = if key == "picardy.version" { "version 9" } else { key.trim_start_matches("picardy.") };
+        assert!(complaint.contains(part), "{key}: {complaint}");
+        said(&picardy_ort(dir.path(), &["info", "wrong.onnx"]));
+    }
+}
+
+/// The command in an environment where no library can be found, or a bad one is named.
+fn bare(dir: &Path, dylib: Option<&str>) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_picardy-ort"));
+    command.current_dir(dir).env_remove("ORT_DYLIB_PATH").args(["info", "card.onnx"]);
+    if let Some(dylib) = dylib {
+        command.env("ORT_DYLIB_PATH", dylib);
+    }
+    command
+}
+
+#[test]
+fn a_library_that_is_missing_or_bad_is_named_with_its_mend() {
+    let dir = models();
+    std::fs::write(dir.path().join("libbad.so"), vec![b'x'; 4096]).unwrap();
+    // A library, but another one: the C library's mathematics.
+    let cut = picardy_ort::Runtime::load(None).unwrap().path();
+    let bytes = std::fs::read(cut).unwrap();
+    std::fs::write(dir.path().join("libcut.so"), &bytes[..bytes.len() / 2]).unwrap();
+    for (dylib, part) in [
+        ("/nowhere/libonnxruntime.so", "/nowhere/libonnxruntime.so"),
+        ("libbad.so", "libbad.so"),
+        ("libcut.so", "cut short"),
+        ("libm.so.6", "libm.so.6"),
+        (".", "named by ORT_DYLIB_PATH"),
+    ] {
+        let complaint = complaint(&bare(dir.path(), Some(dylib)).output().unwrap());
+        assert!(complaint.contains(part), "{dylib}: {complaint}");
+    }
+    let output = picardy_ort(dir.path(), &["--library", "libbad.so", "info", "card.onnx"]);
+    assert!(complaint(&output).contains("libbad.so"));
+}

@@ -1,0 +1,130 @@
+//! The exported residual MLP: valid by the ONNX checker, and equal to the formula through ONNX Runtime.
+
+mod common;
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use common::{PlainMlp, pseudo_random};
+use picardy_ort::{Model, Options, OrtDenoiser, ensure_runtime};
+use picardy_trainer::onnx::{OnnxError, export_mlp};
+
+#[test]
+fn onnx_runtime_gives_the_formulas_value() {
+    ensure_runtime().unwrap();
+    for (dim, width, hidden, blocks) in [(2, 128, 128, 2), (5, 8, 12, 3), (1, 2, 2, 0)] {
+        let network = PlainMlp::new(dim, width, hidden, blocks);
+        let model = Model::from_bytes(&network.onnx(&[]), Options::default()).unwrap();
+        let mut denoiser = OrtDenoiser::new(model).unwrap();
+        assert_eq!(denoiser.item_shape(), [dim]);
+        let mut next = pseudo_random(3);
+        for rows in [1, 2, 33] {
+            let x: Vec<f32> = (0..rows * dim).map(|_| 3.0 * next()).collect();
+            let t: Vec<f32> = (0..rows).map(|row| (row * 31 % 1000) as f32).collect();
+            let mut out = vec![f32::NAN; rows * dim];
+            denoiser.run(&x, t.iter().map(|&t| f64::from(t)), &mut out).unwrap();
+            for ((x, &t), out) in x.chunks(dim).zip(&t).zip(out.chunks(dim)) {
+                for (want, &got) in network.value(x, t).iter().zip(out) {
+                    assert!(
+                        (want - f64::from(got)).abs() <= 1e-5 * want.abs().max(1.0),
+                        "dim {dim}, width {width}, t {t}: {want} against {got}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn metadata_is_carried() {
+    ensure_runtime().unwrap();
+    let metadata = [("picardy.prediction", "epsilon"), ("picardy.note", "déjà vu"), ("empty", "")];
+    let metadata = metadata.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let bytes = PlainMlp::new(2, 4, 4, 1).onnx(&metadata);
+    let model = Model::from_bytes(&bytes, Options::default()).unwrap();
+    let read: Vec<(String, String)> = model.metadata().clone().into_iter().collect();
+    let mut metadata = metadata.to_vec();
+    metadata.sort();
+    assert_eq!(read, metadata);
+    let ports: Vec<String> = model.inputs().iter().chain(model.outputs()).map(ToString::to_string).collect();
+    assert_eq!(ports, ["x: f32 [n, 2]", "t: f32 [n]", "out: f32 [n, 2]"]);
+}
+
+#[test]
+fn parameters_that_disagree_are_named() {
+    let network = PlainMlp::new(2, 4, 4, 1);
+    let export = |dim, width, blocks| export_mlp(dim, width, blocks, |name| network.find(name), &[]);
+    let missing = export(2, 4, 2).unwrap_err().to_string();
+    assert!(missing.contains("blocks.1"), "{missing}");
+    let shape = export(3, 4, 1).unwrap_err();
+    assert!(matches!(&shape, OnnxError::Shape { name, .. } if name == "input.weight"), "{shape}");
+    assert!(matches!(export(2, 5, 1), Err(OnnxError::Size { got: 5, .. })));
+    assert!(matches!(export(0, 4, 1), Err(OnnxError::Size { got: 0, .. })));
+
+    let twice = [("k".to_owned(), "1".to_owned()), ("k".to_owned(), "2".to_owned())];
+    let error = export_mlp(2, 4, 1, |name| network.find(name), &twice).unwrap_err();
+    assert!(matches!(error, OnnxError::DuplicateKey { .. }));
+
+    let mut diverged = PlainMlp::new(2, 4, 4, 1);
+    diverged.parameters.get_mut("norm.bias").unwrap().0[3] = f32::NAN;
+    let error = export_mlp(2, 4, 1, |name| diverged.find(name), &[]).unwrap_err();
+    assert!(error.to_string().contains("`norm.bias` holds NaN at index 3"), "{error}");
+}
+
+#[test]
+fn the_onnx_checker_accepts_the_file() {
+    let python = checker_python();
+    let file = tempfile::Builder::new().suffix(".onnx").tempfile().unwrap();
+    let metadata = [("picardy.prediction".to_owned(), "epsilon".to_owned())];
+    std::fs::write(file.path(), PlainMlp::new(2, 16, 24, 2).onnx(&metadata)).unwrap();
+    let check = "import onnx, sys\n\
+        model = onnx.load(sys.argv[1])\n\
+        onnx.checker.check_model(model, full_check=True)\n\
+        assert model.opset_import[0].version >= 17\n\
+        assert [(p.key, p.value) for p in model.metadata_props] == [('picardy.prediction', 'epsilon')]\n\
+        inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)\n\
+        print(inferred.graph.output[0].type.tensor_type.shape.dim[0].dim_param)";
+    let answer = Command::new(python).args(["-c", check]).arg(file.path()).output().unwrap();
+    assert!(answer.status.success(), "{}", String::from_utf8_lossy(&answer.stderr));
+    assert_eq!(String::from_utf8_lossy(&answer.stdout).trim(), "n");
+}
+
+/// A Python that has `onnx`: that of $PEERS_VENV, or of a virtual environment made in cargo's target
+/// directory at the first run.
+fn checker_python() -> PathBuf {
+    let venv = std::env::var_os("PEERS_VENV")
+        .filter(|path| !path.is_empty())
+        .map_or_else(|| target_dir().join("onnx-venv"), PathBuf::from);
+    let python = venv.join("bin").join("python");
+    let has_onnx = || run(Command::new(&python).args(["-c", "import onnx"])).is_ok();
+    if has_onnx() {
+        return python;
+    }
+    std::fs::create_dir_all(venv.parent().unwrap()).unwrap();
+    // Two test runs at once would unpack into one another.
+    let lock = std::fs::File::create(venv.with_extension("lock")).unwrap();
+    lock.lock().unwrap();
+    if !has_onnx() {
+        run(Command::new("python3").args(["-m", "venv"]).arg(&venv))
+            .expect("python3 makes a virtual environment (Debian: apt-get install python3-venv)");
+        run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "onnx>=1.17,<2"]))
+            .expect("pip installs onnx");
+    }
+    python
+}
+
+/// The target directory this test was built into.
+fn target_dir() -> PathBuf {
+    // CARGO_TARGET_TMPDIR is target/tmp.
+    Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().to_path_buf()
+}
+
+fn run(command: &mut Command) -> Result<(), String> {
+    match command.output() {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}

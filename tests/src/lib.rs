@@ -1,0 +1,7 @@
+//! What the workspace's tests and benches share: models with known answers, and runs in one line.
+
+mod models;
+mod runs;
+
+pub use models::{Ring, random_plan};
+pub use runs::{Run, Solved, distance, plan, run};

@@ -1,0 +1,72 @@
+//! Nothing is allocated while sampling: counted, not believed. (One test: the counter is the process's.)
+
+#![allow(unsafe_code)]
+
+use picardy::{
+    Ddim, Form, Memory, Mixture, Noise, Picard, Plan, Prediction, Sampler, Sequential, Slope, Solver,
+};
+use picardy_tests::{Solved, plan};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+struct Counting;
+
+static CALLS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call is passed on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        CALLS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn allocations<T>(body: impl FnOnce() -> T) -> (usize, T) {
+    let before = CALLS.load(Ordering::Relaxed);
+    let result = body();
+    (CALLS.load(Ordering::Relaxed) - before, result)
+}
+
+#[test]
+fn sampling_allocates_nothing() {
+    let (count, _) = allocations(|| vec![1u8; 100]);
+    assert_eq!(count, 1, "the counter counts");
+
+    let mixture = Mixture::new(&[-1.0, 0.0, 1.0, 0.5], &[0.5, 0.5], 0.1, 2).unwrap();
+    let mut model = mixture.predicting(Prediction::Epsilon);
+    let nodes = plan(Solved::Ddpm, 100);
+    let plan = Plan::new(&nodes, Form::Data).unwrap();
+    let noise = Noise::seeded(1);
+    let mut memory = Memory::<f32>::new();
+    let mut x = vec![0.0f32; 2 * 8];
+    for slope in [Slope::Identity, Slope::Frozen, Slope::Gaussian, Slope::Secant] {
+        let picard = Picard { slope, window: 30, ..Picard::default() };
+        let mut workspace = memory.workspace(picard.need(&plan, 8), 2);
+        plan.start(&noise, 2, &mut x);
+        let (count, report) = allocations(|| picard.run(&plan, &mut model, &noise, &mut x, &mut workspace));
+        assert!(report.unwrap().finished);
+        assert_eq!(count, 0, "{slope:?}");
+    }
+    let mut workspace = memory.workspace(Sequential.need(&plan, 8), 2);
+    let (count, report) = allocations(|| Sequential.run(&plan, &mut model, &noise, &mut x, &mut workspace));
+    assert!(report.unwrap().finished);
+    assert_eq!(count, 0, "sequential");
+
+    // Planning neither.
+    let mut levels = [picardy::Level::default(); 51];
+    let mut nodes = [picardy::Node::default(); 51];
+    let (count, _) = allocations(|| {
+        let grid = picardy::Betas::cosine(1000).trailing(50, &mut levels).unwrap();
+        Ddim::default().plan(&grid, Prediction::Epsilon, &mut nodes).unwrap().evaluations()
+    });
+    assert_eq!(count, 0, "planning");
+}

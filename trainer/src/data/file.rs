@@ -1,0 +1,61 @@
+//! A user's file: what it is and who reads it.
+
+use std::fs::{self, File};
+use std::path::Path;
+
+use super::{DataError, Dataset, npy, table};
+
+/// Reads a data set from a `.csv`, `.tsv` or `.npy` file and standardises it by its own mean and variance.
+///
+/// A text file holds one point a line and may begin with a header line, that is, a first line with no number in
+/// it; blank lines and lines that begin with `#` are skipped. An array is `[rows, columns]` of f32, f64 or an
+/// integer type, in C or Fortran order; an array of one dimension is one column.
+///
+/// # Errors
+///
+/// A [`DataError`] that names the file and, where one is at fault, the cell and its value: NaN or infinity, no
+/// rows or one, rows of different lengths, cells that are no numbers, constant columns, an array of another rank
+/// or type, a truncated or hostile file, a path that is missing, a directory, or of another extension.
+///
+/// # Examples
+///
+/// ```
+/// use picardy_trainer::data::read_file;
+///
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("points.csv");
+/// std::fs::write(&path, "x,y\n0,10\n2,30\n")?;
+/// let data = read_file(&path)?;
+/// assert_eq!(data.data(), [-1.0, -1.0, 1.0, 1.0]);
+/// assert_eq!((data.mean(), data.scale()), (&[1.0, 20.0][..], &[1.0, 10.0][..]));
+///
+/// std::fs::write(&path, "0,10\nnan,30\n")?;
+/// assert!(read_file(&path).unwrap_err().to_string().contains("line 2, column 1 is nan"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn read_file(path: impl AsRef<Path>) -> Result<Dataset, DataError> {
+    let path = path.as_ref();
+    let metadata = fs::metadata(path).map_err(|source| unreadable(path, source))?;
+    if !metadata.is_file() {
+        // A device or a pipe may never end.
+        let kind = if metadata.is_dir() { "a directory" } else { "a device or a pipe" };
+        return Err(DataError::NotAFile { path: path.into(), kind });
+    }
+    let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    let open = || File::open(path).map_err(|source| unreadable(path, source));
+    match extension.as_str() {
+        "csv" => table::read(path, open()?, table::Delimiter::Comma),
+        "tsv" => table::read(path, open()?, table::Delimiter::Tab),
+        "npy" => npy::read(path, open()?, metadata.len()),
+        _ => Err(DataError::UnknownExtension { path: path.into(), extension }),
+    }
+}
+
+/// The error for a file that the system would not give.
+fn unreadable(path: &Path, source: std::io::Error) -> DataError {
+    if source.kind() == std::io::ErrorKind::NotFound {
+        let cwd = std::env::current_dir().map_or_else(|_| "unknown".to_owned(), |d| d.display().to_string());
+        return DataError::NotFound { path: path.into(), cwd };
+    }
+    DataError::Io { path: path.into(), source }
+}

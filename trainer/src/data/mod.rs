@@ -1,0 +1,37 @@
+//! Data sets: standardised points and the map back to the coordinates they came from.
+//!
+//! | kind | where |
+//! |---|---|
+//! | built-in: the dino, five more shapes of the plane, a 1-D mixture | [`Builtin`] |
+//! | a user's `.csv`, `.tsv` or `.npy` file | [`read_file`] |
+//! | either, by name | [`Source`] |
+//!
+//! A denoiser is trained on coordinates of zero mean and unit variance, x = (p - mean) / scale for each
+//! coordinate. Built-in sets are standardised by the moments of the distribution, not of the draw, so that every
+//! draw lives in the same coordinates; a file is standardised by its own moments.
+
+mod builtin;
+mod checkerboard;
+mod dataset;
+mod dino;
+mod eight_gaussians;
+mod error;
+mod file;
+mod npy;
+mod source;
+mod spirals;
+mod standard;
+mod swiss_roll;
+mod table;
+mod two_modes;
+mod two_moons;
+
+pub use builtin::{Builtin, MAX_POINTS};
+pub use dataset::Dataset;
+pub use error::{DataError, Place};
+pub use file::read_file;
+pub use source::Source;
+pub use two_modes::Mixture;
+
+#[cfg(test)]
+mod tests;

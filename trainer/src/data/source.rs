@@ -1,0 +1,67 @@
+//! A data set by name: built-in or a file.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use super::{Builtin, DataError, Dataset, read_file};
+
+/// Where data come from, as a user names it on a command line.
+///
+/// # Examples
+///
+/// ```
+/// use picardy_trainer::data::{Builtin, Source};
+///
+/// assert_eq!("dino".parse::<Source>()?, Source::Builtin(Builtin::Dino));
+/// assert_eq!("runs/points.csv".parse::<Source>()?, Source::File("runs/points.csv".into()));
+/// let error = "dyno".parse::<Source>().unwrap_err().to_string();
+/// assert!(error.contains("swiss-roll"));
+/// # Ok::<(), picardy_trainer::data::DataError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A built-in distribution.
+    Builtin(Builtin),
+    /// A user's file.
+    File(PathBuf),
+}
+
+impl Source {
+    /// Draws `n` points with `seed` from a built-in set, or reads the whole file (`n` and `seed` are not used then).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Builtin::sample`] and [`read_file`].
+    pub fn load(&self, n: usize, seed: u64) -> Result<Dataset, DataError> {
+        match self {
+            Self::Builtin(builtin) => builtin.sample(n, seed),
+            Self::File(path) => read_file(path),
+        }
+    }
+}
+
+impl FromStr for Source {
+    type Err = DataError;
+
+    /// A built-in name wins; whatever has a dot or a path separator, or exists, is a file's path.
+    fn from_str(text: &str) -> Result<Self, DataError> {
+        match text.parse() {
+            Ok(builtin) => Ok(Self::Builtin(builtin)),
+            Err(error) => {
+                let path = PathBuf::from(text);
+                let looks_like_a_path = text.contains(['.', '/', std::path::MAIN_SEPARATOR]) || path.exists();
+                if looks_like_a_path { Ok(Self::File(path)) } else { Err(error) }
+            }
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Builtin(builtin) => builtin.fmt(f),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! How good a network's samples are.
+
+use crate::data::DataError;
+use crate::metrics::{GaussianKernel, MetricError, Mmd};
+use picardy::nn::{Artifact, MlpDenoiser, ModelError, ResidualMlp};
+use picardy::{
+    Betas, Level, Memory, Node, Noise, PlanError, Prediction, SampleError, Sampler, ScheduleError, Sequential, Solver,
+};
+use std::num::NonZero;
+
+/// Why samples cannot be drawn or compared.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EvaluateError {
+    /// The grid.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
+    /// The plan.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The network's file.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The run.
+    #[error(transparent)]
+    Sample(#[from] SampleError<ModelError>),
+    /// The comparison.
+    #[error(transparent)]
+    Metric(#[from] MetricError),
+    /// The data to compare with.
+    #[error(transparent)]
+    Data(#[from] DataError),
+}
+
+/// Items that a thread samples together.
+const CHUNK: usize = 128;
+
+/// Draws `count` samples `[count, dim]` from a network's safetensors file, in sequence over time and in parallel over
+/// items. The result depends on the seed alone, not on the number of threads.
+///
+/// # Errors
+/// A file that is no network, more steps than the schedule has, a network that gives NaN.
+pub fn sample(
+    network: &[u8],
+    betas: Betas,
+    solver: &impl Solver,
+    steps: usize,
+    count: usize,
+    seed: u64,
+) -> Result<Vec<f32>, EvaluateError> {
+    let model = ResidualMlp::from_artifact(&Artifact::parse(network).map_err(ModelError::from)?)?;
+    let mut levels = vec![Level::default(); steps + 1];
+    let grid = betas.trailing(steps, &mut levels)?;
+    let mut nodes = vec![Node::default(); solver.nodes(steps)];
+    let plan = solver.plan(&grid, Prediction::Epsilon, &mut nodes)?;
+    let dim = model.dim();
+    let mut samples = vec![0.0f32; count * dim];
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let part = count.div_ceil(threads).next_multiple_of(CHUNK);
+    std::thread::scope(|scope| {
+        let parts = samples.chunks_mut(part * dim).enumerate().map(|(index, part_of)| {
+            let plan = &plan;
+            scope.spawn(move || -> Result<(), EvaluateError> {
+                let mut scratch = vec![0.0; model.scratch_len(48)];
+                let mut denoiser = MlpDenoiser::new(model, &mut scratch);
+                let mut memory = Memory::new();
+                for (chunk, x) in part_of.chunks_mut(CHUNK * dim).enumerate() {
+                    let noise = Noise::seeded(seed).from_item((index * part + chunk * CHUNK) as u64);
+                    plan.start(&noise, dim, x);
+                    let mut workspace = memory.workspace(Sequential.need(plan, x.len() / dim), dim);
+                    Sequential.run(plan, &mut denoiser, &noise, x, &mut workspace)?;
+                }
+                Ok(())
+            })
+        });
+        let parts: Vec<_> = parts.collect();
+        for part in parts {
+            // A panic in a thread is a bug of its own; it goes on here.
+            part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        }
+        Ok::<(), EvaluateError>(())
+    })?;
+    Ok(samples)
+}
+
+/// The maximum mean discrepancy (squared, unbiased) of a network's samples to fresh data.
+///
+/// # Errors
+/// As [`sample`] and [`GaussianKernel::mmd`].
+pub fn mmd(
+    network: &[u8],
+    betas: Betas,
+    solver: &impl Solver,
+    steps: usize,
+    fresh: &[f32],
+    dim: usize,
+    seed: u64,
+) -> Result<Mmd, EvaluateError> {
+    let samples = sample(network, betas, solver, steps, fresh.len() / dim.max(1), seed)?;
+    Ok(GaussianKernel::default().mmd(&samples, fresh, dim)?)
+}

@@ -1,0 +1,321 @@
+//! The contrastive diffusion loss (Wu et al., "Your diffusion model is secretly a noise classifier and benefits from
+//! contrastive training", arXiv 2407.08946).
+//!
+//! A denoiser gives the density of the data, and of the data at any noise level zeta, as an integral over log-SNRs l
+//! with `z_l = sqrt(sig(l)) x + sqrt(sig(-l)) eps`, sig the logistic function:
+//!
+//! ```text
+//! -log p(x)      = h_g + 1/2 E_l[ w(l) ( |eps - eps_hat(z_l, l)|^2 - sum_i sig(l + ln eig_i) ) ]
+//! -log p_zeta(x) = the same with c eps_hat(z_l, l') in place of eps_hat(z_l, l),
+//!                  l' = logit(sig(l) sig(zeta)),  c = sqrt(sig(-l) / sig(-l'))
+//! loss           = softplus( y (log p_zeta(x~) - log p(x~)) ),   y = +1: x~ = x,   y = -1: x~ = x at level zeta
+//! ```
+//!
+//! h_g and eig_i belong to the [`Gaussian`](super::Gaussian) fitted to the data. With independent draws of (l, eps)
+//! for the two densities this is the paper's estimate. With shared ones the Gaussian terms and most of the variance
+//! cancel, so that few draws do.
+
+use super::standard::{fill_normal, mix};
+use super::{Gaussian, LogSnrDraws, LossError, NoiseTable, items, sigmoid, softplus};
+use crate::model::{Mlp, MlpError};
+use crate::op::Element;
+use crate::rng::Rng;
+
+/// How the contrastive loss is estimated.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ContrastiveConfig {
+    /// Items of a step.
+    pub items: usize,
+    /// Draws of (l, eps) an item and density: a step evaluates 2 items draws rows.
+    pub draws: usize,
+    /// What an item's loss is multiplied by.
+    pub weight: f64,
+    /// Whether both densities of an item use the same draws.
+    pub shared: bool,
+    /// The log-SNRs that the densities are integrated over.
+    pub levels: LogSnrDraws,
+    /// The noise levels to tell from the data.
+    pub zeta: LogSnrDraws,
+}
+
+/// The loss with its buffers. See the [module](self).
+#[derive(Debug, Clone)]
+pub struct Contrastive<T> {
+    config: ContrastiveConfig,
+    gaussian: Gaussian,
+    z: Vec<T>,
+    t: Vec<T>,
+    eps: Vec<T>,
+    dout: Vec<T>,
+    rows: Vec<Row>,
+    items: Vec<Item>,
+    tilde: Vec<T>,
+    noise: Vec<T>,
+}
+
+/// One evaluation: its weight in the integral, the factor c of the output, and the Gaussian's error.
+#[derive(Debug, Clone, Copy, Default)]
+struct Row {
+    weight: f64,
+    factor: f64,
+    gaussian: f64,
+}
+
+/// One item: y, and the slope of the total with respect to -log p and, negated, to -log p_zeta.
+#[derive(Debug, Clone, Copy, Default)]
+struct Item {
+    sign: f64,
+    slope: f64,
+}
+
+impl<T: Element> Contrastive<T> {
+    /// The loss for items of `dim` coordinates.
+    ///
+    /// # Errors
+    ///
+    /// [`LossError::Setting`] where a setting is 0, negative or not finite.
+    pub fn new(config: ContrastiveConfig, gaussian: Gaussian, dim: usize) -> Result<Self, LossError> {
+        let counts = [("items", config.items), ("draws", config.draws), ("dim", dim)];
+        for (name, value) in counts.map(|(name, n)| (name, n as f64)).into_iter().chain([("weight", config.weight)]) {
+            if !(value > 0.0 && value.is_finite()) {
+                return Err(LossError::Setting { name, value });
+            }
+        }
+        config.levels.check("levels")?;
+        config.zeta.check("zeta")?;
+        let rows = Self::rows_of(&config);
+        let room = |n: usize| vec![T::ZERO; n];
+        Ok(Self {
+            gaussian,
+            z: room(rows * dim),
+            t: room(rows),
+            eps: room(rows * dim),
+            dout: room(rows * dim),
+            rows: vec![Row::default(); rows],
+            items: vec![Item::default(); config.items],
+            tilde: room(dim),
+            noise: room(dim),
+            config,
+        })
+    }
+
+    /// The rows that a step evaluates in one call: what the network's `max_batch` must be at least.
+    pub fn rows(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn rows_of(config: &ContrastiveConfig) -> usize {
+        2 * config.items * config.draws
+    }
+
+    /// Adds the gradient of `weight sum over items of loss` to the network's and gives that sum's value.
+    ///
+    /// `x0` has the items [items, dim]; half of them (one more or less where they are odd) are noised.
+    ///
+    /// # Errors
+    ///
+    /// [`LossError::Items`] where x0 is not as many items as the configuration says, [`LossError::Model`] where the network
+    /// takes fewer rows than [`Contrastive::rows`].
+    pub fn step(
+        &mut self,
+        model: &mut Mlp<T>,
+        table: &NoiseTable,
+        x0: &[T],
+        rng: &mut Rng,
+    ) -> Result<f64, LossError> {
+        let dim = self.tilde.len();
+        if items(x0.len(), dim)? != self.config.items || model.config().dim != dim {
+            return Err(LossError::Items { len: x0.len(), dim });
+        }
+        if self.rows() > model.max_batch() {
+            return Err(MlpError::Batch { got: self.rows(), max: model.max_batch() }.into());
+        }
+        // The first sign is a coin's, so that one item a step is half each over many.
+        let mut sign = if rng.uniform() < 0.5 { 1.0 } else { -1.0 };
+        for (i, x0) in x0.chunks_exact(dim).enumerate() {
+            self.items[i].sign = sign;
+            self.draw(i, table, x0, rng);
+            sign = -sign;
+        }
+        let out = model.forward(&self.z, &self.t)?;
+        let mut total = 0.0;
+        for i in 0..self.config.items {
+            let half = |k: usize| (2 * i + k) * self.config.draws..(2 * i + k + 1) * self.config.draws;
+            let base = self.integral(half(0), out);
+            let noised = self.integral(half(1), out);
+            // log p_zeta - log p: the Gaussian's entropy is in both.
+            let margin = self.items[i].sign * (base - noised);
+            total += self.config.weight * softplus(margin);
+            self.items[i].slope = self.config.weight * sigmoid(margin) * self.items[i].sign;
+            Self::slopes(&self.rows, &self.eps, out, &mut self.dout, half(0), self.items[i].slope);
+            Self::slopes(&self.rows, &self.eps, out, &mut self.dout, half(1), -self.items[i].slope);
+        }
+        model.backward(&self.dout)?;
+        Ok(total)
+    }
+
+    /// Fills the rows of item `i`: first those of log p, then those of log p_zeta.
+    fn draw(&mut self, i: usize, table: &NoiseTable, x0: &[T], rng: &mut Rng) {
+        let ContrastiveConfig { draws, shared, levels, zeta, .. } = self.config;
+        let dim = x0.len();
+        let (zeta, _) = zeta.draw(rng);
+        self.tilde.copy_from_slice(x0);
+        if self.items[i].sign < 0.0 {
+            fill_normal(rng, &mut self.noise);
+            let (a, s) = (T::from_f64(sigmoid(zeta).sqrt()), T::from_f64(sigmoid(-zeta).sqrt()));
+            mix(a, x0, s, &self.noise, &mut self.tilde);
+        }
+        for k in 0..2 * draws {
+            let row = 2 * i * draws + k;
+            let (noised, at) = (k >= draws, row * dim);
+            let (l, weight) = if noised && shared {
+                let twin = row - draws;
+                self.eps.copy_within((row - draws) * dim..(row - draws + 1) * dim, at);
+                (self.rows[twin].gaussian, self.rows[twin].weight)
+            } else {
+                fill_normal(rng, &mut self.eps[at..at + dim]);
+                levels.draw(rng)
+            };
+            // Until the whole item is drawn, `gaussian` holds the level, which a twin reads above.
+            let (told, factor) = if noised { seen_from(l, zeta) } else { (l, 1.0) };
+            self.rows[row] = Row { weight, factor, gaussian: l };
+            self.t[row] = T::from_f64(table.nearest(told) as f64);
+            let (a, s) = (T::from_f64(sigmoid(l).sqrt()), T::from_f64(sigmoid(-l).sqrt()));
+            mix(a, &self.tilde, s, &self.eps[at..at + dim], &mut self.z[at..at + dim]);
+        }
+        for row in &mut self.rows[2 * i * draws..2 * (i + 1) * draws] {
+            row.gaussian = self.gaussian.noise_error(row.gaussian);
+        }
+    }
+
+    /// `1/2 mean w (|eps - c out|^2 - gaussian)` over `rows`: a density's negated logarithm, less the entropy.
+    fn integral(&self, rows: std::ops::Range<usize>, out: &[T]) -> f64 {
+        let dim = self.tilde.len();
+        let n = rows.len() as f64;
+        let mut sum = 0.0;
+        for row in rows {
+            let Row { weight, factor, gaussian } = self.rows[row];
+            let at = row * dim..(row + 1) * dim;
+            let pairs = self.eps[at.clone()].iter().zip(&out[at]);
+            let error: f64 = pairs.map(|(e, o)| (e.to_f64() - factor * o.to_f64()).powi(2)).sum();
+            sum += weight * (error - gaussian);
+        }
+        0.5 * sum / n
+    }
+
+    /// The slope of `scale` times [`Contrastive::integral`] with respect to the outputs, into `dout`.
+    fn slopes(
+        rows: &[Row],
+        eps: &[T],
+        out: &[T],
+        dout: &mut [T],
+        range: std::ops::Range<usize>,
+        scale: f64,
+    ) {
+        let dim = eps.len() / rows.len();
+        let scale = scale / range.len() as f64;
+        for row in range {
+            let Row { weight, factor, .. } = rows[row];
+            for at in row * dim..(row + 1) * dim {
+                let error = factor * out[at].to_f64() - eps[at].to_f64();
+                dout[at] = T::from_f64(scale * weight * factor * error);
+            }
+        }
+    }
+}
+
+/// `l' = logit(sig(l) sig(zeta))` and `sqrt(sig(-l) / sig(-l'))`: data at level zeta, noised further by l, is as noisy
+/// as data at l'.
+fn seen_from(l: f64, zeta: f64) -> (f64, f64) {
+    let signal = sigmoid(l) * sigmoid(zeta);
+    // 1 - signal without cancellation.
+    let noise = sigmoid(-l) + sigmoid(l) * sigmoid(-zeta);
+    ((signal / noise).ln(), (sigmoid(-l) / noise).sqrt())
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::model::MlpConfig;
+    use crate::op::testing::values;
+
+    pub(crate) fn table() -> NoiseTable {
+        let betas = (0..1000).map(|i| 1e-4 + (2e-2 - 1e-4) * f64::from(i) / 999.0);
+        let abar = betas.scan(1.0, |abar, beta| {
+            *abar *= 1.0 - beta;
+            Some(*abar)
+        });
+        NoiseTable::new(abar.collect()).unwrap()
+    }
+
+    pub(crate) fn small_model(max_batch: usize) -> Mlp<f64> {
+        Mlp::new(MlpConfig { dim: 2, width: 6, blocks: 2 }, max_batch, 3).unwrap()
+    }
+
+    /// Checks the gradient that `loss` adds against central differences over every parameter.
+    pub(crate) fn check_loss(mut model: Mlp<f64>, mut loss: impl FnMut(&mut Mlp<f64>) -> f64) {
+        model.zero_gradients();
+        let value = loss(&mut model);
+        assert!(value.is_finite());
+        let gradient = model.gradients().to_vec();
+        for (i, &got) in gradient.iter().enumerate() {
+            let at = model.parameters()[i];
+            let step = 1e-5;
+            let mut value = |p: f64| {
+                model.parameters_mut()[i] = p;
+                loss(&mut model)
+            };
+            let want = (value(at + step) - value(at - step)) / (2.0 * step);
+            value(at);
+            let error = (got - want).abs();
+            assert!(error <= 1e-6 * (1.0 + want.abs()), "parameter {i}: {got} where {want}");
+        }
+    }
+
+    fn config(shared: bool) -> ContrastiveConfig {
+        let levels = LogSnrDraws::Logistic { loc: 0.0, scale: 3.0, clip: 3.0 };
+        ContrastiveConfig { items: 3, draws: 4, weight: 0.5, shared, levels, zeta: levels }
+    }
+
+    #[test]
+    fn gradient_through_the_model() {
+        let gaussian = Gaussian::new(vec![0.8, 1.2]).unwrap();
+        let x0 = values(6, 1);
+        for shared in [false, true] {
+            let mut loss = Contrastive::new(config(shared), gaussian.clone(), 2).unwrap();
+            let model = small_model(loss.rows());
+            check_loss(model, |model| loss.step(model, &table(), &x0, &mut Rng::new(5, 0)).unwrap());
+        }
+    }
+
+    #[test]
+    fn a_denoiser_of_pure_data_sees_its_own_level() {
+        // Data at level zeta, noised to l, has signal sig(l) sig(zeta); far from both ends l' is min(l, zeta).
+        let (told, factor) = seen_from(-20.0, 20.0);
+        assert!((told + 20.0).abs() < 1e-6 && (factor - 1.0).abs() < 1e-6);
+        let (told, factor) = seen_from(30.0, 0.0);
+        assert!(told.abs() < 1e-6 && factor < 1e-6);
+        let (told, _) = seen_from(0.0, 0.0);
+        assert!((told - (0.25f64 / 0.75).ln()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn bad_settings_are_errors() {
+        let gaussian = Gaussian::new(vec![1.0, 1.0]).unwrap();
+        for bad in [
+            ContrastiveConfig { items: 0, ..config(true) },
+            ContrastiveConfig { draws: 0, ..config(true) },
+            ContrastiveConfig { weight: f64::NAN, ..config(true) },
+            ContrastiveConfig { zeta: LogSnrDraws::Uniform { low: 3.0, high: 3.0 }, ..config(true) },
+        ] {
+            assert!(matches!(
+                Contrastive::<f64>::new(bad, gaussian.clone(), 2),
+                Err(LossError::Setting { .. })
+            ));
+        }
+        let mut loss = Contrastive::new(config(true), gaussian, 2).unwrap();
+        let mut rng = Rng::new(1, 0);
+        assert!(loss.step(&mut small_model(24), &table(), &[0.0; 4], &mut rng).is_err());
+        assert!(loss.step(&mut small_model(23), &table(), &[0.0; 6], &mut rng).is_err());
+    }
+}

@@ -1,0 +1,147 @@
+//! Noise levels: the timesteps that the network knows, and the levels that the likelihood is integrated over.
+
+use super::{LossError, sigmoid};
+use crate::rng::Rng;
+
+/// The schedule as the losses need it: signal and noise per timestep, and the way back from a log-SNR.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NoiseTable {
+    alphas_cumprod: Vec<f64>,
+    /// ln(abar / (1 - abar)), falling with the timestep.
+    log_snr: Vec<f64>,
+}
+
+impl NoiseTable {
+    /// The schedule with these alpha-bars, one per timestep.
+    ///
+    /// # Errors
+    ///
+    /// [`LossError::Schedule`] where one is not in (0, 1) or does not fall, [`LossError::Empty`] where there is none.
+    pub fn new(alphas_cumprod: Vec<f64>) -> Result<Self, LossError> {
+        let mut last = 1.0;
+        for (step, &value) in alphas_cumprod.iter().enumerate() {
+            if !(value > 0.0 && value < last) {
+                return Err(LossError::Schedule { step, value });
+            }
+            last = value;
+        }
+        if alphas_cumprod.is_empty() {
+            return Err(LossError::Empty("timesteps"));
+        }
+        let log_snr = alphas_cumprod.iter().map(|a| (a / (1.0 - a)).ln()).collect();
+        Ok(Self { alphas_cumprod, log_snr })
+    }
+
+    /// How many timesteps there are.
+    pub fn train_steps(&self) -> usize {
+        self.log_snr.len()
+    }
+
+    /// alpha-bar per timestep.
+    pub fn alphas_cumprod(&self) -> &[f64] {
+        &self.alphas_cumprod
+    }
+
+    /// log-SNR per timestep.
+    pub fn log_snr(&self) -> &[f64] {
+        &self.log_snr
+    }
+
+    /// The timestep whose log-SNR is nearest to `log_snr`; the first or the last one beyond the ends.
+    pub fn nearest(&self, log_snr: f64) -> usize {
+        let after = self.log_snr.partition_point(|&l| l > log_snr);
+        match after {
+            0 => 0,
+            n if n == self.log_snr.len() => n - 1,
+            n if self.log_snr[n - 1] - log_snr < log_snr - self.log_snr[n] => n - 1,
+            n => n,
+        }
+    }
+}
+
+/// A distribution of log-SNRs to draw from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum LogSnrDraws {
+    /// `loc + scale logit(u)`, u uniform in (sig(-clip), sig(clip)).
+    Logistic {
+        /// The middle.
+        loc: f64,
+        /// The width.
+        scale: f64,
+        /// Where the distribution is cut off, in scales from the middle.
+        clip: f64,
+    },
+    /// Uniform in (low, high).
+    Uniform {
+        /// The lower end.
+        low: f64,
+        /// The upper end.
+        high: f64,
+    },
+}
+
+impl LogSnrDraws {
+    /// The levels that the contrastive loss's paper integrates over: `loc = -mean ln eig`, scale 3, clip 3.
+    pub fn for_eigenvalues(eigenvalues: &[f64]) -> Self {
+        let loc = -eigenvalues.iter().map(|e| e.ln()).sum::<f64>() / eigenvalues.len() as f64;
+        Self::Logistic { loc, scale: 3.0, clip: 3.0 }
+    }
+
+    /// A log-SNR and its weight, 1 over the density it was drawn with. Takes one draw.
+    ///
+    /// `E[weight f(l)]` is then the integral of f over the distribution's support; for the logistic one,
+    /// `weight = scale tanh(clip / 2) / (sig(k) sig(-k))`, k = (l - loc) / scale.
+    pub fn draw(&self, rng: &mut Rng) -> (f64, f64) {
+        let u = rng.uniform_open();
+        match *self {
+            Self::Logistic { loc, scale, clip } => {
+                let mass = (clip / 2.0).tanh();
+                let u = sigmoid(-clip) + mass * u;
+                (loc + scale * (u / (1.0 - u)).ln(), scale * mass / (u * (1.0 - u)))
+            }
+            Self::Uniform { low, high } => (low + (high - low) * u, high - low),
+        }
+    }
+
+    pub(super) fn check(&self, name: &'static str) -> Result<(), LossError> {
+        let value = match *self {
+            Self::Logistic { scale, clip, loc } if loc.is_finite() => scale.min(clip),
+            Self::Uniform { low, high } => high - low,
+            Self::Logistic { loc, .. } => loc,
+        };
+        if value > 0.0 && value.is_finite() { Ok(()) } else { Err(LossError::Setting { name, value }) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_timestep() {
+        let table = NoiseTable::new(vec![0.9, 0.5, 0.1]).unwrap();
+        let (l, n) = (table.log_snr().to_vec(), |l| table.nearest(l));
+        assert_eq!((n(99.0), n(l[0]), n(l[1]), n(l[2]), n(-99.0)), (0, 0, 1, 2, 2));
+        assert_eq!((n(l[1] + 1.0), n(l[1] + 1.2)), (1, 0));
+        assert!(NoiseTable::new(vec![0.5, 0.5]).is_err());
+        assert!(NoiseTable::new(vec![1.0]).is_err());
+        assert!(NoiseTable::new(vec![0.5, f64::NAN]).is_err());
+        assert!(NoiseTable::new(vec![]).is_err());
+    }
+
+    #[test]
+    fn weighted_draws_integrate() {
+        let mut rng = Rng::new(1, 1);
+        let draws = LogSnrDraws::Logistic { loc: 1.0, scale: 2.0, clip: 3.0 };
+        let n = 200_000;
+        let (mut whole, mut part) = (0.0, 0.0);
+        for _ in 0..n {
+            let (l, w) = draws.draw(&mut rng);
+            assert!((-5.0..=7.0).contains(&l));
+            whole += w;
+            part += w * f64::from(l > 1.0);
+        }
+        assert!((whole / f64::from(n) - 12.0).abs() < 0.1);
+        assert!((part / f64::from(n) - 6.0).abs() < 0.1);
+    }
+}

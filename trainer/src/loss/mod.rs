@@ -1,0 +1,78 @@
+//! What a network is trained to do.
+//!
+//! A loss draws its own noise from the generator it is given, runs the network forward and backward, adds to the
+//! network's gradients and gives back its value. Its buffers are allocated once.
+
+mod contrastive;
+mod gaussian;
+mod levels;
+mod likelihood;
+mod standard;
+
+pub use contrastive::{Contrastive, ContrastiveConfig};
+pub use gaussian::Gaussian;
+pub use levels::{LogSnrDraws, NoiseTable};
+pub use likelihood::{Nll, nll};
+pub use standard::Standard;
+
+use crate::model::MlpError;
+
+/// Why a loss cannot be built or taken.
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+pub enum LossError {
+    /// A schedule that is no schedule.
+    #[error("alpha-bar of timestep {step} is {value}: it must lie strictly between 0 and 1 and fall with the timestep")]
+    Schedule {
+        /// The timestep.
+        step: usize,
+        /// alpha-bar there.
+        value: f64,
+    },
+    /// A schedule without timesteps, or data without items.
+    #[error("there are no {0}")]
+    Empty(&'static str),
+    /// A setting out of range.
+    #[error("the contrastive loss's `{name}` is {value}, which must be positive and finite")]
+    Setting {
+        /// Its name.
+        name: &'static str,
+        /// Its value.
+        value: f64,
+    },
+    /// An eigenvalue that is not positive: a constant coordinate, or coordinates that repeat one another.
+    #[error("the data's covariance has the eigenvalue {value}: drop constant and repeated columns")]
+    Eigenvalue {
+        /// The eigenvalue.
+        value: f64,
+    },
+    /// Data that does not consist of whole items of the network's dimension.
+    #[error("{len} numbers are not a whole number of items of {dim} coordinates")]
+    Items {
+        /// The numbers given.
+        len: usize,
+        /// Coordinates of an item.
+        dim: usize,
+    },
+    /// The network refused the rows.
+    #[error(transparent)]
+    Model(#[from] MlpError),
+}
+
+/// How many items `len` numbers are.
+fn items(len: usize, dim: usize) -> Result<usize, LossError> {
+    match len {
+        0 => Err(LossError::Empty("items")),
+        _ if dim == 0 || !len.is_multiple_of(dim) => Err(LossError::Items { len, dim }),
+        _ => Ok(len / dim),
+    }
+}
+
+/// The logistic function `1 / (1 + e^-l)`.
+fn sigmoid(l: f64) -> f64 {
+    1.0 / (1.0 + (-l).exp())
+}
+
+/// `ln(1 + e^s)` without overflow.
+fn softplus(s: f64) -> f64 {
+    s.max(0.0) + (-s.abs()).exp().ln_1p()
+}

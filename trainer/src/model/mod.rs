@@ -1,0 +1,405 @@
+//! The residual MLP under training: its parameters, its forward and its backward pass.
+
+use std::ops::Range;
+
+use picardy::nn::{MAX_BLOCKS, ShapeError, add};
+
+use crate::op::{Element, Gelu, LayerNorm, Linear, Sinusoidal, accumulate};
+use crate::rng::Rng;
+
+mod file;
+#[cfg(test)]
+mod tests;
+
+pub use file::{Precision, SaveError};
+
+/// The sizes of a residual MLP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MlpConfig {
+    /// Coordinates of an item.
+    pub dim: usize,
+    /// Width of the network, even.
+    pub width: usize,
+    /// Residual blocks, 1 to [`MAX_BLOCKS`].
+    pub blocks: usize,
+}
+
+impl MlpConfig {
+    /// The contrastive loss paper's network for two-dimensional data: width 128, 2 blocks.
+    pub fn new(dim: usize) -> Self {
+        Self { dim, width: 128, blocks: 2 }
+    }
+}
+
+/// Why a network cannot be built or run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum MlpError {
+    /// A size out of range.
+    #[error(
+        "a network of dimension {}, width {} and {} blocks: the width must be even, none may be 0, and at most \
+         {MAX_BLOCKS} blocks are possible",
+        .0.dim, .0.width, .0.blocks
+    )]
+    Config(MlpConfig),
+    /// More rows than the network was built for.
+    #[error("{got} rows were given to a network built for {max}: build it with a larger `max_batch`")]
+    Batch {
+        /// The rows given.
+        got: usize,
+        /// The most it can take.
+        max: usize,
+    },
+    /// A slice of the wrong length.
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+}
+
+/// One named tensor in the flat vector of parameters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parameter {
+    /// Its name, as the exported files have it.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Its elements in [`Mlp::parameters`].
+    pub range: Range<usize>,
+}
+
+/// The residual MLP of [`picardy::nn::ResidualMlp`], with what training adds to it.
+///
+/// All parameters lie in one vector, and so do their gradients, which makes the optimiser, the running average and a
+/// checkpoint one loop each. Every buffer is allocated when the network is built; a step allocates nothing but the
+/// packing buffers of the backward pass's products.
+///
+/// # Examples
+///
+/// ```
+/// use picardy_trainer::model::{Mlp, MlpConfig};
+/// let mut model = Mlp::<f32>::new(MlpConfig::new(2), 64, 7)?;
+/// let out = model.forward(&[0.1, 0.2, 0.3, 0.4], &[10.0, 500.0])?;
+/// assert_eq!(out.len(), 4);
+/// # Ok::<(), picardy_trainer::model::MlpError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Mlp<T> {
+    config: MlpConfig,
+    layout: Vec<Parameter>,
+    places: Places,
+    parameters: Vec<T>,
+    gradients: Vec<T>,
+    embedding: Sinusoidal<T>,
+    max_batch: usize,
+    /// Rows of the last forward pass.
+    rows: usize,
+    kept: Kept<T>,
+}
+
+/// Where each layer's parameters lie.
+#[derive(Debug, Clone)]
+struct Places {
+    input: Place,
+    blocks: Vec<[Place; 3]>,
+    norm: Place,
+    output: Place,
+}
+
+/// Where one layer's parameters lie.
+#[derive(Debug, Clone)]
+struct Place {
+    weight: Range<usize>,
+    bias: Range<usize>,
+}
+
+/// What the forward pass keeps for the backward pass, and the latter's own buffers; all [max_batch, width] but `x`,
+/// `out` ([max_batch, dim]) and `stats` ([max_batch, 2]).
+#[derive(Debug, Clone)]
+struct Kept<T> {
+    x: Vec<T>,
+    e: Vec<T>,
+    h: Vec<T>,
+    blocks: Vec<KeptBlock<T>>,
+    normed: Vec<T>,
+    stats: Vec<T>,
+    out: Vec<T>,
+    dh: Vec<T>,
+    da: Vec<T>,
+    db: Vec<T>,
+}
+
+/// One block's part of [`Kept`]: the state with the embedding, its layer norm, the GELU's output and slope.
+#[derive(Debug, Clone)]
+struct KeptBlock<T> {
+    state: Vec<T>,
+    stats: Vec<T>,
+    normed: Vec<T>,
+    active: Vec<T>,
+    slope: Vec<T>,
+}
+
+impl<T: Element> Mlp<T> {
+    /// A network for up to `max_batch` rows at a time, with PyTorch's initial distribution from `seed`.
+    ///
+    /// Affine layers start uniform in +-1/sqrt(inputs), layer norms at weight 1 and bias 0.
+    ///
+    /// # Errors
+    ///
+    /// [`MlpError::Config`] where a size is out of range.
+    pub fn new(config: MlpConfig, max_batch: usize, seed: u64) -> Result<Self, MlpError> {
+        let MlpConfig { dim, width, blocks } = config;
+        if dim == 0 || width == 0 || width % 2 == 1 || blocks == 0 || blocks > MAX_BLOCKS {
+            return Err(MlpError::Config(config));
+        }
+        let mut layout = Layout::default();
+        let places = Places {
+            input: layout.layer("input", &[width, dim]),
+            blocks: (0..blocks)
+                .map(|i| {
+                    [
+                        layout.layer(&format!("blocks.{i}.norm"), &[width]),
+                        layout.layer(&format!("blocks.{i}.fc1"), &[width, width]),
+                        layout.layer(&format!("blocks.{i}.fc2"), &[width, width]),
+                    ]
+                })
+                .collect(),
+            norm: layout.layer("norm", &[width]),
+            output: layout.layer("output", &[dim, width]),
+        };
+        let parameters = initial(&layout, seed);
+        let room = |per_row: usize| vec![T::ZERO; max_batch * per_row];
+        let kept = Kept {
+            x: room(dim),
+            e: room(width),
+            h: room(width),
+            blocks: (0..blocks)
+                .map(|_| KeptBlock {
+                    state: room(width),
+                    stats: room(2),
+                    normed: room(width),
+                    active: room(width),
+                    slope: room(width),
+                })
+                .collect(),
+            normed: room(width),
+            stats: room(2),
+            out: room(dim),
+            dh: room(width),
+            da: room(width),
+            db: room(width),
+        };
+        Ok(Self {
+            config,
+            layout: layout.tensors,
+            places,
+            gradients: vec![T::ZERO; parameters.len()],
+            parameters,
+            embedding: Sinusoidal::new(width),
+            max_batch,
+            rows: 0,
+            kept,
+        })
+    }
+
+    /// The sizes.
+    pub fn config(&self) -> MlpConfig {
+        self.config
+    }
+
+    /// The most rows of one call.
+    pub fn max_batch(&self) -> usize {
+        self.max_batch
+    }
+
+    /// Names, shapes and places of the parameters.
+    pub fn layout(&self) -> &[Parameter] {
+        &self.layout
+    }
+
+    /// All parameters.
+    pub fn parameters(&self) -> &[T] {
+        &self.parameters
+    }
+
+    /// All parameters, to change them.
+    pub fn parameters_mut(&mut self) -> &mut [T] {
+        &mut self.parameters
+    }
+
+    /// One tensor's elements and shape.
+    pub fn parameter(&self, name: &str) -> Option<(&[T], &[usize])> {
+        let parameter = self.layout.iter().find(|p| p.name == name)?;
+        Some((&self.parameters[parameter.range.clone()], &parameter.shape))
+    }
+
+    /// The sum of the gradients since [`Mlp::zero_gradients`].
+    pub fn gradients(&self) -> &[T] {
+        &self.gradients
+    }
+
+    /// The parameters and their gradients, for the optimiser.
+    pub fn parameters_and_gradients(&mut self) -> (&mut [T], &mut [T]) {
+        (&mut self.parameters, &mut self.gradients)
+    }
+
+    /// Forgets the gradients.
+    pub fn zero_gradients(&mut self) {
+        self.gradients.fill(T::ZERO);
+    }
+
+    /// The network's output for x [n, dim] told t [n]; it stays until the next call.
+    ///
+    /// # Errors
+    ///
+    /// [`MlpError::Batch`] where n is over the most that it was built for, [`MlpError::Shape`] where x does not have
+    /// n rows.
+    pub fn forward(&mut self, x: &[T], t: &[T]) -> Result<&[T], MlpError> {
+        let rows = t.len();
+        let MlpConfig { dim, width, .. } = self.config;
+        if rows > self.max_batch {
+            return Err(MlpError::Batch { got: rows, max: self.max_batch });
+        }
+        if x.len() != rows * dim {
+            return Err(ShapeError { argument: "x", expected: rows * dim, got: x.len() }.into());
+        }
+        self.rows = rows;
+        let (wide, p, kept) = (rows * width, &self.parameters, &mut self.kept);
+        let (h, e) = (&mut kept.h[..wide], &mut kept.e[..wide]);
+        kept.x[..x.len()].copy_from_slice(x);
+        self.embedding.forward(t, e)?;
+        let input = Linear { inputs: dim, outputs: width };
+        let inner = Linear { inputs: width, outputs: width };
+        let norm = LayerNorm { width };
+        input.forward(self.places.input.weight(p), self.places.input.bias(p), x, h)?;
+        for ([ln, fc1, fc2], kept) in self.places.blocks.iter().zip(&mut kept.blocks) {
+            let (state, stats) = (&mut kept.state[..wide], &mut kept.stats[..2 * rows]);
+            let (normed, active) = (&mut kept.normed[..wide], &mut kept.active[..wide]);
+            add(h, e, state)?;
+            norm.forward(ln.weight(p), ln.bias(p), state, normed, stats)?;
+            inner.forward(fc1.weight(p), fc1.bias(p), normed, active)?;
+            Gelu::forward(active, &mut kept.slope[..wide])?;
+            inner.forward_add(fc2.weight(p), fc2.bias(p), active, h)?;
+        }
+        let (ln, output) = (&self.places.norm, &self.places.output);
+        let (normed, out) = (&mut kept.normed[..wide], &mut kept.out[..rows * dim]);
+        norm.forward(ln.weight(p), ln.bias(p), h, normed, &mut kept.stats[..2 * rows])?;
+        Linear { inputs: width, outputs: dim }.forward(output.weight(p), output.bias(p), normed, out)?;
+        Ok(out)
+    }
+
+    /// Adds the gradient of `sum(out * dout)` with respect to every parameter, for the last forward pass.
+    ///
+    /// # Errors
+    ///
+    /// [`MlpError::Shape`] where dout is not as long as the last output.
+    pub fn backward(&mut self, dout: &[T]) -> Result<(), MlpError> {
+        let (rows, MlpConfig { dim, width, .. }) = (self.rows, self.config);
+        if dout.len() != rows * dim {
+            return Err(ShapeError { argument: "dout", expected: rows * dim, got: dout.len() }.into());
+        }
+        let (wide, p, grads, kept) = (rows * width, &self.parameters, &mut self.gradients, &mut self.kept);
+        let (dh, da, db) = (&mut kept.dh[..wide], &mut kept.da[..wide], &mut kept.db[..wide]);
+        let inner = Linear { inputs: width, outputs: width };
+        let norm = LayerNorm { width };
+
+        let (ln, place) = (&self.places.norm, &self.places.output);
+        let output = Linear { inputs: width, outputs: dim };
+        let (dw, bias) = place.gradients(grads);
+        output.backward_weight(&kept.normed[..wide], dout, dw);
+        output.backward_bias(dout, bias);
+        output.backward_input(place.weight(p), dout, da);
+        dh.fill(T::ZERO);
+        norm.backward(ln.weight(p), &kept.h[..wide], &kept.stats[..2 * rows], da, ln.gradients(grads), dh);
+
+        for ([ln, fc1, fc2], kept) in self.places.blocks.iter().zip(&kept.blocks).rev() {
+            let (dw, bias) = fc2.gradients(grads);
+            inner.backward_weight(&kept.active[..wide], dh, dw);
+            inner.backward_bias(dh, bias);
+            inner.backward_input(fc2.weight(p), dh, da);
+            let (dw, bias) = fc1.gradients(grads);
+            Gelu::backward(&kept.slope[..wide], da, bias);
+            inner.backward_weight(&kept.normed[..wide], da, dw);
+            inner.backward_input(fc1.weight(p), da, db);
+            let (state, stats) = (&kept.state[..wide], &kept.stats[..2 * rows]);
+            norm.backward(ln.weight(p), state, stats, db, ln.gradients(grads), dh);
+        }
+
+        let input = Linear { inputs: dim, outputs: width };
+        let (dw, bias) = self.places.input.gradients(grads);
+        input.backward_weight(&kept.x[..rows * dim], dh, dw);
+        input.backward_bias(dh, bias);
+        Ok(())
+    }
+
+    /// Adds another network's gradients, that of the same sizes (a batch shared between threads).
+    ///
+    /// # Errors
+    ///
+    /// [`MlpError::Shape`] where the sizes differ.
+    pub fn add_gradients(&mut self, other: &Self) -> Result<(), MlpError> {
+        if self.gradients.len() != other.gradients.len() {
+            let (expected, got) = (self.gradients.len(), other.gradients.len());
+            return Err(ShapeError { argument: "gradients", expected, got }.into());
+        }
+        accumulate(&mut self.gradients, &other.gradients);
+        Ok(())
+    }
+}
+
+impl Place {
+    fn weight<'a, T>(&self, parameters: &'a [T]) -> &'a [T] {
+        &parameters[self.weight.clone()]
+    }
+
+    fn bias<'a, T>(&self, parameters: &'a [T]) -> &'a [T] {
+        &parameters[self.bias.clone()]
+    }
+
+    /// The layer's two gradients; a bias lies right behind its weight.
+    fn gradients<'a, T>(&self, gradients: &'a mut [T]) -> (&'a mut [T], &'a mut [T]) {
+        gradients[self.weight.start..self.bias.end].split_at_mut(self.weight.len())
+    }
+}
+
+/// The places of parameters, as they are handed out.
+#[derive(Default)]
+struct Layout {
+    tensors: Vec<Parameter>,
+    len: usize,
+}
+
+impl Layout {
+    /// A weight of `shape` and a bias of its first axis.
+    fn layer(&mut self, prefix: &str, shape: &[usize]) -> Place {
+        let weight = self.tensor(format!("{prefix}.weight"), shape);
+        let bias = self.tensor(format!("{prefix}.bias"), &shape[..1]);
+        Place { weight, bias }
+    }
+
+    fn tensor(&mut self, name: String, shape: &[usize]) -> Range<usize> {
+        let range = self.len..self.len + shape.iter().product::<usize>();
+        self.len = range.end;
+        self.tensors.push(Parameter { name, shape: shape.to_vec(), range: range.clone() });
+        range
+    }
+}
+
+/// The random stream of the initial parameters, apart from those of data and losses.
+const INITIAL_STREAM: u64 = 0x696e_6974;
+
+fn initial<T: Element>(layout: &Layout, seed: u64) -> Vec<T> {
+    let mut rng = Rng::new(seed, INITIAL_STREAM);
+    let mut parameters = vec![T::ZERO; layout.len];
+    let mut bound = 0.0;
+    for Parameter { name, shape, range } in &layout.tensors {
+        let slots = &mut parameters[range.clone()];
+        if name.contains("norm") {
+            slots.fill(if name.ends_with("weight") { T::ONE } else { T::ZERO });
+            continue;
+        }
+        if let [_, inputs] = shape[..] {
+            // The bias that follows has the same bound.
+            bound = 1.0 / (inputs as f64).sqrt();
+        }
+        slots.fill_with(|| T::from_f64(bound * (2.0 * rng.uniform() - 1.0)));
+    }
+    parameters
+}

@@ -1,0 +1,209 @@
+//! Builds an ONNX graph node by node.
+
+use prost::Message;
+
+use super::{
+    OnnxError,
+    proto::{
+        self, AttributeProto, DimensionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
+        StringStringEntryProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
+    },
+};
+
+/// The operator set: the first with LayerNormalization.
+pub const OPSET: i64 = 17;
+
+/// The file format's version that goes with [`OPSET`].
+const IR_VERSION: i64 = 8;
+
+/// Protobuf's limit for one message.
+const LIMIT: usize = i32::MAX as usize;
+
+/// A graph in the making. Values are known by their names; a node's outputs are named after it.
+#[derive(Debug, Clone, Default)]
+pub struct GraphBuilder {
+    graph: GraphProto,
+    metadata: Vec<(String, String)>,
+}
+
+/// The element type of an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Element {
+    /// 32-bit floats.
+    F32,
+    /// 64-bit integers.
+    I64,
+}
+
+impl Element {
+    /// The specification's number for it, which attributes of `Cast` take too.
+    #[must_use]
+    pub const fn code(self) -> i32 {
+        match self {
+            Self::F32 => proto::FLOAT,
+            Self::I64 => proto::INT64,
+        }
+    }
+}
+
+/// An extent of an input or output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent<'a> {
+    /// This many.
+    Fixed(usize),
+    /// Any number, the same wherever the name stands.
+    Free(&'a str),
+}
+
+impl GraphBuilder {
+    /// An empty graph of this name.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self {
+            graph: GraphProto { name: Some(name.to_owned()), ..GraphProto::default() },
+            metadata: Vec::new(),
+        }
+    }
+
+    /// Declares an input.
+    pub fn input(&mut self, name: &str, element: Element, shape: &[Extent<'_>]) {
+        self.graph.input.push(value_info(name, element, shape));
+    }
+
+    /// Declares that the value `name` is an output, of 32-bit floats.
+    pub fn output(&mut self, name: &str, shape: &[Extent<'_>]) {
+        self.graph.output.push(value_info(name, Element::F32, shape));
+    }
+
+    /// Adds a constant of 32-bit floats, row-major.
+    ///
+    /// # Errors
+    /// [`OnnxError::Length`] where `values` are not as many as `shape` says, and
+    /// [`OnnxError::NotFinite`] where one is NaN or infinite.
+    pub fn floats(&mut self, name: &str, shape: &[usize], values: &[f32]) -> Result<(), OnnxError> {
+        if shape.iter().product::<usize>() != values.len() {
+            return Err(OnnxError::Length {
+                name: name.to_owned(),
+                shape: shape.to_vec(),
+                got: values.len(),
+            });
+        }
+        if let Some(index) = values.iter().position(|value| !value.is_finite()) {
+            return Err(OnnxError::NotFinite {
+                name: name.to_owned(),
+                index,
+                value: values[index].to_string(),
+            });
+        }
+        let raw = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.constant(name, shape, Element::F32, raw);
+        Ok(())
+    }
+
+    /// Adds a constant vector of 64-bit integers: axes and shapes.
+    pub fn integers(&mut self, name: &str, values: &[i64]) {
+        let raw = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.constant(name, &[values.len()], Element::I64, raw);
+    }
+
+    fn constant(&mut self, name: &str, shape: &[usize], element: Element, raw: Vec<u8>) {
+        self.graph.initializer.push(TensorProto {
+            dims: shape.iter().map(|&extent| extent as i64).collect(),
+            data_type: Some(element.code()),
+            name: Some(name.to_owned()),
+            raw_data: Some(raw),
+        });
+    }
+
+    /// Adds a node with one output, called `name` like the node, and gives that name.
+    pub fn node(
+        &mut self,
+        name: &str,
+        op: &str,
+        inputs: &[&str],
+        attributes: &[(&str, Attribute)],
+    ) -> String {
+        self.graph.node.push(NodeProto {
+            input: inputs.iter().map(|&input| input.to_owned()).collect(),
+            output: vec![name.to_owned()],
+            name: Some(name.to_owned()),
+            op_type: Some(op.to_owned()),
+            attribute: attributes.iter().map(|(name, value)| value.proto(name)).collect(),
+        });
+        name.to_owned()
+    }
+
+    /// Adds an entry of the model's metadata.
+    ///
+    /// # Errors
+    /// [`OnnxError::DuplicateKey`].
+    pub fn metadata(&mut self, key: &str, value: &str) -> Result<(), OnnxError> {
+        if self.metadata.iter().any(|(known, _)| known == key) {
+            return Err(OnnxError::DuplicateKey { key: key.to_owned() });
+        }
+        self.metadata.push((key.to_owned(), value.to_owned()));
+        Ok(())
+    }
+
+    /// The file's bytes.
+    ///
+    /// # Errors
+    /// [`OnnxError::TooLarge`] past protobuf's limit of 2 GiB.
+    pub fn finish(self) -> Result<Vec<u8>, OnnxError> {
+        let model = ModelProto {
+            ir_version: Some(IR_VERSION),
+            producer_name: "picardy".to_owned(),
+            producer_version: env!("CARGO_PKG_VERSION").to_owned(),
+            graph: Some(self.graph),
+            opset_import: vec![OperatorSetIdProto { domain: Some(String::new()), version: Some(OPSET) }],
+            metadata_props: self
+                .metadata
+                .into_iter()
+                .map(|(key, value)| StringStringEntryProto { key: Some(key), value: Some(value) })
+                .collect(),
+        };
+        let bytes = model.encoded_len();
+        if bytes > LIMIT {
+            return Err(OnnxError::TooLarge { bytes, limit: LIMIT });
+        }
+        Ok(model.encode_to_vec())
+    }
+}
+
+/// The value of a node's attribute.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Attribute {
+    /// A float.
+    Float(f32),
+    /// An integer.
+    Int(i64),
+}
+
+impl Attribute {
+    fn proto(self, name: &str) -> AttributeProto {
+        let (f, i, kind) = match self {
+            Self::Float(f) => (Some(f), None, proto::ATTRIBUTE_FLOAT),
+            Self::Int(i) => (None, Some(i), proto::ATTRIBUTE_INT),
+        };
+        AttributeProto { name: Some(name.to_owned()), f, i, r#type: Some(kind) }
+    }
+}
+
+fn value_info(name: &str, element: Element, shape: &[Extent<'_>]) -> ValueInfoProto {
+    let dim = shape
+        .iter()
+        .map(|extent| match extent {
+            Extent::Fixed(extent) => DimensionProto { dim_value: Some(*extent as i64), dim_param: None },
+            Extent::Free(name) => DimensionProto { dim_value: None, dim_param: Some((*name).to_owned()) },
+        })
+        .collect();
+    ValueInfoProto {
+        name: Some(name.to_owned()),
+        r#type: Some(TypeProto {
+            tensor_type: Some(TensorTypeProto {
+                elem_type: Some(element.code()),
+                shape: Some(TensorShapeProto { dim }),
+            }),
+        }),
+    }
+}

@@ -1,0 +1,91 @@
+//! Matrix products through `matrixmultiply`.
+
+use picardy::nn::Scalar;
+
+/// A number type that matrices can have here: `f32`, or `f64` for the finite-difference checks.
+pub trait Element: Scalar {
+    /// `C = alpha A B + beta C` by `matrixmultiply`, over row-major C.
+    ///
+    /// The views and `c` must fit each other; [`gemm`] checks that, so call that one.
+    #[doc(hidden)]
+    fn product(alpha: Self, a: View<'_, Self>, b: View<'_, Self>, beta: Self, c: &mut [Self]);
+}
+
+/// A matrix over a slice, with strides.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a, T> {
+    data: &'a [T],
+    rows: usize,
+    columns: usize,
+    row_stride: usize,
+    column_stride: usize,
+}
+
+impl<'a, T> View<'a, T> {
+    /// The row-major matrix [rows, columns] over `data`.
+    ///
+    /// # Panics
+    ///
+    /// Where `data` has another length.
+    pub fn new(data: &'a [T], rows: usize, columns: usize) -> Self {
+        assert_eq!(data.len(), rows * columns, "a matrix of {rows} x {columns}");
+        Self { data, rows, columns, row_stride: columns, column_stride: 1 }
+    }
+
+    /// The transposed matrix, over the same elements.
+    pub fn transposed(self) -> Self {
+        Self {
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+            ..self
+        }
+    }
+}
+
+/// `C = A B + beta C`: A [m, k], B [k, n], C [m, n] in rows.
+///
+/// # Panics
+///
+/// Where the shapes do not fit.
+pub fn gemm<T: Element>(a: View<'_, T>, b: View<'_, T>, beta: T, c: &mut [T]) {
+    T::product(T::ONE, a, b, beta, c);
+}
+
+macro_rules! element {
+    ($type:ty, $gemm:path) => {
+        impl Element for $type {
+            #[allow(unsafe_code)]
+            fn product(alpha: Self, a: View<'_, Self>, b: View<'_, Self>, beta: Self, c: &mut [Self]) {
+                let (m, k, n) = (a.rows, a.columns, b.columns);
+                assert_eq!(k, b.rows, "the inner dimensions of a product");
+                assert_eq!(c.len(), m * n, "the result of a product");
+                // SAFETY: `View::new` made both views as long as rows x columns with matching strides, and
+                // `transposed` swaps the two together, so every (i, j) of A and B lies in its slice; C is row-major
+                // of just the length asserted above. C is borrowed mutably, so it overlaps neither.
+                unsafe {
+                    $gemm(
+                        m,
+                        k,
+                        n,
+                        alpha,
+                        a.data.as_ptr(),
+                        a.row_stride as isize,
+                        a.column_stride as isize,
+                        b.data.as_ptr(),
+                        b.row_stride as isize,
+                        b.column_stride as isize,
+                        beta,
+                        c.as_mut_ptr(),
+                        n as isize,
+                        1,
+                    );
+                }
+            }
+        }
+    };
+}
+
+element!(f32, matrixmultiply::sgemm);
+element!(f64, matrixmultiply::dgemm);

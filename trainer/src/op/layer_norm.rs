@@ -1,0 +1,132 @@
+//! Layer normalisation.
+
+use picardy::nn::{Kernel, Scalar, ShapeError, dispatch, layer_norm_with_stats};
+
+/// `y = (x - mean) / sqrt(var + 1e-5) * weight + bias` over rows of `width`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LayerNorm {
+    /// Elements of a row.
+    pub width: usize,
+}
+
+impl LayerNorm {
+    /// The normalised rows, and each row's mean and reciprocal deviation into `stats` [n, 2].
+    ///
+    /// # Errors
+    ///
+    /// [`ShapeError`] where the lengths do not fit.
+    pub fn forward<T: Scalar>(
+        &self,
+        weight: &[T],
+        bias: &[T],
+        x: &[T],
+        y: &mut [T],
+        stats: &mut [T],
+    ) -> Result<(), ShapeError> {
+        layer_norm_with_stats(x, weight, bias, y, stats)
+    }
+
+    /// With `n = (x - mean) r`, r the reciprocal deviation, and g = dy * weight:
+    ///
+    /// ```text
+    /// dx      += r (g - mean(g) - n mean(g n))
+    /// dweight += sum over rows of dy n,   dbias += sum over rows of dy
+    /// ```
+    ///
+    /// dx is added to, because the state that is normalised also goes past the block.
+    pub fn backward<T: Scalar>(
+        &self,
+        weight: &[T],
+        x: &[T],
+        stats: &[T],
+        dy: &[T],
+        gradients: (&mut [T], &mut [T]),
+        dx: &mut [T],
+    ) {
+        let width = self.width;
+        dispatch(Backward {
+            weight: &weight[..width],
+            x,
+            stats,
+            dy,
+            weight_gradient: &mut gradients.0[..width],
+            bias_gradient: &mut gradients.1[..width],
+            dx,
+        });
+    }
+}
+
+struct Backward<'a, T> {
+    weight: &'a [T],
+    x: &'a [T],
+    stats: &'a [T],
+    dy: &'a [T],
+    weight_gradient: &'a mut [T],
+    bias_gradient: &'a mut [T],
+    dx: &'a mut [T],
+}
+
+/// Partial sums of the two means: the loop that fills them also adds to the parameters' gradients.
+const LANES: usize = 8;
+
+impl<T: Scalar> Kernel for Backward<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { weight, x, stats, dy, weight_gradient, bias_gradient, dx } = self;
+        let width = weight.len();
+        let reciprocal = T::ONE / T::from_f64(width as f64);
+        let rows = x.chunks_exact(width).zip(dy.chunks_exact(width)).zip(dx.chunks_exact_mut(width));
+        for (((x, dy), dx), stats) in rows.zip(stats.chunks_exact(2)) {
+            let (mean, inverse) = (stats[0], stats[1]);
+            let (mut sums, mut products) = ([T::ZERO; LANES], [T::ZERO; LANES]);
+            let mut start = 0;
+            while start < width {
+                let end = (start + LANES).min(width);
+                let parts = x[start..end].iter().zip(&dy[start..end]).zip(&weight[start..end]);
+                let gradients = weight_gradient[start..end].iter_mut().zip(&mut bias_gradient[start..end]);
+                let lanes = sums.iter_mut().zip(&mut products);
+                for ((((&x, &dy), &weight), (dw, db)), (sum, product)) in parts.zip(gradients).zip(lanes) {
+                    let n = (x - mean) * inverse;
+                    let g = dy * weight;
+                    *dw += dy * n;
+                    *db += dy;
+                    *sum += g;
+                    *product += g * n;
+                }
+                start = end;
+            }
+            let total = |lanes: [T; LANES]| lanes.iter().fold(T::ZERO, |a, &b| a + b) * reciprocal;
+            let (mean_g, mean_gn) = (total(sums), total(products));
+            for (((dx, &x), &dy), &weight) in dx.iter_mut().zip(x).zip(dy).zip(weight) {
+                let n = (x - mean) * inverse;
+                *dx += inverse * (dy * weight - mean_g - n * mean_gn);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::LayerNorm;
+    use crate::op::testing::{check_gradient, values};
+
+    #[test]
+    fn gradients() {
+        let width = 11;
+        let norm = LayerNorm { width };
+        let (w, b, x, up) = (values(width, 1), values(width, 2), values(2 * width, 3), values(2 * width, 4));
+        let run = |w: &[f64], b: &[f64], x: &[f64]| {
+            let (mut y, mut stats) = (vec![0.0; 2 * width], vec![0.0; 4]);
+            norm.forward(w, b, x, &mut y, &mut stats).unwrap();
+            (y.iter().zip(&up).map(|(y, g)| y * g).sum::<f64>(), stats)
+        };
+        let stats = run(&w, &b, &x).1;
+        let (mut dw, mut db, mut dx) = (vec![0.0; width], vec![0.0; width], vec![0.0; 2 * width]);
+        norm.backward(&w, &x, &stats, &up, (&mut dw, &mut db), &mut dx);
+        check_gradient(&w, &dw, |w| run(w, &b, &x).0);
+        check_gradient(&b, &db, |b| run(&w, b, &x).0);
+        check_gradient(&x, &dx, |x| run(&w, &b, x).0);
+    }
+}

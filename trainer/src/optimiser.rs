@@ -1,0 +1,307 @@
+//! Adam, and what goes with it: the learning rate, clipping, the running average.
+//!
+//! All state is flat vectors and counters that can be read and set, so that a checkpoint holds all of it.
+
+use picardy::nn::{Kernel, Scalar, dispatch, dot};
+
+/// Adam's constants (Kingma and Ba 2015); with `weight_decay` it is AdamW (Loshchilov and Hutter 2019).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AdamConfig {
+    /// Decay of the gradient's mean.
+    pub beta1: f64,
+    /// Decay of the squared gradient's mean.
+    pub beta2: f64,
+    /// Added to the root of the latter.
+    pub epsilon: f64,
+    /// The share of a parameter, times the learning rate, that a step takes away.
+    pub weight_decay: f64,
+}
+
+impl Default for AdamConfig {
+    fn default() -> Self {
+        Self { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0 }
+    }
+}
+
+/// Adam with its state.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Adam<T> {
+    config: AdamConfig,
+    mean: Vec<T>,
+    square: Vec<T>,
+    steps: u64,
+}
+
+impl<T: Scalar> Adam<T> {
+    /// An optimiser for `len` parameters that has taken no step.
+    pub fn new(config: AdamConfig, len: usize) -> Self {
+        Self { config, mean: vec![T::ZERO; len], square: vec![T::ZERO; len], steps: 0 }
+    }
+
+    /// One step:
+    ///
+    /// ```text
+    /// g <- scale g,   m <- b1 m + (1 - b1) g,   v <- b2 v + (1 - b2) g^2
+    /// p <- p - rate decay p - rate (m / (1 - b1^k)) / (sqrt(v / (1 - b2^k)) + epsilon)
+    /// ```
+    ///
+    /// `scale` is what [`clip_scale`] gives, 1 without clipping.
+    ///
+    /// # Panics
+    ///
+    /// Where the lengths are not the optimiser's.
+    pub fn step(&mut self, rate: f64, scale: f64, parameters: &mut [T], gradients: &[T]) {
+        let AdamConfig { beta1, beta2, epsilon, weight_decay } = self.config;
+        assert_eq!((parameters.len(), gradients.len()), (self.mean.len(), self.mean.len()), "parameters, gradients");
+        self.steps += 1;
+        let power = self.steps.min(i32::MAX as u64) as i32;
+        let (bias1, bias2) = (1.0 - beta1.powi(power), 1.0 - beta2.powi(power));
+        dispatch(Step {
+            parameters,
+            gradients,
+            mean: &mut self.mean,
+            square: &mut self.square,
+            scale: T::from_f64(scale),
+            beta1: T::from_f64(beta1),
+            rest1: T::from_f64(1.0 - beta1),
+            beta2: T::from_f64(beta2),
+            rest2: T::from_f64(1.0 - beta2),
+            keep: T::from_f64(1.0 - rate * weight_decay),
+            rate: T::from_f64(rate / bias1),
+            root: T::from_f64(1.0 / bias2.sqrt()),
+            epsilon: T::from_f64(epsilon),
+        });
+    }
+
+    /// Steps taken.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// The running means of the gradients and of their squares.
+    pub fn state(&self) -> (&[T], &[T]) {
+        (&self.mean, &self.square)
+    }
+
+    /// Takes up a state that [`Adam::state`] and [`Adam::steps`] gave.
+    ///
+    /// # Panics
+    ///
+    /// Where the lengths are not the optimiser's.
+    pub fn restore(&mut self, mean: &[T], square: &[T], steps: u64) {
+        self.mean.copy_from_slice(mean);
+        self.square.copy_from_slice(square);
+        self.steps = steps;
+    }
+}
+
+struct Step<'a, T> {
+    parameters: &'a mut [T],
+    gradients: &'a [T],
+    mean: &'a mut [T],
+    square: &'a mut [T],
+    scale: T,
+    beta1: T,
+    rest1: T,
+    beta2: T,
+    rest2: T,
+    keep: T,
+    rate: T,
+    root: T,
+    epsilon: T,
+}
+
+impl<T: Scalar> Kernel for Step<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let state = self.mean.iter_mut().zip(self.square);
+        for ((p, &g), (m, v)) in self.parameters.iter_mut().zip(self.gradients).zip(state) {
+            let g = g * self.scale;
+            *m = self.beta1 * *m + self.rest1 * g;
+            *v = self.beta2 * *v + self.rest2 * (g * g);
+            *p = self.keep * *p - self.rate * *m / ((*v).sqrt() * self.root + self.epsilon);
+        }
+    }
+}
+
+/// The gradients' norm over all parameters, and the factor that brings it down to `most` (1 where it is below).
+///
+/// A norm that is not finite gives the factor 0 with itself: the caller should stop.
+pub fn clip_scale<T: Scalar>(gradients: &[T], most: f64) -> (f64, f64) {
+    let norm = dispatch(SquaredNorm { values: gradients }).to_f64().sqrt();
+    let scale = if norm <= most {
+        1.0
+    } else if norm.is_finite() {
+        most / norm
+    } else {
+        0.0
+    };
+    (norm, scale)
+}
+
+struct SquaredNorm<'a, T> {
+    values: &'a [T],
+}
+
+impl<T: Scalar> Kernel for SquaredNorm<'_, T> {
+    type Output = T;
+
+    #[inline(always)]
+    fn run(self) -> T {
+        dot(self.values, self.values)
+    }
+}
+
+/// A learning rate that rises linearly for `warmup` steps and then falls along half a cosine to `floor`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CosineRate {
+    /// The highest rate.
+    pub peak: f64,
+    /// The last rate.
+    pub floor: f64,
+    /// Steps of the rise.
+    pub warmup: u64,
+    /// All steps.
+    pub total: u64,
+}
+
+impl CosineRate {
+    /// The rate of step `step`, from 0; the floor past the end.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use picardy_trainer::optimiser::CosineRate;
+    /// let rate = CosineRate { peak: 1.0, floor: 0.0, warmup: 10, total: 110 };
+    /// assert_eq!((rate.at(0), rate.at(9), rate.at(10), rate.at(110)), (0.1, 1.0, 1.0, 0.0));
+    /// assert!((rate.at(60) - 0.5).abs() < 1e-12);
+    /// ```
+    pub fn at(&self, step: u64) -> f64 {
+        if step < self.warmup {
+            return self.peak * (step + 1) as f64 / self.warmup as f64;
+        }
+        if step >= self.total {
+            return self.floor;
+        }
+        let part = (step - self.warmup) as f64 / (self.total - self.warmup) as f64;
+        self.floor + (self.peak - self.floor) * 0.5 * (1.0 + (std::f64::consts::PI * part).cos())
+    }
+}
+
+/// A running average of the parameters.
+///
+/// Its decay at step k is min(decay, (1 + k) / (10 + k)), so that the first parameters are soon forgotten.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ema<T> {
+    decay: f64,
+    average: Vec<T>,
+    steps: u64,
+}
+
+impl<T: Scalar> Ema<T> {
+    /// An average that starts at `parameters`.
+    pub fn new(decay: f64, parameters: &[T]) -> Self {
+        Self { decay, average: parameters.to_vec(), steps: 0 }
+    }
+
+    /// `average <- d average + (1 - d) parameters`.
+    ///
+    /// # Panics
+    ///
+    /// Where the lengths differ.
+    pub fn update(&mut self, parameters: &[T]) {
+        assert_eq!(parameters.len(), self.average.len(), "parameters");
+        let k = self.steps as f64;
+        let rest = 1.0 - self.decay.min((1.0 + k) / (10.0 + k));
+        dispatch(Average { average: &mut self.average, parameters, rest: T::from_f64(rest) });
+        self.steps += 1;
+    }
+
+    /// The average.
+    pub fn average(&self) -> &[T] {
+        &self.average
+    }
+
+    /// Updates taken.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Takes up a state that [`Ema::average`] and [`Ema::steps`] gave.
+    ///
+    /// # Panics
+    ///
+    /// Where the length is not the average's.
+    pub fn restore(&mut self, average: &[T], steps: u64) {
+        self.average.copy_from_slice(average);
+        self.steps = steps;
+    }
+}
+
+struct Average<'a, T> {
+    average: &'a mut [T],
+    parameters: &'a [T],
+    rest: T,
+}
+
+impl<T: Scalar> Kernel for Average<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for (average, &parameter) in self.average.iter_mut().zip(self.parameters) {
+            *average += self.rest * (parameter - *average);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn adam_takes_the_known_first_steps() {
+        // By hand: the first step is the rate against the gradient's sign, whatever its size.
+        let mut adam = Adam::<f64>::new(AdamConfig::default(), 2);
+        let mut p = [1.0, -1.0];
+        adam.step(0.1, 1.0, &mut p, &[3.0, -0.01]);
+        assert!((p[0] - 0.9).abs() < 1e-6 && (p[1] + 0.9).abs() < 1e-6);
+        adam.step(0.1, 1.0, &mut p, &[0.0, 0.0]);
+        let expected = 0.9 - 0.1 * (0.27 / 0.19) / (0.008_991_f64 / 0.001_999).sqrt();
+        assert!((p[0] - expected).abs() < 1e-6, "{} {expected}", p[0]);
+    }
+
+    #[test]
+    fn a_restored_optimiser_goes_on_as_before() {
+        let config = AdamConfig { weight_decay: 0.1, ..AdamConfig::default() };
+        let (mut whole, mut p) = (Adam::<f32>::new(config, 9), [0.5; 9]);
+        let gradient = |k: i32| core::array::from_fn::<f32, 9, _>(|i| (i as i32 - k) as f32);
+        for k in 0..3 {
+            whole.step(0.01, 1.0, &mut p, &gradient(k));
+        }
+        let mut resumed = Adam::new(config, 9);
+        resumed.restore(whole.state().0, whole.state().1, whole.steps());
+        let mut q = p;
+        whole.step(0.01, 0.5, &mut p, &gradient(4));
+        resumed.step(0.01, 0.5, &mut q, &gradient(4));
+        assert_eq!((p, whole), (q, resumed));
+    }
+
+    #[test]
+    fn clipping_keeps_the_norm() {
+        assert_eq!(clip_scale(&[3.0f64, 4.0], 10.0), (5.0, 1.0));
+        assert_eq!(clip_scale(&[3.0f64, 4.0], 1.0), (5.0, 0.2));
+        assert_eq!(clip_scale(&[f64::NAN], 1.0).1, 0.0);
+    }
+
+    #[test]
+    fn the_average_follows() {
+        let mut ema = Ema::new(0.999, &[0.0f64]);
+        for _ in 0..20_000 {
+            ema.update(&[1.0]);
+        }
+        assert!((ema.average()[0] - 1.0).abs() < 1e-6);
+    }
+}

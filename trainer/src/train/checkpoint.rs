@@ -1,0 +1,144 @@
+//! Everything that a run needs to go on, in one file.
+
+use super::{TrainConfig, TrainError, Trainer, write_whole};
+use crate::data::{DataError, Dataset, Source};
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+/// Why a checkpoint cannot be written or taken up.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// The file cannot be read or written.
+    #[error("{path}: {error}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        error: std::io::Error,
+    },
+    /// The file is no checkpoint, or a damaged one.
+    #[error("{path} is no picardy checkpoint: {reason}; resume from another")]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The data that it was trained on cannot be read again.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The data is another than it was trained on.
+    #[error("the data {source_name} has changed since {path} was written; bring the old data back, or train anew")]
+    OtherData {
+        /// The checkpoint.
+        path: PathBuf,
+        /// The data's name.
+        source_name: String,
+    },
+    /// The settings in it do not make a run.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+}
+
+/// What is not a tensor.
+#[derive(Debug, Serialize, Deserialize)]
+struct Header {
+    config: TrainConfig,
+    source: String,
+    points: usize,
+    data_seed: u64,
+    data_hash: u64,
+    step: u64,
+    adam_steps: u64,
+    ema_steps: u64,
+}
+
+const KEY: &str = "picardy.checkpoint";
+
+impl Trainer {
+    /// Writes all of the run's state: whole or not at all.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn checkpoint(&self, path: &Path, source: &Source, points: usize, data_seed: u64) -> Result<(), CheckpointError> {
+        let header = Header {
+            config: self.config.clone(),
+            source: source.to_string(),
+            points,
+            data_seed,
+            data_hash: hash(&self.data),
+            step: self.step,
+            adam_steps: self.adam.steps(),
+            ema_steps: self.ema.steps(),
+        };
+        let format = |reason: String| CheckpointError::Format { path: path.to_owned(), reason };
+        let header = serde_json::to_string(&header).map_err(|error| format(error.to_string()))?;
+        let (mean, square) = self.adam.state();
+        let tensors = [
+            ("parameters", self.model.parameters()),
+            ("adam.mean", mean),
+            ("adam.square", square),
+            ("ema", self.ema.average()),
+        ]
+        .map(|(name, values)| (name, values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>()));
+        let mut views = Vec::new();
+        for (name, bytes) in &tensors {
+            let view = TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes);
+            views.push((*name, view.map_err(|error| format(error.to_string()))?));
+        }
+        let metadata = HashMap::from([(KEY.to_owned(), header)]);
+        let bytes =
+            safetensors::serialize(views, Some(metadata)).map_err(|error| format(error.to_string()))?;
+        write_whole(path, &bytes).map_err(|error| CheckpointError::File { path: path.to_owned(), error })
+    }
+
+    /// Takes a run up where a checkpoint left it; also gives where its data came from.
+    ///
+    /// # Errors
+    /// A file that is no checkpoint, or data that is gone or another.
+    pub fn resume(path: &Path) -> Result<(Self, Source, usize, u64), CheckpointError> {
+        let bytes =
+            std::fs::read(path).map_err(|error| CheckpointError::File { path: path.to_owned(), error })?;
+        let format = |reason: String| CheckpointError::Format { path: path.to_owned(), reason };
+        let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|error| format(error.to_string()))?;
+        let file = SafeTensors::deserialize(&bytes).map_err(|error| format(error.to_string()))?;
+        let header = metadata
+            .metadata()
+            .as_ref()
+            .and_then(|entries| entries.get(KEY))
+            .ok_or_else(|| format(format!("it has no `{KEY}` entry")))?;
+        let header: Header = serde_json::from_str(header).map_err(|error| format(error.to_string()))?;
+        let source: Source = header.source.parse()?;
+        let data = source.load(header.points, header.data_seed)?;
+        if hash(&data) != header.data_hash {
+            return Err(CheckpointError::OtherData { path: path.to_owned(), source_name: header.source });
+        }
+        let mut trainer = Self::new(header.config, data)?;
+        let expected = trainer.model.parameters().len();
+        let read = |name: &str| {
+            let tensor = file.tensor(name).map_err(|error| format(error.to_string()))?;
+            let values: Vec<f32> =
+                tensor.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+            if tensor.dtype() != Dtype::F32 || values.len() != expected {
+                return Err(format(format!("tensor `{name}` has {} numbers, {expected} belong there", values.len())));
+            }
+            Ok(values)
+        };
+        trainer.model.parameters_mut().copy_from_slice(&read("parameters")?);
+        trainer.adam.restore(&read("adam.mean")?, &read("adam.square")?, header.adam_steps);
+        trainer.ema.restore(&read("ema")?, header.ema_steps);
+        trainer.step = header.step;
+        Ok((trainer, source, header.points, header.data_seed))
+    }
+}
+
+/// FNV-1a of the data's bits.
+fn hash(data: &Dataset) -> u64 {
+    data.data().iter().fold(0xcbf2_9ce4_8422_2325, |hash, x| {
+        (hash ^ u64::from(x.to_bits())).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
