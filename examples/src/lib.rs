@@ -1,1 +1,3 @@
-//! Placeholder.
+//! What the programs of this package share.
+
+pub mod pictures;

@@ -12,7 +12,9 @@ pub enum MetadataError {
     #[error(transparent)]
     Card(#[from] CardError),
     /// The metadata and the graph disagree.
-    #[error("the metadata says that an item has the shape {card:?}, and the graph takes {graph:?}: export the model again")]
+    #[error(
+        "the metadata says that an item has the shape {card:?}, and the graph takes {graph:?}: export the model again"
+    )]
     Shape {
         /// The metadata's.
         card: Vec<usize>,

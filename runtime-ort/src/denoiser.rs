@@ -1,4 +1,4 @@
-//! An ONNX model as a denoiser: x [n, d...] and t [n] to out [n, d...].
+//! An ONNX model as a denoiser: x `[n, d...]` and t `[n]` to out `[n, d...]`.
 
 use std::ops::Range;
 
@@ -57,7 +57,7 @@ pub struct OrtDenoiser {
 }
 
 impl OrtDenoiser {
-    /// Takes a model whose inputs are x (f32, [n, d...]) and t ([n]).
+    /// Takes a model whose inputs are x (f32, `[n, d...]`) and t (`[n]`).
     ///
     /// # Errors
     /// [`OrtError::NotADenoiser`] where the model's inputs or outputs are others, its batch is fixed,
@@ -84,7 +84,7 @@ impl OrtDenoiser {
         };
         for port in [x, out] {
             if port.element != Some(TensorElementType::Float32) || port.shape.len() < 2 {
-                return Err(form(format!("`{port}` is not float32 of rank 2 or more")));
+                return Err(form(format!("`{port}` is not f32 of rank 2 or more")));
             }
         }
         for port in [x, t, out] {
@@ -136,7 +136,7 @@ impl OrtDenoiser {
         &self.model
     }
 
-    /// Evaluates the model: `x` [n, dim] and one t for each row to `out` [n, dim], row-major.
+    /// Evaluates the model: `x` `[n, dim]` and one t for each row to `out` `[n, dim]`, row-major.
     ///
     /// The number of rows n is `x.len() / dim`. Rows as many as in an earlier run use that run's
     /// memory again. Takes `&mut self` because a session's bound memory serves one run at a time.

@@ -29,7 +29,7 @@ pub enum OrtError {
     },
     /// The model does not have the form of a denoiser.
     #[error(
-        "not a denoiser: {what}. A denoiser takes x (float32 [n, d...]) and t ([n]: {}), in this order, and gives one float32 [n, d...]",
+        "not a denoiser: {what}. A denoiser takes x (f32 [n, d...]) and t ([n]: {}), in this order, and gives one f32 [n, d...]",
         TimeType::NAMES
     )]
     NotADenoiser {

@@ -197,7 +197,10 @@ fn find_python() -> Result<String, InstallError> {
         if asked.status.success() {
             return Ok(python.to_owned());
         }
-        // A Python without pip says more than a missing one.
+        // A Python without pip says more than a missing one, and the first one more than the second.
+        if matches!(failure, Some(InstallError::NoPip { .. })) {
+            continue;
+        }
         failure = Some(InstallError::NoPip { python: python.to_owned(), said: end_of(&asked.stderr) });
     }
     Err(failure.unwrap_or(InstallError::NoPlace))

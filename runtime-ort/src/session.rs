@@ -73,7 +73,7 @@ impl Port {
 }
 
 impl fmt::Display for Port {
-    /// As in `x: float32 [n, 2]`.
+    /// As in `x: f32 [n, 2]`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(element) = self.element else {
             return write!(f, "{}: not a tensor", self.name);

@@ -76,9 +76,14 @@ fn models() -> tempfile::TempDir {
 fn info_shows_what_a_model_is() {
     let dir = models();
     let shown = said(&picardy_ort(dir.path(), &["info", "card.onnx"]));
-    for part in
-        ["x: f32 [n, 2]", "t: f32 [n]", "out: f32 [n, 2]", "picardy.prediction = epsilon", "cpu", "version 1."]
-    {
+    for part in [
+        "x: f32 [n, 2]",
+        "t: f32 [n]",
+        "out: f32 [n, 2]",
+        "picardy.prediction = epsilon",
+        "cpu",
+        "version 1.",
+    ] {
         assert!(shown.contains(part), "{part} in {shown}");
     }
     let shown = said(&picardy_ort(dir.path(), &["info", "plain.onnx"]));
@@ -89,7 +94,8 @@ fn info_shows_what_a_model_is() {
 fn samples_do_not_depend_on_the_method_and_are_in_the_datas_units() {
     let dir = models();
     let sample = |out: &str, more: &[&str]| {
-        let mut args = vec!["sample", "card.onnx", "--steps", "40", "--batch", "5", "--seed", "3", "--out", out];
+        let mut args =
+            vec!["sample", "card.onnx", "--steps", "40", "--batch", "5", "--seed", "3", "--out", out];
         args.extend(more);
         let said = said(&picardy_ort(dir.path(), &args));
         let (shape, values) = numbers(&dir.path().join(out));
@@ -120,14 +126,29 @@ fn samples_do_not_depend_on_the_method_and_are_in_the_datas_units() {
 fn a_model_without_metadata_is_sampled_as_the_caller_says() {
     let dir = models();
     let flags = [
-        "sample", "plain.onnx", "--prediction", "epsilon", "--schedule", "linear", "--train-steps", "100",
-        "--beta-start", "0.001", "--beta-end", "0.1", "--picture", "a.png", "--out", "a.npy",
+        "sample",
+        "plain.onnx",
+        "--prediction",
+        "epsilon",
+        "--schedule",
+        "linear",
+        "--train-steps",
+        "100",
+        "--beta-start",
+        "0.001",
+        "--beta-end",
+        "0.1",
+        "--picture",
+        "a.png",
+        "--out",
+        "a.npy",
     ];
     said(&picardy_ort(dir.path(), &flags));
     said(&picardy_ort(dir.path(), &["sample", "card.onnx", "--normalised", "--out", "b.npy"]));
     assert_eq!(numbers(&dir.path().join("a.npy")), numbers(&dir.path().join("b.npy")));
     assert_eq!(&std::fs::read(dir.path().join("a.png")).unwrap()[1..4], b"PNG");
-    let kinds = picardy_ort(dir.path(), &["sample", "plain.onnx", "--prediction", "epsilom", "--out", "c.npy"]);
+    let kinds =
+        picardy_ort(dir.path(), &["sample", "plain.onnx", "--prediction", "epsilom", "--out", "c.npy"]);
     assert_eq!(kinds.status.code(), Some(2));
 }
 
@@ -212,7 +233,7 @@ fn bare(dir: &Path, dylib: Option<&str>) -> Command {
 fn a_library_that_is_missing_or_bad_is_named_with_its_mend() {
     let dir = models();
     std::fs::write(dir.path().join("libbad.so"), vec![b'x'; 4096]).unwrap();
-    // A library, but another one: the C library's mathematics.
+
     let cut = picardy_ort::Runtime::load(None).unwrap().path();
     let bytes = std::fs::read(cut).unwrap();
     std::fs::write(dir.path().join("libcut.so"), &bytes[..bytes.len() / 2]).unwrap();
@@ -220,6 +241,7 @@ fn a_library_that_is_missing_or_bad_is_named_with_its_mend() {
         ("/nowhere/libonnxruntime.so", "/nowhere/libonnxruntime.so"),
         ("libbad.so", "libbad.so"),
         ("libcut.so", "cut short"),
+        // A library, but another one. There is no such file in the directory, and no search for it either.
         ("libm.so.6", "libm.so.6"),
         (".", "named by ORT_DYLIB_PATH"),
     ] {

@@ -1,6 +1,18 @@
-//! Placeholder.
+//! Trains small denoisers with the standard and the contrastive diffusion loss, and exports them.
+//!
+//! ```text
+//! data --> train::Trainer (model, loss, optimiser; one step at a time) --> export: safetensors, ONNX
+//!               |                                                     \-> evaluate: MMD, NLL
+//!          train::Checkpoint: all state, resumed to the bit
+//! ```
+//!
+//! The network's forward pass is [`picardy::nn`]'s, the one that runs in firmware; [`op`] holds each layer's backward
+//! pass beside it.
+
+pub mod cli;
 pub mod data;
 pub mod evaluate;
+pub mod export;
 pub mod loss;
 pub mod metrics;
 pub mod model;

@@ -52,7 +52,11 @@ impl<T: Scalar> Adam<T> {
     /// Where the lengths are not the optimiser's.
     pub fn step(&mut self, rate: f64, scale: f64, parameters: &mut [T], gradients: &[T]) {
         let AdamConfig { beta1, beta2, epsilon, weight_decay } = self.config;
-        assert_eq!((parameters.len(), gradients.len()), (self.mean.len(), self.mean.len()), "parameters, gradients");
+        assert_eq!(
+            (parameters.len(), gradients.len()),
+            (self.mean.len(), self.mean.len()),
+            "parameters, gradients"
+        );
         self.steps += 1;
         let power = self.steps.min(i32::MAX as u64) as i32;
         let (bias1, bias2) = (1.0 - beta1.powi(power), 1.0 - beta2.powi(power));

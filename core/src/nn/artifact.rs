@@ -21,7 +21,9 @@ pub const MAX_RANK: usize = 4;
 const METADATA: &str = "__metadata__";
 
 #[cfg(target_endian = "big")]
-compile_error!("picardy's `nn` reads little-endian weights in place: build without the feature on this target");
+compile_error!(
+    "picardy's `nn` reads little-endian weights in place: build without the feature on this target"
+);
 
 /// Bytes at an address that weights can be read from in place.
 ///
@@ -268,7 +270,10 @@ impl<'a> Artifact<'a> {
         })
     }
 
-    fn each(&self, mut visit: impl FnMut(Entry<'a>) -> Result<(), ArtifactError>) -> Result<(), ArtifactError> {
+    fn each(
+        &self,
+        mut visit: impl FnMut(Entry<'a>) -> Result<(), ArtifactError>,
+    ) -> Result<(), ArtifactError> {
         self.each_until(|entry| visit(entry).map(|()| true))
     }
 
@@ -346,7 +351,9 @@ impl Layout {
             if twice { Err(ArtifactError::Incomplete { entry }) } else { Ok(()) }
         })?;
         match (dtype, shape, offsets) {
-            (Some(dtype), Some((shape, rank)), Some([begin, end])) => Ok(Self { dtype, shape, rank, begin, end }),
+            (Some(dtype), Some((shape, rank)), Some([begin, end])) => {
+                Ok(Self { dtype, shape, rank, begin, end })
+            }
             _ => Err(ArtifactError::Incomplete { entry }),
         }
     }
@@ -361,7 +368,10 @@ fn read_dtype(reader: &mut Reader<'_>, entry: usize) -> Result<Dtype, ArtifactEr
 }
 
 /// Up to `N` integers and how many there were.
-fn read_list<const N: usize>(reader: &mut Reader<'_>, entry: usize) -> Result<([usize; N], usize), ArtifactError> {
+fn read_list<const N: usize>(
+    reader: &mut Reader<'_>,
+    entry: usize,
+) -> Result<([usize; N], usize), ArtifactError> {
     let mut values = [0; N];
     let mut count = 0;
     reader.array(|reader| {

@@ -103,14 +103,24 @@ impl fmt::Display for ArtifactError {
                 "the header's length is {length}, over the limit of {}: this is no artifact of picardy",
                 super::MAX_HEADER
             ),
-            Self::NotUtf8 { offset } => write!(f, "byte {offset} of the header is not UTF-8: the file is damaged"),
+            Self::NotUtf8 { offset } => {
+                write!(f, "byte {offset} of the header is not UTF-8: the file is damaged")
+            }
             Self::Syntax { offset } => {
-                write!(f, "byte {offset} of the header is not what a safetensors file has there: export it again")
+                write!(
+                    f,
+                    "byte {offset} of the header is not what a safetensors file has there: export it again"
+                )
             }
             Self::Escape { offset } => {
-                write!(f, "byte {offset} of the header is an escape: use names and metadata without backslashes")
+                write!(
+                    f,
+                    "byte {offset} of the header is an escape: use names and metadata without backslashes"
+                )
             }
-            Self::Overflow { offset } => write!(f, "the number at byte {offset} of the header is out of range"),
+            Self::Overflow { offset } => {
+                write!(f, "the number at byte {offset} of the header is out of range")
+            }
             Self::TooManyTensors => write!(f, "the artifact has over {} tensors", super::MAX_TENSORS),
             Self::Duplicate { entry } => write!(f, "entry {entry} of the header has an earlier one's name"),
             Self::Dtype { entry } => {

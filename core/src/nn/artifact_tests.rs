@@ -16,7 +16,10 @@ fn reads_metadata_and_tensors() {
         "h":{"data_offsets":[8,12],"shape":[2],"dtype":"F16"},"s":{"dtype":"F32","shape":[],"data_offsets":[12,16]}} "#;
     let (bytes, len) = file(header, 16);
     let artifact = Artifact::parse(&bytes.0[..len]).unwrap();
-    assert_eq!((artifact.metadata("a"), artifact.metadata("b"), artifact.metadata("w")), (Some("1"), Some("β"), None));
+    assert_eq!(
+        (artifact.metadata("a"), artifact.metadata("b"), artifact.metadata("w")),
+        (Some("1"), Some("β"), None)
+    );
     assert_eq!(artifact.len(), 3);
     let w = artifact.tensor("w").unwrap();
     assert_eq!((w.dtype(), w.shape()), (Dtype::F32, &[2, 1][..]));

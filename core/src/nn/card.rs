@@ -72,9 +72,11 @@ impl<'a> ModelCard<'a> {
         };
         exactly(key::PROCESS, PROCESS)?;
         exactly(key::CONDITIONING, CONDITIONING)?;
-        let positive = |key| number::<usize>(key, text(key)?, "a positive integer").and_then(|n| at_least_one(key, n));
+        let positive =
+            |key| number::<usize>(key, text(key)?, "a positive integer").and_then(|n| at_least_one(key, n));
         let list = |key| {
-            Numbers::new(text(key)?).ok_or(CardError::Invalid { key, expected: "a list of numbers and commas" })
+            Numbers::new(text(key)?)
+                .ok_or(CardError::Invalid { key, expected: "a list of numbers and commas" })
         };
         let prediction = text(key::PREDICTION)?.parse().map_err(|_| CardError::Invalid {
             key: key::PREDICTION,
@@ -83,16 +85,19 @@ impl<'a> ModelCard<'a> {
         let train_steps: usize = number(key::TRAIN_STEPS, text(key::TRAIN_STEPS)?, "a positive integer")?;
         at_least_one(key::TRAIN_STEPS, train_steps)?;
         let beta = |key| {
-            number(key, text(key)?, "a number in [0, 1)").and_then(|beta: f64| match (0.0..1.0).contains(&beta) {
-                true => Ok(beta),
-                false => Err(CardError::Invalid { key, expected: "a number in [0, 1)" }),
+            number(key, text(key)?, "a number in [0, 1)").and_then(|beta: f64| {
+                match (0.0..1.0).contains(&beta) {
+                    true => Ok(beta),
+                    false => Err(CardError::Invalid { key, expected: "a number in [0, 1)" }),
+                }
             })
         };
         let (start, end) = (beta(key::BETA_START)?, beta(key::BETA_END)?);
-        let schedule = Betas::named(text(key::SCHEDULE)?, train_steps, start, end).ok_or(CardError::Invalid {
-            key: key::SCHEDULE,
-            expected: "one of linear, scaled_linear, cosine, sigmoid",
-        })?;
+        let schedule =
+            Betas::named(text(key::SCHEDULE)?, train_steps, start, end).ok_or(CardError::Invalid {
+                key: key::SCHEDULE,
+                expected: "one of linear, scaled_linear, cosine, sigmoid",
+            })?;
         schedule
             .check()
             .map_err(|_| CardError::Invalid { key: key::BETA_END, expected: "the end of betas in (0, 1)" })?;

@@ -1,15 +1,15 @@
 //! Layer normalisation over the last axis.
 
 use super::shape::{self, ShapeError};
-use super::{Kernel, Scalar, dispatch, sum};
 use super::simd::{LANES, reduce};
+use super::{Kernel, Scalar, dispatch, sum};
 
 /// Added to the variance, PyTorch's default.
 pub const EPSILON: f64 = 1e-5;
 
 /// `y = (x - mean) / sqrt(var + 1e-5) * weight + bias`, row by row.
 ///
-/// x and y are [n, width], weight and bias [width]; mean and (biased) variance are the row's own.
+/// x and y are [n, width], weight and bias `[width]`; mean and (biased) variance are the row's own.
 ///
 /// # Errors
 ///

@@ -8,7 +8,7 @@ use super::shape::{self, ShapeError};
 use super::simd::{LANES, lanes, reduce};
 use super::{Kernel, Scalar, dispatch};
 
-/// `y = x W^T + b`: x is [n, inputs], W [outputs, inputs] (as PyTorch stores it), b [outputs], y [n, outputs].
+/// `y = x W^T + b`: x is [n, inputs], W [outputs, inputs] (as PyTorch stores it), b `[outputs]`, y [n, outputs].
 ///
 /// # Errors
 ///
@@ -143,7 +143,11 @@ impl<T: Scalar> Linear<'_, T> {
 
 /// The `R` x `C` dot products of length `k`.
 #[inline(always)]
-fn products<T: Scalar, const R: usize, const C: usize>(x: &[&[T]; R], w: &[&[T]; C], k: usize) -> [[T; C]; R] {
+fn products<T: Scalar, const R: usize, const C: usize>(
+    x: &[&[T]; R],
+    w: &[&[T]; C],
+    k: usize,
+) -> [[T; C]; R] {
     let whole = k - k % LANES;
     let mut acc = [[[T::ZERO; LANES]; C]; R];
     let mut at = 0;

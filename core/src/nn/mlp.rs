@@ -2,13 +2,13 @@
 
 use core::fmt::Arguments;
 
+use super::half_weights::widen;
 use half::f16;
-use half::slice::HalfFloatSliceExt;
 
 use super::linear::Linear;
 use super::{
-    Artifact, ArtifactError, Dtype, ModelCard, ModelError, ShapeError, TensorName, add, dispatch, frequencies, gelu,
-    key, layer_norm, shape, sinusoidal,
+    Artifact, ArtifactError, Dtype, ModelCard, ModelError, ShapeError, TensorName, add, dispatch,
+    frequencies, gelu, key, layer_norm, shape, sinusoidal,
 };
 
 /// The most blocks of a network: their references are kept without a heap.
@@ -272,8 +272,16 @@ impl Layer<'_> {
                 let blocks = weight.chunks(HALF_ROWS * inputs).zip(bias.chunks(HALF_ROWS));
                 for (i, (weight, bias)) in blocks.enumerate() {
                     let wide = &mut converted[..weight.len()];
-                    weight.convert_to_f32_slice(wide);
-                    dispatch(Linear { x, inputs, weight: wide, bias, y: &mut y[i * HALF_ROWS..], stride, add });
+                    widen(weight, wide);
+                    dispatch(Linear {
+                        x,
+                        inputs,
+                        weight: wide,
+                        bias,
+                        y: &mut y[i * HALF_ROWS..],
+                        stride,
+                        add,
+                    });
                 }
             }
         }

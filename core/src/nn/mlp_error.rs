@@ -130,7 +130,9 @@ impl fmt::Display for ModelError {
             Self::Shape { name, expected, got } => {
                 write!(f, "tensor `{name}` has shape {got:?} where the network's is {expected:?}")
             }
-            Self::OddWidth { width } => write!(f, "the network's width {width} is not a positive even number"),
+            Self::OddWidth { width } => {
+                write!(f, "the network's width {width} is not a positive even number")
+            }
             Self::Blocks { got } => {
                 write!(f, "the network has {got} blocks where it may have 1 to {}", super::MAX_BLOCKS)
             }

@@ -22,6 +22,7 @@ mod artifact_tests;
 mod card;
 mod card_fields;
 mod denoiser;
+mod half_weights;
 mod json;
 mod layer_norm;
 mod linear;

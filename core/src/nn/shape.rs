@@ -16,7 +16,10 @@ pub struct ShapeError {
 impl fmt::Display for ShapeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { argument, expected, got } = self;
-        write!(f, "`{argument}` has {got} elements where the other shapes ask for {expected}; pass matching slices")
+        write!(
+            f,
+            "`{argument}` has {got} elements where the other shapes ask for {expected}; pass matching slices"
+        )
     }
 }
 

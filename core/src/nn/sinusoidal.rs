@@ -25,7 +25,7 @@ pub fn frequencies<T: Scalar>(out: &mut [T]) {
 
 /// `out[r] = (sin(t_r f_0), .., sin(t_r f_h), cos(t_r f_0), .., cos(t_r f_h))`.
 ///
-/// t is [n], frequencies [h], out [n, 2 h]. A row whose t is the one before it is copied.
+/// t is `[n]`, frequencies `[h]`, out [n, 2 h]. A row whose t is the one before it is copied.
 ///
 /// # Errors
 ///

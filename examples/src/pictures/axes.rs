@@ -153,14 +153,14 @@ impl Ticks {
     pub(super) fn of((low, high): (f64, f64), count: usize) -> Self {
         let wanted = (high - low) / count.max(1) as f64;
         let power = 10.0_f64.powf(wanted.log10().floor());
-        let step = [1.0, 2.0, 5.0, 10.0]
-            .map(|m| m * power)
-            .into_iter()
-            .find(|step| *step >= wanted * 0.999)
-            .unwrap_or(10.0 * power);
+        let far = |step: f64| (step / wanted).ln().abs();
+        let steps = [1.0, 2.0, 5.0, 10.0].map(|m| m * power);
+        let step = steps.into_iter().min_by(|a, b| far(*a).total_cmp(&far(*b))).unwrap_or(wanted);
         let first = (low / step - 1e-9).ceil();
-        let places =
-            (0..=4 * count).map(|i| (first + i as f64) * step).take_while(|v| *v <= high + 1e-9 * step).collect();
+        let places = (0..=4 * count)
+            .map(|i| (first + i as f64) * step)
+            .take_while(|v| *v <= high + 1e-9 * step)
+            .collect();
         let decimals = (-(step.log10() + 1e-9).floor()).clamp(0.0, 9.0) as usize;
         Self { places, decimals }
     }

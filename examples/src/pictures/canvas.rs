@@ -110,10 +110,8 @@ impl Canvas<'_, '_> {
         let mut pixels = Vec::with_capacity(width as usize * height as usize * 3);
         for y in 0..height {
             for x in 0..width {
-                let RGBColor(r, g, b) = colour(
-                    (f64::from(x) + 0.5) / f64::from(width),
-                    (f64::from(y) + 0.5) / f64::from(height),
-                );
+                let RGBColor(r, g, b) =
+                    colour((f64::from(x) + 0.5) / f64::from(width), (f64::from(y) + 0.5) / f64::from(height));
                 pixels.extend([r, g, b]);
             }
         }
@@ -130,6 +128,9 @@ impl Canvas<'_, '_> {
         colour: RGBColor,
         anchor: Anchor,
     ) -> Drawn {
+        // The font's letters lie above the middle of the height that plotters takes for theirs.
+        let sunk = if matches!(anchor.1, VPos::Center) { size * 0.12 } else { 0.0 };
+        let at = (at.0, at.1 + sunk);
         let style = label_style((size * f64::from(FINE)).round() as u32)
             .pos(Pos::new(anchor.0, anchor.1))
             .color(&colour);
@@ -143,6 +144,11 @@ impl Canvas<'_, '_> {
             .pos(Pos::new(HPos::Center, VPos::Center))
             .color(&colour);
         Ok(self.area.draw_text(text, &style, fine(at))?)
+    }
+
+    /// The height, `size` at most, at which a line of text is at most `width` wide.
+    pub(super) fn fitting(&self, text: &str, size: f64, width: f64) -> Result<f64, Box<dyn Error>> {
+        Ok((size * width / self.width_of(text, size)?.max(1.0)).min(size))
     }
 
     /// How wide a line of text is.

@@ -8,17 +8,24 @@ use plotters::style::{RGBColor, WHITE};
 
 use super::{
     axes::{Axes, NAME, SMALL, TITLE},
-    canvas::{AFTER, BEFORE, BELOW, Canvas, Drawn, paint},
+    canvas::{AFTER, BELOW, Canvas, Drawn, paint},
     check::{finite, quantiles},
-    colour::{ERRORS, FRAME, INK, PALE_INK},
+    colour::{ERRORS, FRAME, INK},
 };
 
+/// A map's width.
 const WIDE: f64 = 1000.0;
+/// A map's height.
 const HIGH: f64 = 700.0;
+/// Left of the first map, for the numbers and the name of the axis.
 const LEFT: f64 = 136.0;
+/// Between the maps.
 const GAP: f64 = 44.0;
+/// Right of the second map, for the scale of the errors.
 const RIGHT: f64 = 190.0;
-const ABOVE: f64 = 84.0;
+/// Above the maps, for the titles.
+const ABOVE: f64 = 156.0;
+/// Below the maps, for the axes and the legend.
 const UNDER: f64 = 200.0;
 /// Dots that are drawn of one round at most: more run into one another.
 const DOTS: usize = 90;
@@ -55,6 +62,8 @@ pub fn error_map(path: &Path, map: &ErrorMap) -> Result<()> {
     let size = (LEFT + 2.0 * WIDE + GAP + RIGHT, ABOVE + HIGH + UNDER);
     let range = decades(map);
     paint(path, (size.0 as u32, size.1 as u32), |canvas| {
+        let title = "Where each denoiser is wrong, and where samplers ask it";
+        canvas.text(title, (LEFT + WIDE + GAP / 2.0, 24.0), TITLE + 6.0, INK, BELOW)?;
         let models = [("Standard loss", &map.standard), ("Contrastive loss", &map.contrastive)];
         for (index, (title, errors)) in models.into_iter().enumerate() {
             let axes = Axes {
@@ -67,14 +76,14 @@ pub fn error_map(path: &Path, map: &ErrorMap) -> Result<()> {
             states(canvas, map, &axes)?;
             axes.frame(canvas)?;
             let middle = axes.corner.0 + WIDE / 2.0;
-            canvas.text(title, (middle, 24.0), TITLE, INK, BELOW)?;
+            canvas.text(title, (middle, ABOVE - 56.0), TITLE, INK, BELOW)?;
             axes.label_x(canvas, 6, "log-SNR (left: noise, right: data)")?;
             if index == 0 {
                 axes.label_y(canvas, 6, "x", 104.0)?;
             }
         }
         scale(canvas, LEFT + 2.0 * WIDE + GAP + 34.0, range)?;
-        legend(canvas, size.0 / 2.0, size.1 - 44.0, map.parallel.len())
+        legend(canvas, LEFT + WIDE + GAP / 2.0, size.1 - 44.0, map.parallel.len())
     })
 }
 
@@ -86,7 +95,9 @@ fn check(map: &ErrorMap) -> Result<()> {
         ensure!(falls.is_none(), "the grid's {name} does not ascend after number {}", falls.unwrap_or(0));
     }
     let cells = map.log_snr.len() * map.x.len();
-    for (name, errors) in [("the standard errors", &map.standard), ("the contrastive errors", &map.contrastive)] {
+    for (name, errors) in
+        [("the standard errors", &map.standard), ("the contrastive errors", &map.contrastive)]
+    {
         ensure!(errors.len() == cells, "{name} are {} numbers, and the grid has {cells}", errors.len());
         finite(name, errors.iter().copied())?;
         let negative = errors.iter().position(|error| *error < 0.0);
@@ -114,7 +125,8 @@ fn decades(map: &ErrorMap) -> (f64, f64) {
 
 /// The map itself, straight between the grid's points.
 fn heat(canvas: &Canvas<'_, '_>, map: &ErrorMap, errors: &[f64], axes: &Axes, range: (f64, f64)) -> Drawn {
-    let unit = |error: f64| ((error.max(f64::MIN_POSITIVE).log10() - range.0) / (range.1 - range.0)).clamp(0.0, 1.0);
+    let unit =
+        |error: f64| ((error.max(f64::MIN_POSITIVE).log10() - range.0) / (range.1 - range.0)).clamp(0.0, 1.0);
     let units: Vec<f64> = errors.iter().map(|error| unit(*error)).collect();
     let columns = map.x.len();
     canvas.shade(axes.corner, axes.end(), |u, v| {
@@ -173,30 +185,32 @@ fn scale(canvas: &Canvas<'_, '_>, left: f64, range: (f64, f64)) -> Drawn {
     canvas.text_upwards("squared error", (right + 104.0, (top + bottom) / 2.0), NAME, INK)
 }
 
+/// One line, its middle at `middle`.
 fn legend(canvas: &Canvas<'_, '_>, middle: f64, y: f64, rounds: usize) -> Drawn {
-    let left = middle - 40.0;
-    canvas.text("sequential run", (left - 40.0, y), NAME, INK, BEFORE)?;
-    let line = left - 56.0 - canvas.width_of("sequential run", NAME)?;
-    canvas.line((line - 70.0, y), (line, y), PATH, 4.0)?;
+    let one = "sequential run";
+    let many = match rounds {
+        0 | 1 => "states that a parallel run evaluates".to_owned(),
+        _ => format!("states that a parallel run evaluates, rounds 1 to {rounds}"),
+    };
+    let count = rounds.min(8);
+    let (line, gap, step) = (70.0, 16.0, 30.0);
+    let strip = step * (count + 1) as f64;
+    let first = line + gap + canvas.width_of(one, NAME)?;
+    let second = if rounds > 0 { 80.0 + strip + gap + canvas.width_of(&many, NAME)? } else { 0.0 };
+    let left = middle - (first + second) / 2.0;
+    canvas.line((left, y), (left + line, y), PATH, 4.0)?;
+    canvas.text(one, (left + line + gap, y), NAME, INK, AFTER)?;
     if rounds == 0 {
         return Ok(());
     }
-    // The dots lie on the map's middle colour, as white ones would not show on white.
-    let count = rounds.min(8);
-    let right = left + 40.0 + 30.0 * (count + 1) as f64;
-    canvas.block((left + 40.0, y - 18.0), (right, y + 18.0), ERRORS.at(0.35))?;
+    // The dots lie on one of the map's colours, as white ones would not show on white.
+    let left = left + first + 80.0;
+    canvas.block((left, y - 18.0), (left + strip, y + 18.0), ERRORS.at(0.35))?;
     for i in 0..count {
         let round = if count > 1 { i * (rounds - 1) / (count - 1) } else { 0 };
-        dot(canvas, (left + 70.0 + 30.0 * i as f64, y), strength(round, rounds))?;
+        dot(canvas, (left + step * (i + 1) as f64, y), strength(round, rounds))?;
     }
-    let text = if rounds == 1 {
-        "parallel run, its one round".to_owned()
-    } else {
-        format!("parallel run, rounds 1 to {rounds}")
-    };
-    canvas.text(&text, (right + 16.0, y), NAME, INK, AFTER)?;
-    let after = right + 26.0 + canvas.width_of(&text, NAME)?;
-    canvas.text("(fading)", (after, y), NAME, PALE_INK, AFTER)
+    canvas.text(&many, (left + strip + gap, y), NAME, INK, AFTER)
 }
 
 #[cfg(test)]
@@ -204,7 +218,8 @@ mod tests {
     use super::{super::probe, *};
 
     fn map() -> ErrorMap {
-        let (log_snr, x): (Vec<f64>, Vec<f64>) = ((-5..=5).map(f64::from).collect(), (-3..=3).map(f64::from).collect());
+        let (log_snr, x): (Vec<f64>, Vec<f64>) =
+            ((-5..=5).map(f64::from).collect(), (-3..=3).map(f64::from).collect());
         let errors: Vec<f64> =
             log_snr.iter().flat_map(|l| x.iter().map(move |x| (x * x + l).exp() * 1e-3)).collect();
         let path: Vec<_> = log_snr.iter().map(|l| (*l, l.sin())).collect();
@@ -223,9 +238,10 @@ mod tests {
         let dir = probe::Folder::new("error-map");
         let path = dir.path("error_map.png");
         error_map(&path, &map()).unwrap();
-        probe::is_picture(&path, (2370, 984));
+        probe::is_picture(&path, (2370, 1056));
         // Nothing to see is no failure.
-        let bare = ErrorMap { standard: vec![0.0; 77], contrastive: vec![0.0; 77], parallel: vec![], ..map() };
+        let bare =
+            ErrorMap { standard: vec![0.0; 77], contrastive: vec![0.0; 77], parallel: vec![], ..map() };
         error_map(&path, &ErrorMap { sequential: vec![], ..bare }).unwrap();
         assert_eq!(dir.files(), 1);
     }
@@ -234,7 +250,8 @@ mod tests {
     fn bad_input_is_named_and_leaves_nothing() {
         let dir = probe::Folder::new("error-map-bad");
         let path = dir.path("error_map.png");
-        let bad: [(fn(&mut ErrorMap), &str); 7] = [
+        type Spoil = fn(&mut ErrorMap);
+        let bad: [(Spoil, &str); 7] = [
             (|m| m.x.truncate(1), "1 values of x"),
             (|m| m.log_snr[3] = -5.0, "log-SNR does not ascend after number 2"),
             (|m| m.standard.truncate(7), "7 numbers, and the grid has 77"),

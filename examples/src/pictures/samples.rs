@@ -55,10 +55,7 @@ pub fn samples(path: &Path, panels: &[Panel<'_>]) -> Result<()> {
     paint(path, (width as u32, height as u32), |canvas| {
         for (index, shown) in panels.iter().enumerate() {
             let (row, column) = (index / columns, index % columns);
-            let corner = (
-                LEFT + column as f64 * (SIDE + GAP),
-                ABOVE + row as f64 * (ABOVE + SIDE + UNDER),
-            );
+            let corner = (LEFT + column as f64 * (SIDE + GAP), ABOVE + row as f64 * (ABOVE + SIDE + UNDER));
             panel(canvas, shown, &Axes { corner, size: (SIDE, SIDE), x, y }, column == 0)?;
         }
         Ok(())
@@ -69,7 +66,11 @@ fn check(panels: &[Panel<'_>]) -> Result<()> {
     ensure!(!panels.is_empty(), "there is no panel");
     for Panel { title, points, .. } in panels {
         ensure!(!points.is_empty(), "`{title}` has no points");
-        ensure!(points.len() % 2 == 0, "`{title}` has {} numbers, which is no whole count of points in 2-D", points.len());
+        ensure!(
+            points.len() % 2 == 0,
+            "`{title}` has {} numbers, which is no whole count of points in 2-D",
+            points.len()
+        );
         finite(title, points.iter().map(|v| f64::from(*v)))?;
     }
     Ok(())
@@ -101,7 +102,7 @@ fn panel(canvas: &Canvas<'_, '_>, shown: &Panel<'_>, axes: &Axes, first: bool) -
     let middle = axes.corner.0 + axes.size.0 / 2.0;
     let (title, note) = shown.title.split_once('\n').unwrap_or((&shown.title, ""));
     let top = axes.corner.1;
-    canvas.text(title, (middle, top - 92.0), TITLE.min(fit(canvas, title)?), INK, BELOW)?;
+    canvas.text(title, (middle, top - 92.0), canvas.fitting(title, TITLE, SIDE)?, INK, BELOW)?;
     canvas.text(note, (middle, top - 46.0), NAME, PALE_INK, BELOW)?;
     axes.grid(canvas, (5, 5))?;
     // A large cloud needs small and pale points to show its density.
@@ -126,12 +127,6 @@ fn panel(canvas: &Canvas<'_, '_>, shown: &Panel<'_>, axes: &Axes, first: bool) -
     axes.frame(canvas)?;
     axes.label_x(canvas, 5, "x\u{2081}")?;
     if first { axes.label_y(canvas, 5, "x\u{2082}", 86.0) } else { Ok(()) }
-}
-
-/// The height at which a title fits over its panel.
-fn fit(canvas: &Canvas<'_, '_>, title: &str) -> Result<f64, Box<dyn std::error::Error>> {
-    let width = canvas.width_of(title, TITLE)?;
-    Ok(TITLE * (SIDE / width.max(1.0)).min(1.0))
 }
 
 #[cfg(test)]

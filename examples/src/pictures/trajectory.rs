@@ -14,15 +14,17 @@ use super::{
 /// Left of the first panel, for the numbers and the name of the axis.
 const LEFT: f64 = 150.0;
 /// Between panels.
-const GAP: f64 = 48.0;
+const GAP: f64 = 84.0;
 /// Right of the last panel, for the scale of the rounds.
-const RIGHT: f64 = 170.0;
+const RIGHT: f64 = 200.0;
 /// Above the panels, for the titles.
 const ABOVE: f64 = 170.0;
 /// The height of the upper panels.
 const PATHS: f64 = 640.0;
-/// Between the upper and the lower panels, and below those.
-const UNDER: f64 = 124.0;
+/// Between the upper and the lower panels.
+const BETWEEN: f64 = 124.0;
+/// Below the lower panels.
+const UNDER: f64 = 104.0;
 /// The height of the lower panels.
 const WINDOW: f64 = 250.0;
 
@@ -70,21 +72,22 @@ pub fn trajectory(path: &Path, shown: &Trajectory) -> Result<()> {
     let count = shown.panels.len() as f64;
     let side = if shown.panels.len() <= 2 { 980.0 } else { 720.0 };
     let width = LEFT + count * (side + GAP) - GAP + RIGHT;
-    let height = ABOVE + PATHS + UNDER + WINDOW + UNDER;
+    let height = ABOVE + PATHS + BETWEEN + WINDOW + UNDER;
     let last = (shown.sequential.len() - 1) as f64;
     let most = shown.panels.iter().map(|panel| panel.rounds.len()).max().unwrap_or(1);
     let y = range(shown);
     paint(path, (width as u32, height as u32), |canvas| {
-        canvas.text(&shown.title, (width / 2.0, 26.0), TITLE + 6.0, INK, BELOW)?;
+        let size = canvas.fitting(&shown.title, TITLE + 6.0, width - 60.0)?;
+        canvas.text(&shown.title, (width / 2.0, 26.0), size, INK, BELOW)?;
         for (index, panel) in shown.panels.iter().enumerate() {
             let left = LEFT + index as f64 * (side + GAP);
             let upper = Axes { corner: (left, ABOVE), size: (side, PATHS), x: (0.0, last), y };
             paths(canvas, shown, panel, &upper, most)?;
             let lower = Axes {
-                corner: (left, ABOVE + PATHS + UNDER),
+                corner: (left, ABOVE + PATHS + BETWEEN),
                 size: (side, WINDOW),
-                x: (0.0, most as f64),
-                y: (0.0, last * 1.04),
+                x: (0.0, most as f64 * 1.02),
+                y: (0.0, last * 1.06),
             };
             window(canvas, shown, index, &lower)?;
             if index == 0 {
@@ -124,14 +127,21 @@ fn range(shown: &Trajectory) -> (f64, f64) {
     let [low, high] = quantiles(shown.sequential.iter().map(|v| f64::from(*v)), [0.0, 1.0]);
     let guesses = shown.panels.iter().flat_map(|panel| &panel.rounds).flat_map(|round| &round.states);
     let [least, most] = quantiles(guesses.map(|v| f64::from(*v)), [0.001, 0.999]);
-    let room = (high - low).max(1e-6);
+    let room = ((high - low) * 1.5).max(1e-6);
     widened((least.clamp(low - room, low), most.clamp(high, high + room)), 0.05)
 }
 
 /// The upper panel of a run.
-fn paths(canvas: &Canvas<'_, '_>, shown: &Trajectory, panel: &RoundsPanel, axes: &Axes, most: usize) -> Drawn {
+fn paths(
+    canvas: &Canvas<'_, '_>,
+    shown: &Trajectory,
+    panel: &RoundsPanel,
+    axes: &Axes,
+    most: usize,
+) -> Drawn {
     let (left, top) = axes.corner;
-    canvas.text(&panel.title, (left + axes.size.0 / 2.0, top - 58.0), TITLE, INK, BELOW)?;
+    let size = canvas.fitting(&panel.title, TITLE, axes.size.0)?;
+    canvas.text(&panel.title, (left + axes.size.0 / 2.0, top - 58.0), size, INK, BELOW)?;
     axes.grid(canvas, (5, 6))?;
     for (index, round) in panel.rounds.iter().enumerate() {
         let points = round.states.iter().enumerate().map(|(i, v)| ((round.first + i) as f64, f64::from(*v)));
@@ -158,14 +168,15 @@ fn window(canvas: &Canvas<'_, '_>, shown: &Trajectory, own: usize, axes: &Axes) 
         }
     }
     let rounds = &shown.panels[own].rounds;
-    let most = axes.x.1 as usize;
+    let most = shown.panels.iter().map(|panel| panel.rounds.len()).max().unwrap_or(1);
     axes.path(canvas, way(&shown.panels[own]), pale(INK, 0.6), 3.0)?;
     for (index, round) in rounds.iter().enumerate() {
         let at = axes.at(((index + 1) as f64, round.done as f64));
         canvas.dot(at, 7.5, ROUNDS.of(index, most), 1.0)?;
     }
     axes.frame(canvas)?;
-    axes.label_x(canvas, 8, "round")
+    let others = if shown.panels.len() > 1 { "round (in grey, the other runs)" } else { "round" };
+    axes.label_x(canvas, 8, others)
 }
 
 /// What the colours of the rounds mean.
@@ -216,7 +227,7 @@ mod tests {
         let path = dir.path("trajectory.png");
         for rounds in [1, 2, 7, 40] {
             trajectory(&path, &run(rounds)).unwrap();
-            probe::is_picture(&path, (1300, 1308));
+            probe::is_picture(&path, (1330, 1288));
         }
         assert_eq!(dir.files(), 1);
     }
@@ -225,7 +236,8 @@ mod tests {
     fn bad_input_is_named_and_leaves_nothing() {
         let dir = probe::Folder::new("trajectory-bad");
         let path = dir.path("trajectory.png");
-        let bad: [(fn(&mut Trajectory), &str); 8] = [
+        type Spoil = fn(&mut Trajectory);
+        let bad: [(Spoil, &str); 8] = [
             (|t| t.sequential.truncate(1), "1 nodes"),
             (|t| t.sequential[3] = f32::NAN, "number 3 is NaN"),
             (|t| t.panels.clear(), "no panel"),

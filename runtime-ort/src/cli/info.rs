@@ -5,12 +5,12 @@ use std::{fmt::Write, path::PathBuf};
 use picardy_ort::{Model, Options, OrtDenoiser, Runtime};
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct InfoArgs {
     /// The ONNX file.
     model: PathBuf,
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<String> {
+pub(super) fn run(args: &InfoArgs) -> anyhow::Result<String> {
     let runtime = Runtime::load(None)?;
     let model = Model::load(&args.model, Options::default())?;
     let mut said = String::new();
@@ -44,7 +44,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<String> {
             line(&mut said, "denoiser", &format_args!("yes, of items of shape {shape:?}"));
             match denoiser.card() {
                 Ok(Some(_)) => {}
-                Ok(None) => line(&mut said, "note", &"no picardy metadata: sample it with --prediction and --schedule"),
+                Ok(None) => line(
+                    &mut said,
+                    "note",
+                    &"no picardy metadata: sample it with --prediction and --schedule",
+                ),
                 Err(error) => line(&mut said, "note", &error),
             }
         }

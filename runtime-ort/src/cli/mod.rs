@@ -29,9 +29,9 @@ enum Command {
         into: Option<PathBuf>,
     },
     /// Shows a model's inputs, outputs and metadata, and what it would run on.
-    Info(info::Args),
+    Info(info::InfoArgs),
     /// Samples a model to a .npy file and a picture.
-    Sample(Box<sample::Args>),
+    Sample(Box<sample::SampleArgs>),
 }
 
 pub(crate) fn run(cli: Cli) -> anyhow::Result<String> {

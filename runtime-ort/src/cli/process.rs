@@ -8,7 +8,7 @@ use picardy_ort::OrtDenoiser;
 /// The flags that describe a model without metadata.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Model without metadata")]
-pub(crate) struct Args {
+pub(crate) struct ProcessArgs {
     /// What the network's output is.
     #[arg(long, value_name = "KIND")]
     prediction: Option<PredictionFlag>,
@@ -65,7 +65,7 @@ pub(super) struct Process {
 ///
 /// A flag that the metadata speaks for already is an error: whichever of the two won in silence, some
 /// would expect the other.
-pub(super) fn of(denoiser: &OrtDenoiser, args: &Args) -> anyhow::Result<Process> {
+pub(super) fn of(denoiser: &OrtDenoiser, args: &ProcessArgs) -> anyhow::Result<Process> {
     let Some(card) = denoiser.card()? else { return of_flags(args) };
     let named = [
         ("--prediction", args.prediction.is_some()),
@@ -76,7 +76,9 @@ pub(super) fn of(denoiser: &OrtDenoiser, args: &Args) -> anyhow::Result<Process>
         ("--data-variance", args.data_variance.is_some()),
     ];
     if let Some((flag, _)) = named.iter().find(|(_, named)| *named) {
-        bail!("{flag} is for models without metadata, and this one has it (picardy-ort info shows it): leave the flag out");
+        bail!(
+            "{flag} is for models without metadata, and this one has it (picardy-ort info shows it): leave the flag out"
+        );
     }
     Ok(Process {
         betas: card.schedule,
@@ -86,10 +88,9 @@ pub(super) fn of(denoiser: &OrtDenoiser, args: &Args) -> anyhow::Result<Process>
     })
 }
 
-fn of_flags(args: &Args) -> anyhow::Result<Process> {
-    let missing = |flag: &str, kinds: &str| {
-        anyhow!("the model has no picardy metadata: name its {flag} ({kinds})")
-    };
+fn of_flags(args: &ProcessArgs) -> anyhow::Result<Process> {
+    let missing =
+        |flag: &str, kinds: &str| anyhow!("the model has no picardy metadata: name its {flag} ({kinds})");
     let prediction = args.prediction.ok_or_else(|| missing("--prediction", "epsilon, sample, v or flow"))?;
     let schedule =
         args.schedule.ok_or_else(|| missing("--schedule", "linear, scaled-linear, cosine or sigmoid"))?;

@@ -17,7 +17,7 @@ use picardy_ort::{Model, Options, OrtDenoiser, output, picture};
 use super::process::{self, Process};
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct SampleArgs {
     /// The ONNX file.
     model: PathBuf,
     /// The solver.
@@ -56,7 +56,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     method: Method,
     #[command(flatten)]
-    process: process::Args,
+    process: process::ProcessArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -126,7 +126,7 @@ fn threads(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|&n| n <= 1024).ok_or_else(|| "give 0 to 1024".to_owned())
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<String> {
+pub(super) fn run(args: &SampleArgs) -> anyhow::Result<String> {
     check_outputs(args)?;
     let options = Options { threads: args.threads, ..Options::default() };
     let model = Model::load(&args.model, options)?;
@@ -173,7 +173,7 @@ fn flatten(error: anyhow::Error) -> anyhow::Error {
 }
 
 /// What can be known before the work about whether its result can be written.
-fn check_outputs(args: &Args) -> anyhow::Result<()> {
+fn check_outputs(args: &SampleArgs) -> anyhow::Result<()> {
     for path in std::iter::once(&args.out).chain(&args.picture) {
         let dir = output::parent(path);
         if !dir.is_dir() {
@@ -190,7 +190,7 @@ fn check_outputs(args: &Args) -> anyhow::Result<()> {
 }
 
 fn make_plan<'n>(
-    args: &Args,
+    args: &SampleArgs,
     process: &Process,
     levels: &mut [Level],
     nodes: &'n mut [Node],
@@ -222,7 +222,7 @@ fn make_plan<'n>(
 }
 
 fn sample(
-    args: &Args,
+    args: &SampleArgs,
     process: &Process,
     plan: &Plan<'_>,
     denoiser: &mut OrtDenoiser,
@@ -264,7 +264,7 @@ fn sample(
 }
 
 fn run_sampler(
-    args: &Args,
+    args: &SampleArgs,
     sampler: &impl Sampler,
     plan: &Plan<'_>,
     denoiser: &mut OrtDenoiser,
@@ -313,7 +313,7 @@ fn progress(nodes: usize) -> ProgressBar {
 }
 
 /// One coordinate as a histogram; of more, the first two as a cloud.
-fn draw(args: &Args, path: &Path, dim: usize, x: &[f32]) -> anyhow::Result<()> {
+fn draw(args: &SampleArgs, path: &Path, dim: usize, x: &[f32]) -> anyhow::Result<()> {
     let model = args.model.file_name().unwrap_or_default().to_string_lossy();
     let solver = match args.solver {
         SolverFlag::Ddpm => "DDPM",

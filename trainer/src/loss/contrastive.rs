@@ -11,7 +11,7 @@
 //! loss           = softplus( y (log p_zeta(x~) - log p(x~)) ),   y = +1: x~ = x,   y = -1: x~ = x at level zeta
 //! ```
 //!
-//! h_g and eig_i belong to the [`Gaussian`](super::Gaussian) fitted to the data. With independent draws of (l, eps)
+//! h_g and eig_i belong to the [`Gaussian`] fitted to the data. With independent draws of (l, eps)
 //! for the two densities this is the paper's estimate. With shared ones the Gaussian terms and most of the variance
 //! cancel, so that few draws do.
 
@@ -76,7 +76,9 @@ impl<T: Element> Contrastive<T> {
     /// [`LossError::Setting`] where a setting is 0, negative or not finite.
     pub fn new(config: ContrastiveConfig, gaussian: Gaussian, dim: usize) -> Result<Self, LossError> {
         let counts = [("items", config.items), ("draws", config.draws), ("dim", dim)];
-        for (name, value) in counts.map(|(name, n)| (name, n as f64)).into_iter().chain([("weight", config.weight)]) {
+        for (name, value) in
+            counts.map(|(name, n)| (name, n as f64)).into_iter().chain([("weight", config.weight)])
+        {
             if !(value > 0.0 && value.is_finite()) {
                 return Err(LossError::Setting { name, value });
             }
@@ -204,14 +206,7 @@ impl<T: Element> Contrastive<T> {
     }
 
     /// The slope of `scale` times [`Contrastive::integral`] with respect to the outputs, into `dout`.
-    fn slopes(
-        rows: &[Row],
-        eps: &[T],
-        out: &[T],
-        dout: &mut [T],
-        range: std::ops::Range<usize>,
-        scale: f64,
-    ) {
+    fn slopes(rows: &[Row], eps: &[T], out: &[T], dout: &mut [T], range: std::ops::Range<usize>, scale: f64) {
         let dim = eps.len() / rows.len();
         let scale = scale / range.len() as f64;
         for row in range {

@@ -3,7 +3,7 @@
 //! A loss draws its own noise from the generator it is given, runs the network forward and backward, adds to the
 //! network's gradients and gives back its value. Its buffers are allocated once.
 
-mod contrastive;
+pub mod contrastive;
 mod gaussian;
 mod levels;
 mod likelihood;
@@ -21,7 +21,9 @@ use crate::model::MlpError;
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 pub enum LossError {
     /// A schedule that is no schedule.
-    #[error("alpha-bar of timestep {step} is {value}: it must lie strictly between 0 and 1 and fall with the timestep")]
+    #[error(
+        "alpha-bar of timestep {step} is {value}: it must lie strictly between 0 and 1 and fall with the timestep"
+    )]
     Schedule {
         /// The timestep.
         step: usize,

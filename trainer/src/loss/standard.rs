@@ -91,9 +91,7 @@ mod tests {
     fn gradient_through_the_model() {
         let x0 = values(8, 1);
         let mut loss = Standard::new(4, 2);
-        check_loss(small_model(4), |model| {
-            loss.step(model, &table(), &x0, &mut Rng::new(5, 0)).unwrap()
-        });
+        check_loss(small_model(4), |model| loss.step(model, &table(), &x0, &mut Rng::new(5, 0)).unwrap());
     }
 
     #[test]

@@ -5,13 +5,14 @@ use std::ops::Range;
 use picardy::nn::{MAX_BLOCKS, ShapeError, add};
 
 use crate::op::{Element, Gelu, LayerNorm, Linear, Sinusoidal, accumulate};
-use crate::rng::Rng;
 
 mod file;
+mod layout;
 #[cfg(test)]
 mod tests;
 
 pub use file::{Precision, SaveError};
+use layout::{Places, initial};
 
 /// The sizes of a residual MLP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,22 +95,6 @@ pub struct Mlp<T> {
     kept: Kept<T>,
 }
 
-/// Where each layer's parameters lie.
-#[derive(Debug, Clone)]
-struct Places {
-    input: Place,
-    blocks: Vec<[Place; 3]>,
-    norm: Place,
-    output: Place,
-}
-
-/// Where one layer's parameters lie.
-#[derive(Debug, Clone)]
-struct Place {
-    weight: Range<usize>,
-    bias: Range<usize>,
-}
-
 /// What the forward pass keeps for the backward pass, and the latter's own buffers; all [max_batch, width] but `x`,
 /// `out` ([max_batch, dim]) and `stats` ([max_batch, 2]).
 #[derive(Debug, Clone)]
@@ -149,21 +134,7 @@ impl<T: Element> Mlp<T> {
         if dim == 0 || width == 0 || width % 2 == 1 || blocks == 0 || blocks > MAX_BLOCKS {
             return Err(MlpError::Config(config));
         }
-        let mut layout = Layout::default();
-        let places = Places {
-            input: layout.layer("input", &[width, dim]),
-            blocks: (0..blocks)
-                .map(|i| {
-                    [
-                        layout.layer(&format!("blocks.{i}.norm"), &[width]),
-                        layout.layer(&format!("blocks.{i}.fc1"), &[width, width]),
-                        layout.layer(&format!("blocks.{i}.fc2"), &[width, width]),
-                    ]
-                })
-                .collect(),
-            norm: layout.layer("norm", &[width]),
-            output: layout.layer("output", &[dim, width]),
-        };
+        let (places, layout) = Places::new(config);
         let parameters = initial(&layout, seed);
         let room = |per_row: usize| vec![T::ZERO; max_batch * per_row];
         let kept = Kept {
@@ -188,7 +159,7 @@ impl<T: Element> Mlp<T> {
         };
         Ok(Self {
             config,
-            layout: layout.tensors,
+            layout,
             places,
             gradients: vec![T::ZERO; parameters.len()],
             parameters,
@@ -245,7 +216,7 @@ impl<T: Element> Mlp<T> {
         self.gradients.fill(T::ZERO);
     }
 
-    /// The network's output for x [n, dim] told t [n]; it stays until the next call.
+    /// The network's output for x [n, dim] told t `[n]`; it stays until the next call.
     ///
     /// # Errors
     ///
@@ -342,64 +313,4 @@ impl<T: Element> Mlp<T> {
         accumulate(&mut self.gradients, &other.gradients);
         Ok(())
     }
-}
-
-impl Place {
-    fn weight<'a, T>(&self, parameters: &'a [T]) -> &'a [T] {
-        &parameters[self.weight.clone()]
-    }
-
-    fn bias<'a, T>(&self, parameters: &'a [T]) -> &'a [T] {
-        &parameters[self.bias.clone()]
-    }
-
-    /// The layer's two gradients; a bias lies right behind its weight.
-    fn gradients<'a, T>(&self, gradients: &'a mut [T]) -> (&'a mut [T], &'a mut [T]) {
-        gradients[self.weight.start..self.bias.end].split_at_mut(self.weight.len())
-    }
-}
-
-/// The places of parameters, as they are handed out.
-#[derive(Default)]
-struct Layout {
-    tensors: Vec<Parameter>,
-    len: usize,
-}
-
-impl Layout {
-    /// A weight of `shape` and a bias of its first axis.
-    fn layer(&mut self, prefix: &str, shape: &[usize]) -> Place {
-        let weight = self.tensor(format!("{prefix}.weight"), shape);
-        let bias = self.tensor(format!("{prefix}.bias"), &shape[..1]);
-        Place { weight, bias }
-    }
-
-    fn tensor(&mut self, name: String, shape: &[usize]) -> Range<usize> {
-        let range = self.len..self.len + shape.iter().product::<usize>();
-        self.len = range.end;
-        self.tensors.push(Parameter { name, shape: shape.to_vec(), range: range.clone() });
-        range
-    }
-}
-
-/// The random stream of the initial parameters, apart from those of data and losses.
-const INITIAL_STREAM: u64 = 0x696e_6974;
-
-fn initial<T: Element>(layout: &Layout, seed: u64) -> Vec<T> {
-    let mut rng = Rng::new(seed, INITIAL_STREAM);
-    let mut parameters = vec![T::ZERO; layout.len];
-    let mut bound = 0.0;
-    for Parameter { name, shape, range } in &layout.tensors {
-        let slots = &mut parameters[range.clone()];
-        if name.contains("norm") {
-            slots.fill(if name.ends_with("weight") { T::ONE } else { T::ZERO });
-            continue;
-        }
-        if let [_, inputs] = shape[..] {
-            // The bias that follows has the same bound.
-            bound = 1.0 / (inputs as f64).sqrt();
-        }
-        slots.fill_with(|| T::from_f64(bound * (2.0 * rng.uniform() - 1.0)));
-    }
-    parameters
 }

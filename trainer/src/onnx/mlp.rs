@@ -19,13 +19,13 @@ use super::{
     builder::{Attribute, Element, Extent, GraphBuilder},
 };
 
-/// The graph as the bytes of an ONNX file: inputs `x` [n, dim] and `t` [n], output `out` [n, dim],
+/// The graph as the bytes of an ONNX file: inputs `x` `[n, dim]` and `t` `[n]`, output `out` `[n, dim]`,
 /// all of 32-bit floats and any n.
 ///
-/// `params` gives a parameter's values, row-major, and shape by its name: `input.weight` [w, d] and
-/// `input.bias` [w]; for each block i, `blocks.{i}.norm.weight` and `.bias` [w],
-/// `blocks.{i}.fc1.weight` [hidden, w] and `.bias` [hidden], `blocks.{i}.fc2.weight` [w, hidden] and
-/// `.bias` [w]; `norm.weight` and `.bias` [w]; `output.weight` [d, w] and `.bias` [d]. Each block's
+/// `params` gives a parameter's values, row-major, and shape by its name: `input.weight` `[w, d]` and
+/// `input.bias` `[w]`; for each block i, `blocks.{i}.norm.weight` and `.bias` `[w]`,
+/// `blocks.{i}.fc1.weight` `[hidden, w]` and `.bias` `[hidden]`, `blocks.{i}.fc2.weight` `[w, hidden]` and
+/// `.bias` `[w]`; `norm.weight` and `.bias` `[w]`; `output.weight` `[d, w]` and `.bias` `[d]`. Each block's
 /// hidden size is the one its `fc1.bias` has. `metadata` goes into the file's metadata_props.
 ///
 /// # Errors
@@ -100,7 +100,7 @@ impl<'p, F: Fn(&str) -> Option<(&'p [f32], &'p [usize])>> Lowering<F> {
         (self.params)(name).ok_or_else(|| OnnxError::MissingParameter { name: name.to_owned() })
     }
 
-    /// `name` = u W^T + b, u [n, inner], W = `name.weight` [outer, inner], b = `name.bias` [outer].
+    /// `name` = u W^T + b, u `[n, inner]`, W = `name.weight` `[outer, inner]`, b = `name.bias` `[outer]`.
     fn linear(&mut self, name: &str, u: &str, outer: usize, inner: usize) -> Result<String, OnnxError> {
         self.linear_named(name, name, u, outer, inner)
     }
@@ -121,12 +121,13 @@ impl<'p, F: Fn(&str) -> Option<(&'p [f32], &'p [usize])>> Lowering<F> {
         Ok(self.graph.node(result, "Gemm", &[u, &weight, &bias], &transposed))
     }
 
-    /// `name` = LN(u), u [n, width].
+    /// `name` = LN(u), u `[n, width]`.
     fn layer_norm(&mut self, name: &str, u: &str, width: usize) -> Result<String, OnnxError> {
         let (weight, bias) = (format!("{name}.weight"), format!("{name}.bias"));
         self.parameter(&weight, &[width])?;
         self.parameter(&bias, &[width])?;
-        let attributes = [("axis", Attribute::Int(-1)), ("epsilon", Attribute::Float(LAYER_NORM_EPSILON as f32))];
+        let attributes =
+            [("axis", Attribute::Int(-1)), ("epsilon", Attribute::Float(LAYER_NORM_EPSILON as f32))];
         Ok(self.graph.node(name, "LayerNormalization", &[u, &weight, &bias], &attributes))
     }
 
@@ -167,7 +168,7 @@ impl<'p, F: Fn(&str) -> Option<(&'p [f32], &'p [usize])>> Lowering<F> {
         graph.node(name, "Mul", &[&product, "gelu.half"], &[])
     }
 
-    /// e [n, width] = [sin(t f), cos(t f)].
+    /// e `[n, width]` = [sin(t f), cos(t f)].
     fn time_embedding(&mut self, width: usize) -> Result<String, OnnxError> {
         let half = width / 2;
         // t f reaches 1000 radians, so one unit in the last place of f moves the sine by 6e-5: the graph

@@ -19,7 +19,7 @@ impl Gelu {
     /// `dy <- dx = dy * slope`, in place, and `bias_gradient += sum over rows of dx`.
     ///
     /// The sum is the gradient of the bias that the affine layer before has added; it is taken here because dx is at
-    /// hand. dy and slope are [n, width], the bias [width].
+    /// hand. dy and slope are [n, width], the bias `[width]`.
     pub fn backward<T: Scalar>(slope: &[T], dy: &mut [T], bias_gradient: &mut [T]) {
         dispatch(Backward { slope, dy, bias_gradient });
     }

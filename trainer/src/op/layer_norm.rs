@@ -1,6 +1,6 @@
 //! Layer normalisation.
 
-use picardy::nn::{Kernel, Scalar, ShapeError, dispatch, layer_norm_with_stats};
+use picardy::nn::{Kernel, LANES, Scalar, ShapeError, dispatch, layer_norm_with_stats};
 
 /// `y = (x - mean) / sqrt(var + 1e-5) * weight + bias` over rows of `width`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,9 +66,6 @@ struct Backward<'a, T> {
     dx: &'a mut [T],
 }
 
-/// Partial sums of the two means: the loop that fills them also adds to the parameters' gradients.
-const LANES: usize = 8;
-
 impl<T: Scalar> Kernel for Backward<'_, T> {
     type Output = ();
 
@@ -80,31 +77,45 @@ impl<T: Scalar> Kernel for Backward<'_, T> {
         let rows = x.chunks_exact(width).zip(dy.chunks_exact(width)).zip(dx.chunks_exact_mut(width));
         for (((x, dy), dx), stats) in rows.zip(stats.chunks_exact(2)) {
             let (mean, inverse) = (stats[0], stats[1]);
-            let (mut sums, mut products) = ([T::ZERO; LANES], [T::ZERO; LANES]);
-            let mut start = 0;
-            while start < width {
-                let end = (start + LANES).min(width);
-                let parts = x[start..end].iter().zip(&dy[start..end]).zip(&weight[start..end]);
-                let gradients = weight_gradient[start..end].iter_mut().zip(&mut bias_gradient[start..end]);
-                let lanes = sums.iter_mut().zip(&mut products);
-                for ((((&x, &dy), &weight), (dw, db)), (sum, product)) in parts.zip(gradients).zip(lanes) {
-                    let n = (x - mean) * inverse;
-                    let g = dy * weight;
-                    *dw += dy * n;
-                    *db += dy;
-                    *sum += g;
-                    *product += g * n;
-                }
-                start = end;
+            let gradients = weight_gradient.iter_mut().zip(bias_gradient.iter_mut());
+            for ((&x, &dy), (dw, db)) in x.iter().zip(dy).zip(gradients) {
+                *dw += dy * ((x - mean) * inverse);
+                *db += dy;
             }
-            let total = |lanes: [T; LANES]| lanes.iter().fold(T::ZERO, |a, &b| a + b) * reciprocal;
-            let (mean_g, mean_gn) = (total(sums), total(products));
+            let (g, gn) = means(x, dy, weight, mean, inverse);
+            let (g, gn) = (g * reciprocal, gn * reciprocal);
             for (((dx, &x), &dy), &weight) in dx.iter_mut().zip(x).zip(dy).zip(weight) {
                 let n = (x - mean) * inverse;
-                *dx += inverse * (dy * weight - mean_g - n * mean_gn);
+                *dx += inverse * (dy * weight - g - n * gn);
             }
         }
     }
+}
+
+/// `sum g` and `sum g n` over a row, in lanes.
+#[inline(always)]
+fn means<T: Scalar>(x: &[T], dy: &[T], weight: &[T], mean: T, inverse: T) -> (T, T) {
+    let (mut sums, mut products) = ([T::ZERO; LANES], [T::ZERO; LANES]);
+    let whole = x.len() - x.len() % LANES;
+    let chunks = x.chunks_exact(LANES).zip(dy.chunks_exact(LANES)).zip(weight.chunks_exact(LANES));
+    for ((x, dy), weight) in chunks {
+        for lane in 0..LANES {
+            let g = dy[lane] * weight[lane];
+            sums[lane] += g;
+            products[lane] += g * ((x[lane] - mean) * inverse);
+        }
+    }
+    let (mut sum, mut product) = (T::ZERO, T::ZERO);
+    for lane in 0..LANES {
+        sum += sums[lane];
+        product += products[lane];
+    }
+    for at in whole..x.len() {
+        let g = dy[at] * weight[at];
+        sum += g;
+        product += g * ((x[at] - mean) * inverse);
+    }
+    (sum, product)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use picardy::nn::{Kernel, Scalar, ShapeError, dispatch, linear, linear_add};
 
 use super::{Element, View, gemm};
 
-/// `y = x W^T + b`: x [n, inputs], W [outputs, inputs], b [outputs], y [n, outputs].
+/// `y = x W^T + b`: x [n, inputs], W [outputs, inputs], b `[outputs]`, y [n, outputs].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Linear {
     /// Coordinates that come in.
@@ -19,7 +19,13 @@ impl Linear {
     /// # Errors
     ///
     /// [`ShapeError`] where the lengths do not fit.
-    pub fn forward<T: Element>(&self, weight: &[T], bias: &[T], x: &[T], y: &mut [T]) -> Result<(), ShapeError> {
+    pub fn forward<T: Element>(
+        &self,
+        weight: &[T],
+        bias: &[T],
+        x: &[T],
+        y: &mut [T],
+    ) -> Result<(), ShapeError> {
         linear(x, weight, bias, y)
     }
 

@@ -16,12 +16,12 @@ impl<T: Scalar> Sinusoidal<T> {
         Self { frequencies: f }
     }
 
-    /// The frequencies [width / 2], which the ONNX lowering stores as a constant.
+    /// The frequencies `[width / 2]`, which the ONNX lowering stores as a constant.
     pub fn frequencies(&self) -> &[T] {
         &self.frequencies
     }
 
-    /// t [n] into out [n, width].
+    /// t `[n]` into out [n, width].
     ///
     /// # Errors
     ///

@@ -21,6 +21,10 @@ pub(crate) fn check_gradient(x: &[f64], gradient: &[f64], mut f: impl FnMut(&[f6
         x[i] = at;
         let want = (above - below) / (2.0 * step);
         let error = (gradient[i] - want).abs();
-        assert!(error <= 1e-7 * (1.0 + want.abs()), "coordinate {i}: {} where {want} was expected", gradient[i]);
+        assert!(
+            error <= 1e-7 * (1.0 + want.abs()),
+            "coordinate {i}: {} where {want} was expected",
+            gradient[i]
+        );
     }
 }

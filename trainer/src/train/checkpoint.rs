@@ -59,30 +59,61 @@ struct Header {
 
 const KEY: &str = "picardy.checkpoint";
 
-impl Trainer {
+/// Where a run's data comes from: enough to load it again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The set.
+    pub source: Source,
+    /// The points drawn from a built-in one.
+    pub points: usize,
+    /// The seed they were drawn with.
+    pub seed: u64,
+}
+
+impl Origin {
+    /// Loads the data.
+    ///
+    /// # Errors
+    /// As [`Source::load`].
+    pub fn load(&self) -> Result<Dataset, DataError> {
+        self.source.load(self.points, self.seed)
+    }
+}
+
+/// A run and where its data comes from: what a checkpoint file holds.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    /// The run.
+    pub trainer: Trainer,
+    /// Its data.
+    pub origin: Origin,
+}
+
+impl Checkpoint {
     /// Writes all of the run's state: whole or not at all.
     ///
     /// # Errors
     /// The file system's.
-    pub fn checkpoint(&self, path: &Path, source: &Source, points: usize, data_seed: u64) -> Result<(), CheckpointError> {
+    pub fn save(&self, path: &Path) -> Result<(), CheckpointError> {
+        let Self { trainer, origin } = self;
         let header = Header {
-            config: self.config.clone(),
-            source: source.to_string(),
-            points,
-            data_seed,
-            data_hash: hash(&self.data),
-            step: self.step,
-            adam_steps: self.adam.steps(),
-            ema_steps: self.ema.steps(),
+            config: trainer.config.clone(),
+            source: origin.source.to_string(),
+            points: origin.points,
+            data_seed: origin.seed,
+            data_hash: hash(&trainer.data),
+            step: trainer.step,
+            adam_steps: trainer.adam.steps(),
+            ema_steps: trainer.ema.steps(),
         };
         let format = |reason: String| CheckpointError::Format { path: path.to_owned(), reason };
         let header = serde_json::to_string(&header).map_err(|error| format(error.to_string()))?;
-        let (mean, square) = self.adam.state();
+        let (mean, square) = trainer.adam.state();
         let tensors = [
-            ("parameters", self.model.parameters()),
+            ("parameters", trainer.model.parameters()),
             ("adam.mean", mean),
             ("adam.square", square),
-            ("ema", self.ema.average()),
+            ("ema", trainer.ema.average()),
         ]
         .map(|(name, values)| (name, values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>()));
         let mut views = Vec::new();
@@ -95,12 +126,14 @@ impl Trainer {
             safetensors::serialize(views, Some(metadata)).map_err(|error| format(error.to_string()))?;
         write_whole(path, &bytes).map_err(|error| CheckpointError::File { path: path.to_owned(), error })
     }
+}
 
-    /// Takes a run up where a checkpoint left it; also gives where its data came from.
+impl Trainer {
+    /// Takes a run up where a checkpoint left it.
     ///
     /// # Errors
     /// A file that is no checkpoint, or data that is gone or another.
-    pub fn resume(path: &Path) -> Result<(Self, Source, usize, u64), CheckpointError> {
+    pub fn resume(path: &Path) -> Result<Checkpoint, CheckpointError> {
         let bytes =
             std::fs::read(path).map_err(|error| CheckpointError::File { path: path.to_owned(), error })?;
         let format = |reason: String| CheckpointError::Format { path: path.to_owned(), reason };
@@ -112,8 +145,8 @@ impl Trainer {
             .and_then(|entries| entries.get(KEY))
             .ok_or_else(|| format(format!("it has no `{KEY}` entry")))?;
         let header: Header = serde_json::from_str(header).map_err(|error| format(error.to_string()))?;
-        let source: Source = header.source.parse()?;
-        let data = source.load(header.points, header.data_seed)?;
+        let origin = Origin { source: header.source.parse()?, points: header.points, seed: header.data_seed };
+        let data = origin.load()?;
         if hash(&data) != header.data_hash {
             return Err(CheckpointError::OtherData { path: path.to_owned(), source_name: header.source });
         }
@@ -132,7 +165,7 @@ impl Trainer {
         trainer.adam.restore(&read("adam.mean")?, &read("adam.square")?, header.adam_steps);
         trainer.ema.restore(&read("ema")?, header.ema_steps);
         trainer.step = header.step;
-        Ok((trainer, source, header.points, header.data_seed))
+        Ok(Checkpoint { trainer, origin })
     }
 }
 

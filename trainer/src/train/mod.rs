@@ -1,14 +1,14 @@
 //! Training: the settings, the loop one step at a time, checkpoints and the log.
 //!
 //! Everything that a step draws comes from the generator at (seed, step), so a run that was stopped and resumed from a
-//! [checkpoint](Trainer::checkpoint) gives the same bits as one that was not.
+//! [checkpoint](Checkpoint) gives the same bits as one that was not.
 
 mod checkpoint;
 mod config;
 mod log;
 mod trainer;
 
-pub use checkpoint::CheckpointError;
+pub use checkpoint::{Checkpoint, CheckpointError, Origin};
 pub use config::{ContrastiveSettings, LossKind, Schedule, TrainConfig};
 pub use log::Log;
 pub use trainer::{Step, TrainError, Trainer};

@@ -1,0 +1,122 @@
+//! `eval`: MMD and NLL.
+
+use super::training::CHECKPOINT;
+use crate::data::{Dataset, Source};
+use crate::evaluate;
+use crate::loss::{Gaussian, LogSnrDraws, NoiseTable, nll};
+use crate::metrics::GaussianKernel;
+use crate::model::{Mlp, Precision};
+use crate::rng::Rng;
+use crate::train::Trainer;
+use anyhow::Context;
+use picardy::nn::{Artifact, ModelCard};
+use picardy::{Betas, Ddim, Ddpm};
+use std::path::PathBuf;
+
+/// Rows that the likelihood's evaluations go through the network together.
+const ROWS: usize = 512;
+/// Built-in data to compare with is drawn with the run's seed plus this.
+const FRESH: u64 = 1_000_003;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct EvalArgs {
+    /// A run's folder or a .safetensors file.
+    model: PathBuf,
+    /// The data to compare with: a run's own without (built-in sets are drawn afresh).
+    #[arg(long)]
+    data: Option<Source>,
+    /// Samples, and draws of a built-in data set.
+    #[arg(long, default_value_t = 4096)]
+    samples: usize,
+    /// The solver of the samples: ddpm or ddim.
+    #[arg(long, default_value = "ddpm")]
+    solver: SolverArg,
+    /// Its steps; all of the schedule's without.
+    #[arg(long)]
+    steps: Option<usize>,
+    /// Evaluations per item for the likelihood.
+    #[arg(long, default_value_t = 128)]
+    draws: usize,
+    /// Items whose likelihood is estimated.
+    #[arg(long, default_value_t = 1000)]
+    items: usize,
+    /// Seed of samples and draws.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum SolverArg {
+    Ddpm,
+    Ddim,
+}
+
+pub(super) fn eval(args: &EvalArgs) -> anyhow::Result<()> {
+    let (bytes, own) = if args.model.is_dir() {
+        let run = Trainer::resume(&args.model.join(CHECKPOINT))?;
+        let bytes = run.trainer.averaged().to_safetensors(&run.trainer.card(), Precision::F32)?;
+        (bytes, Some(run.origin))
+    } else {
+        (std::fs::read(&args.model).with_context(|| args.model.display().to_string())?, None)
+    };
+    let artifact = Artifact::parse(&bytes)?;
+    let card = ModelCard::from_lookup(|key| artifact.metadata(key))?;
+    let (source, seed) = match (&args.data, own) {
+        (Some(source), _) => (source.clone(), args.seed),
+        (None, Some(origin)) => (origin.source, origin.seed),
+        (None, None) => anyhow::bail!("a model file does not know its data; name it with --data"),
+    };
+    let data = source.load(args.samples, seed.wrapping_add(FRESH))?;
+    let (x, dim) = (normalised(&data, &card)?, data.dim());
+
+    let steps = args.steps.unwrap_or(card.schedule.train_steps);
+    let count = args.samples;
+    let samples = match args.solver {
+        SolverArg::Ddpm => evaluate::sample(&bytes, card.schedule, &Ddpm::default(), steps, count, args.seed)?,
+        SolverArg::Ddim => evaluate::sample(&bytes, card.schedule, &Ddim::default(), steps, count, args.seed)?,
+    };
+    let mmd = GaussianKernel::default().mmd(&samples, &x, dim)?;
+    println!(
+        "mmd {:.5} +- {:.5}   ({:?}, {steps} steps, {count} samples against {} points)",
+        mmd.value,
+        mmd.standard_error,
+        args.solver,
+        x.len() / dim
+    );
+
+    let mut model = Mlp::from_safetensors(&bytes, ROWS)?;
+    let gaussian = Gaussian::fit(&x, dim)?;
+    let levels = LogSnrDraws::for_eigenvalues(gaussian.eigenvalues());
+    let items = &x[..args.items.saturating_mul(dim).min(x.len())];
+    let mut rng = Rng::new(args.seed, u64::MAX);
+    let nll = nll(&mut model, &table(card.schedule)?, &gaussian, levels, items, args.draws, &mut rng)?;
+    // A density in the data's units is one in the network's divided by the scales.
+    let units: f64 = card.data_scale.iter().map(f64::ln).sum();
+    println!(
+        "nll {:.4} +- {:.4} nats   ({:.4} in the data's own units; {} items, {} draws each)",
+        nll.mean,
+        nll.standard_error,
+        nll.mean + units,
+        items.len() / dim,
+        args.draws
+    );
+    Ok(())
+}
+
+fn table(betas: Betas) -> anyhow::Result<NoiseTable> {
+    Ok(NoiseTable::new(betas.alpha_bars().collect())?)
+}
+
+/// The data in the network's coordinates, by the card's mean and scale (which may be other than the data's own).
+fn normalised(data: &Dataset, card: &ModelCard<'_>) -> anyhow::Result<Vec<f32>> {
+    anyhow::ensure!(
+        card.dim() == data.dim(),
+        "the model has {} coordinates and {} has {}; name the data it was trained on",
+        card.dim(),
+        data.name(),
+        data.dim()
+    );
+    let raw = data.restore(data.data());
+    let affine: Vec<_> = card.data_mean.iter().zip(card.data_scale.iter()).collect();
+    Ok(raw.iter().zip(affine.iter().cycle()).map(|(x, (mean, scale))| ((x - mean) / scale) as f32).collect())
+}

@@ -1,0 +1,72 @@
+//! The command line of `picardy-train`.
+
+mod eval;
+mod settings;
+mod training;
+
+use crate::model::Precision;
+use crate::train::Trainer;
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Trains small denoisers and exports them as safetensors and ONNX.
+#[derive(Debug, Parser)]
+#[command(name = "picardy-train", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Trains a network; Ctrl-C leaves a checkpoint that `resume` takes up.
+    Train(Box<settings::TrainArgs>),
+    /// Goes on with a run; its end is the same, bit for bit, as if it had not been stopped.
+    Resume {
+        /// The run's folder.
+        run: PathBuf,
+        /// Steps between checkpoints.
+        #[arg(long, default_value_t = 1000)]
+        checkpoint_every: u64,
+    },
+    /// Writes model.safetensors and model.onnx from a run's last checkpoint.
+    Export {
+        /// The run's folder.
+        run: PathBuf,
+        /// The folder to write to; the run's own without.
+        #[arg(long)]
+        out: Option<PathBuf>,
+        /// Half-precision matrices in the safetensors file.
+        #[arg(long)]
+        half: bool,
+    },
+    /// Prints the MMD of the samples to the data and the negative log-likelihood of the data.
+    Eval(eval::EvalArgs),
+}
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Train(args) => training::train(&args),
+        Command::Resume { run, checkpoint_every } => training::resume(&run, checkpoint_every),
+        Command::Export { run, out, half } => {
+            let checkpoint = Trainer::resume(&run.join(training::CHECKPOINT))?;
+            let precision = if half { Precision::F16 } else { Precision::F32 };
+            let out = out.as_deref().unwrap_or(&run);
+            training::export(&checkpoint.trainer, out, precision)
+        }
+        Command::Eval(args) => eval::eval(&args),
+    }
+}
