@@ -30,7 +30,7 @@ pub struct ContrastiveConfig {
     pub draws: usize,
     /// What an item's loss is multiplied by.
     pub weight: f64,
-    /// Whether both densities of an item use the same draws.
+    /// Shared draws (see the [module](super)), or independent ones, as the paper has them.
     pub shared: bool,
     /// The log-SNRs that the densities are integrated over.
     pub levels: LogSnrDraws,
@@ -160,7 +160,8 @@ impl<T: Element> Contrastive<T> {
     fn draw(&mut self, i: usize, table: &NoiseTable, x0: &[T], rng: &mut Rng) {
         let ContrastiveConfig { draws, shared, levels, zeta, .. } = self.config;
         let dim = x0.len();
-        let (zeta, _) = zeta.draw(rng);
+        let (zeta, _) =
+            if shared { zeta.stratum(i, self.config.items, rng) } else { zeta.draw(rng) };
         self.tilde.copy_from_slice(x0);
         if self.items[i].sign < 0.0 {
             fill_normal(rng, &mut self.noise);
@@ -172,8 +173,16 @@ impl<T: Element> Contrastive<T> {
             let (noised, at) = (k >= draws, row * dim);
             let (l, weight) = if noised && shared {
                 let twin = row - draws;
-                self.eps.copy_within((row - draws) * dim..(row - draws + 1) * dim, at);
+                self.eps.copy_within(twin * dim..(twin + 1) * dim, at);
                 (self.rows[twin].gaussian, self.rows[twin].weight)
+            } else if shared {
+                if k % 2 == 0 {
+                    fill_normal(rng, &mut self.eps[at..at + dim]);
+                } else {
+                    let (before, eps) = self.eps.split_at_mut(at);
+                    eps.iter_mut().zip(&before[at - dim..]).for_each(|(eps, &twin)| *eps = -twin);
+                }
+                levels.stratum(k, draws, rng)
             } else {
                 fill_normal(rng, &mut self.eps[at..at + dim]);
                 levels.draw(rng)

@@ -92,7 +92,13 @@ impl LogSnrDraws {
     /// `E[weight f(l)]` is then the integral of f over the distribution's support; for the logistic one,
     /// `weight = scale tanh(clip / 2) / (sig(k) sig(-k))`, k = (l - loc) / scale.
     pub fn draw(&self, rng: &mut Rng) -> (f64, f64) {
-        let u = rng.uniform_open();
+        self.stratum(0, 1, rng)
+    }
+
+    /// [`draw`](Self::draw) from the `k`-th of `n` parts of equal probability. The mean over one draw from each part
+    /// estimates the same integral as n free draws, with less variance. Takes one draw.
+    pub fn stratum(&self, k: usize, n: usize, rng: &mut Rng) -> (f64, f64) {
+        let u = (k as f64 + rng.uniform_open()) / n as f64;
         match *self {
             Self::Logistic { loc, scale, clip } => {
                 let mass = (clip / 2.0).tanh();

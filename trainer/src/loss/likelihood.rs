@@ -51,7 +51,8 @@ pub fn nll<T: Element>(
         while left > 0 {
             let count = left.min(rows);
             for r in 0..count {
-                let (l, weight) = levels.draw(rng);
+                // The item's draws are strata of l: the same integral with less variance.
+                let (l, weight) = levels.stratum(draws - left + r, draws, rng);
                 let row = r * dim..(r + 1) * dim;
                 fill_normal(rng, &mut eps[row.clone()]);
                 let (a, s) = (T::from_f64(sigmoid(l).sqrt()), T::from_f64(sigmoid(-l).sqrt()));

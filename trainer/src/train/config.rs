@@ -40,7 +40,7 @@ pub struct ContrastiveSettings {
 
 impl Default for ContrastiveSettings {
     fn default() -> Self {
-        Self { items: 16, draws: 16, weight: 1.0 / 64.0, shared: true }
+        Self { items: 16, draws: 16, weight: 1.0 / 16.0, shared: true }
     }
 }
 
