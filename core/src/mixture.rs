@@ -41,7 +41,10 @@ impl fmt::Display for MixtureError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Shape { means, weights, dim } => {
-                write!(f, "{means} numbers are not {weights} means of dimension {dim}; give weights x dim, at least one")
+                write!(
+                    f,
+                    "{means} numbers are not {weights} means of dimension {dim}; give weights x dim, at least one"
+                )
             }
             Self::Weight(weight) => write!(f, "weight {weight}; weights must be positive and finite"),
             Self::Std(std) => write!(f, "standard deviation {std}; it must be finite and not negative"),
@@ -83,9 +86,17 @@ impl<'a> Mixture<'a> {
         out.fill(T::ZERO);
         for (k, weight) in self.weights.iter().enumerate() {
             let mean = self.means.iter().skip(k * self.dim);
-            let distance: f64 = z.iter().zip(mean).map(|(z, m)| { let d = z.to_f64() - alpha * m; d * d }).sum();
+            let distance: f64 = z
+                .iter()
+                .zip(mean)
+                .map(|(z, m)| {
+                    let d = z.to_f64() - alpha * m;
+                    d * d
+                })
+                .sum();
             let log = math::ln(*weight) - distance / (2.0 * v);
-            let (scale, add) = if log > top { (math::exp(top - log), 1.0) } else { (1.0, math::exp(log - top)) };
+            let (scale, add) =
+                if log > top { (math::exp(top - log), 1.0) } else { (1.0, math::exp(log - top)) };
             top = top.max(log);
             total = total * scale + add;
             mean_of(k, scale, add, out);

@@ -82,8 +82,12 @@ impl<'a> Noise<'a> {
             Source::Seeded(seed) => {
                 let item = self.first_item.wrapping_add(item as u64);
                 // 2^24 elements x 4 per item, 2^40 items, 2^32 nodes before a counter repeats.
-                let counter =
-                    [block as u32, node as u32, item as u32, ((item >> 32) as u32) ^ ((block as u64 >> 32) as u32).rotate_left(16)];
+                let counter = [
+                    block as u32,
+                    node as u32,
+                    item as u32,
+                    ((item >> 32) as u32) ^ ((block as u64 >> 32) as u32).rotate_left(16),
+                ];
                 normals(philox(counter, [*seed as u32, (*seed >> 32) as u32]))
             }
             Source::Tape(tape) => tape.block(item.wrapping_add(self.first_item as usize), node, block),

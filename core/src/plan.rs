@@ -119,7 +119,9 @@ impl fmt::Display for PlanError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Buffer { needed, given } => write!(f, "the slice holds {given} nodes; give {needed}"),
-            Self::Empty => write!(f, "a plan needs a start, an evaluated node and an end; give at least two nodes"),
+            Self::Empty => {
+                write!(f, "a plan needs a start, an evaluated node and an end; give at least two nodes")
+            }
             Self::Eta(eta) => write!(f, "eta {eta} lies outside [0, 1]; 0 is DDIM, 1 is DDPM"),
             Self::Singular { node, alpha, sigma } => write!(
                 f,
@@ -127,9 +129,14 @@ impl fmt::Display for PlanError {
                  use v- or sample-prediction, or a schedule that does not end at zero SNR"
             ),
             Self::Term { node, back } => {
-                write!(f, "node {node} uses what stands {back} nodes back, where there is nothing; mend its terms")
+                write!(
+                    f,
+                    "node {node} uses what stands {back} nodes back, where there is nothing; mend its terms"
+                )
             }
-            Self::NotFinite { node } => write!(f, "node {node} has a coefficient that is not finite; check its level"),
+            Self::NotFinite { node } => {
+                write!(f, "node {node} has a coefficient that is not finite; check its level")
+            }
         }
     }
 }

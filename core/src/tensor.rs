@@ -155,7 +155,12 @@ impl<T: Real> Tensor for SliceFrames<'_, T> {
         const LANES: usize = 8;
         let mut sums = [T::ZERO; LANES];
         let rows = (self.row(a.0), self.row(a.1), self.row(b.0), self.row(b.1));
-        let chunks = rows.0.chunks(LANES).zip(rows.1.chunks(LANES)).zip(rows.2.chunks(LANES)).zip(rows.3.chunks(LANES));
+        let chunks = rows
+            .0
+            .chunks(LANES)
+            .zip(rows.1.chunks(LANES))
+            .zip(rows.2.chunks(LANES))
+            .zip(rows.3.chunks(LANES));
         for (((a0, a1), b0), b1) in chunks {
             let lanes = a0.iter().zip(a1).zip(b0).zip(b1);
             for (sum, (((a0, a1), b0), b1)) in sums.iter_mut().zip(lanes) {

@@ -1,8 +1,8 @@
 //! Runs in one line.
 
 use picardy::{
-    Betas, Ddim, Ddpm, Denoiser, Level, Memory, Node, Noise, Plan, Prediction, Real, Report, SampleError, Sampler,
-    SliceFrames, Solver,
+    Betas, Ddim, Ddpm, Denoiser, Level, Memory, Node, Noise, Plan, Prediction, Real, Report, SampleError,
+    Sampler, SliceFrames, Solver,
 };
 
 /// Which solver.

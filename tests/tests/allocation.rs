@@ -2,10 +2,12 @@
 
 #![allow(unsafe_code)]
 
+use picardy::nn::{Artifact, MlpDenoiser, ResidualMlp};
 use picardy::{
     Ddim, Form, Memory, Mixture, Noise, Picard, Plan, Prediction, Sampler, Sequential, Slope, Solver,
 };
 use picardy_tests::{Solved, plan};
+use picardy_trainer::model::{Mlp, MlpConfig, Precision};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -60,6 +62,22 @@ fn sampling_allocates_nothing() {
     let (count, report) = allocations(|| Sequential.run(&plan, &mut model, &noise, &mut x, &mut workspace));
     assert!(report.unwrap().finished);
     assert_eq!(count, 0, "sequential");
+
+    // With the network too, its weights and its scratch.
+    let bytes =
+        Mlp::<f32>::new(MlpConfig::new(2), 1, 0).unwrap().to_safetensors(&[], Precision::F32).unwrap();
+    let mut x = vec![0.0f32; 2 * 8];
+    let network = ResidualMlp::from_artifact(&Artifact::parse(&bytes).unwrap()).unwrap();
+    let mut scratch = vec![0.0; network.scratch_len(48)];
+    let picard = Picard { window: 30, ..Picard::default() };
+    let mut workspace = memory.workspace(picard.need(&plan, 8), 2);
+    let (count, report) = allocations(|| {
+        let network = ResidualMlp::from_artifact(&Artifact::parse(&bytes).unwrap()).unwrap();
+        let mut network = MlpDenoiser::new(network, &mut scratch);
+        picard.run(&plan, &mut network, &noise, &mut x, &mut workspace)
+    });
+    assert!(report.unwrap().finished);
+    assert_eq!(count, 0, "with the network");
 
     // Planning neither.
     let mut levels = [picardy::Level::default(); 51];

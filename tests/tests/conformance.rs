@@ -1,8 +1,8 @@
 //! DDPM and DDIM against diffusers' own runs (tests/data/ddpm_ddim.json: public cases, float32 tables).
 
 use picardy::{
-    Batch, Betas, Ddim, Ddpm, Final, Level, Memory, Mixture, Node, Noise, Prediction, Sampler, Sequential, Solver,
-    Spacing, denoiser,
+    Batch, Betas, Ddim, Ddpm, Final, Level, Memory, Mixture, Node, Noise, Prediction, Sampler, Sequential,
+    Solver, Spacing, denoiser,
 };
 use serde_json::Value;
 
@@ -34,7 +34,8 @@ fn error(case: &Value) -> f64 {
         "leading" => Spacing::Leading { offset: 0 },
         _ => Spacing::Linspace,
     };
-    let last = if schedule["final_alpha_one"].as_bool() == Some(false) { Final::FirstTimestep } else { Final::Data };
+    let last =
+        if schedule["final_alpha_one"].as_bool() == Some(false) { Final::FirstTimestep } else { Final::Data };
     let mut levels = vec![Level::default(); steps + 1];
     let grid = betas(schedule).grid(steps, spacing, last, &mut levels).unwrap();
     for (level, seen) in grid.levels().iter().zip(case["levels"].as_array().unwrap()) {

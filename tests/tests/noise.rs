@@ -80,8 +80,8 @@ fn threads_windows_and_batches_see_the_same_bits() {
 /// Golden bits: what every target must print (x86-64 here; Cortex-M and RISC-V print the same).
 #[test]
 fn bits_are_golden() {
-    let hash = draw(&Noise::seeded(7)).iter().fold(0xcbf2_9ce4_8422_2325u64, |hash, z| {
-        (hash ^ z.to_bits()).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let hash = draw(&Noise::seeded(7))
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325u64, |hash, z| (hash ^ z.to_bits()).wrapping_mul(0x0000_0100_0000_01b3));
     assert_eq!(hash, 0x5805_8b7f_8ac2_a8b2, "{hash:#x}");
 }

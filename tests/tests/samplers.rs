@@ -1,8 +1,8 @@
 //! Sequential and Picard on plans of every shape: equal to each other, to themselves in parts, to what they cost.
 
 use picardy::{
-    Batch, Form, Noise, Picard, Plan, Prediction, SampleError, Sampler, Sequential, SetupError, SliceFrames, Slope,
-    Span, Start, Workspace, denoiser,
+    Batch, Form, Noise, Picard, Plan, Prediction, SampleError, Sampler, Sequential, SetupError, SliceFrames,
+    Slope, Span, Start, Workspace, denoiser,
 };
 use picardy_tests::{Ring, Solved, distance, plan, random_plan, run};
 use proptest::prelude::*;
@@ -95,16 +95,19 @@ fn evaluation_counts_are_golden() {
         }
     }
     use Slope::{Frozen, Gaussian, Identity, Secant};
-    assert_eq!(got, [
-        (200, Identity, 11, 6472),
-        (200, Frozen, 12, 5493),
-        (200, Gaussian, 10, 5926),
-        (200, Secant, 7, 5168),
-        (50, Identity, 6, 1143),
-        (50, Frozen, 5, 1070),
-        (50, Gaussian, 6, 1140),
-        (50, Secant, 4, 1080),
-    ]);
+    assert_eq!(
+        got,
+        [
+            (200, Identity, 11, 6472),
+            (200, Frozen, 12, 5493),
+            (200, Gaussian, 10, 5926),
+            (200, Secant, 7, 5168),
+            (50, Identity, 6, 1143),
+            (50, Frozen, 5, 1070),
+            (50, Gaussian, 6, 1140),
+            (50, Secant, 4, 1080),
+        ]
+    );
 }
 
 #[test]
@@ -115,7 +118,9 @@ fn a_run_can_be_watched_stopped_and_gives_its_best_guess() {
     let mut model = ring.mixture().predicting(Prediction::Epsilon);
     let noise = Noise::seeded(4);
     let whole = run::<f64, _, _, _>(&Sequential, &plan, &mut model, &noise, 8, 2).unwrap();
-    for sampler in [Picard { window: usize::MAX, ..Picard::default() }, Picard { window: 20, ..Picard::default() }] {
+    for sampler in
+        [Picard { window: usize::MAX, ..Picard::default() }, Picard { window: 20, ..Picard::default() }]
+    {
         let mut x = vec![0.0f64; 16];
         plan.start(&noise, 2, &mut x);
         let mut memory = picardy::Memory::new();
@@ -124,7 +129,11 @@ fn a_run_can_be_watched_stopped_and_gives_its_best_guess() {
         let report = sampler
             .run_watched(&plan, &mut model, &noise, &mut x, &mut workspace, |round| {
                 seen.push(*round);
-                if round.rounds == 3 { std::ops::ControlFlow::Break(()) } else { std::ops::ControlFlow::Continue(()) }
+                if round.rounds == 3 {
+                    std::ops::ControlFlow::Break(())
+                } else {
+                    std::ops::ControlFlow::Continue(())
+                }
             })
             .unwrap();
         assert_eq!((seen.len(), report.rounds, report.finished), (3, 3, false));
@@ -158,7 +167,8 @@ fn a_denoiser_that_fails_midway_can_be_asked_again() {
     let noise = Noise::seeded(2);
     let picard = Picard { window: 10, ..Picard::default() };
     let reference =
-        run::<f64, _, _, _>(&picard, &plan, &mut mixture.predicting(Prediction::Epsilon), &noise, 2, 2).unwrap();
+        run::<f64, _, _, _>(&picard, &plan, &mut mixture.predicting(Prediction::Epsilon), &noise, 2, 2)
+            .unwrap();
     let mut x = vec![0.0; 4];
     plan.start(&noise, 2, &mut x);
     let mut memory = picardy::Memory::new();
@@ -212,7 +222,9 @@ fn what_does_not_fit_is_an_error_that_says_what_would() {
         picard.begin(&plan, noise, x, &mut workspace).map(|_| ()).unwrap_err()
     };
     let error = begin(picard, &x, 2 * need.rows - 1, 2, &noise);
-    assert!(matches!(error, SetupError::Workspace { need: n, given } if n == need && given.rows == need.rows - 1));
+    assert!(
+        matches!(error, SetupError::Workspace { need: n, given } if n == need && given.rows == need.rows - 1)
+    );
     assert!(error.to_string().contains(&need.rows.to_string()), "{error}");
     assert!(error.to_string().contains(&(need.rows - 1).to_string()), "{error}");
     assert!(matches!(begin(picard, &x, 1000, 1, &noise), SetupError::Workspace { .. }));
@@ -220,8 +232,14 @@ fn what_does_not_fit_is_an_error_that_says_what_would() {
     assert_eq!(begin(picard, &[], 1000, 2, &noise), SetupError::Shape { len: 0, dim: 2 });
     assert_eq!(begin(Picard { window: 0, ..picard }, &x, 1000, 2, &noise), SetupError::Window);
     assert_eq!(begin(Picard { tolerance: -1.0, ..picard }, &x, 1000, 2, &noise), SetupError::Tolerance(-1.0));
-    assert!(matches!(begin(Picard { tolerance: f64::NAN, ..picard }, &x, 1000, 2, &noise), SetupError::Tolerance(_)));
-    assert_eq!(begin(Picard { data_variance: 0.0, ..picard }, &x, 1000, 2, &noise), SetupError::DataVariance(0.0));
+    assert!(matches!(
+        begin(Picard { tolerance: f64::NAN, ..picard }, &x, 1000, 2, &noise),
+        SetupError::Tolerance(_)
+    ));
+    assert_eq!(
+        begin(Picard { data_variance: 0.0, ..picard }, &x, 1000, 2, &noise),
+        SetupError::DataVariance(0.0)
+    );
     let tape = [0.0; 10 * 2 * 2 - 1];
     assert!(matches!(begin(picard, &x, 1000, 2, &Noise::tape(&tape, 2, 2)), SetupError::Tape(_)));
     let mut small = [0.0f32; 7];
@@ -245,10 +263,8 @@ fn a_tape_replaces_the_generator() {
     plan.start(&seeded, 2, &mut x);
     let reference = run::<f64, _, _, _>(&Sequential, &plan, &mut model, &seeded, 3, 2).unwrap();
     let mut memory = picardy::Memory::new();
-    for picard in [Picard { tolerance: 0.0, ..Picard::default() }] {
-        let mut got = x.clone();
-        let mut workspace = memory.workspace(picard.need(&plan, 3), 2);
-        picard.run(&plan, &mut model, &Noise::tape(&tape, 3, 2), &mut got, &mut workspace).unwrap();
-        assert_eq!(got, reference.x);
-    }
+    let picard = Picard { tolerance: 0.0, ..Picard::default() };
+    let mut workspace = memory.workspace(picard.need(&plan, 3), 2);
+    picard.run(&plan, &mut model, &Noise::tape(&tape, 3, 2), &mut x, &mut workspace).unwrap();
+    assert_eq!(x, reference.x);
 }

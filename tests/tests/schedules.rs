@@ -1,8 +1,8 @@
 //! Schedules, grids and solvers against published numbers and their own invariants.
 
 use picardy::{
-    Betas, Ddim, Ddpm, Final, Form, Grid, Level, Mixture, Node, Noise, Plan, PlanError, Prediction, ScheduleError,
-    Sequential, Sigmas, Solver, Spacing,
+    Betas, Ddim, Ddpm, Final, Form, Grid, Level, Mixture, Node, Noise, Plan, PlanError, Prediction,
+    ScheduleError, Sequential, Sigmas, Solver, Spacing,
 };
 use picardy_tests::run;
 use proptest::prelude::*;
@@ -23,7 +23,12 @@ fn alpha_bars_are_the_published_ones() {
     assert!((0..100).all(|i| cosine.beta(i) > 0.0), "every cosine beta is positive");
     assert_eq!(cosine.beta(99), 0.999);
     let sigmoid = Betas::sigmoid(1000, 1e-4, 2e-2);
-    assert!(sigmoid.beta(0) > 1e-4 && sigmoid.beta(0) < 2e-4 && sigmoid.beta(999) < 2e-2 && sigmoid.beta(999) > 1.9e-2);
+    assert!(
+        sigmoid.beta(0) > 1e-4
+            && sigmoid.beta(0) < 2e-4
+            && sigmoid.beta(999) < 2e-2
+            && sigmoid.beta(999) > 1.9e-2
+    );
 }
 
 #[test]
@@ -35,7 +40,8 @@ fn as_many_steps_run_as_were_asked() {
             assert!(levels.windows(2).all(|w| w[0].t > w[1].t || w[1] == Level::DATA), "{steps} {spacing:?}");
         }
     }
-    let t = |spacing| levels(Betas::linear(1000, 1e-4, 2e-2), 4, spacing).iter().map(|l| l.t).collect::<Vec<_>>();
+    let t =
+        |spacing| levels(Betas::linear(1000, 1e-4, 2e-2), 4, spacing).iter().map(|l| l.t).collect::<Vec<_>>();
     assert_eq!(t(Spacing::Trailing)[..4], [999.0, 749.0, 499.0, 249.0]);
     assert_eq!(t(Spacing::Leading { offset: 1 })[..4], [751.0, 501.0, 251.0, 1.0]);
     assert_eq!(t(Spacing::Linspace)[..4], [999.0, 666.0, 333.0, 0.0]);

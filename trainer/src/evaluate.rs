@@ -4,7 +4,8 @@ use crate::data::DataError;
 use crate::metrics::{GaussianKernel, MetricError, Mmd};
 use picardy::nn::{Artifact, MlpDenoiser, ModelError, ResidualMlp};
 use picardy::{
-    Betas, Level, Memory, Node, Noise, PlanError, Prediction, SampleError, Sampler, ScheduleError, Sequential, Solver,
+    Betas, Level, Memory, Node, Noise, PlanError, Prediction, SampleError, Sampler, ScheduleError,
+    Sequential, Solver,
 };
 use std::num::NonZero;
 

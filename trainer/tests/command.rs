@@ -5,7 +5,11 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 fn picardy_train(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_picardy-train")).args(args).stdin(Stdio::null()).output().expect("it starts")
+    Command::new(env!("CARGO_BIN_EXE_picardy-train"))
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+        .expect("it starts")
 }
 
 fn said(output: &Output) -> String {
@@ -13,8 +17,18 @@ fn said(output: &Output) -> String {
 }
 
 const SMALL: [&str; 12] = [
-    "--data", "two-moons", "--points", "500", "--width", "32", "--batch", "32", "--contrastive-items", "4",
-    "--contrastive-draws", "4",
+    "--data",
+    "two-moons",
+    "--points",
+    "500",
+    "--width",
+    "32",
+    "--batch",
+    "32",
+    "--contrastive-items",
+    "4",
+    "--contrastive-draws",
+    "4",
 ];
 
 fn train(out: &Path, more: &[&str]) -> Output {
@@ -74,7 +88,8 @@ fn eval_and_export_work_on_a_run_and_on_its_model() {
     let few = ["--samples", "200", "--items", "20", "--draws", "8", "--steps", "10", "--solver", "ddim"];
     let by_run = picardy_train(&[&["eval", run.to_str().unwrap()], &few[..]].concat());
     let model = run.join("model.safetensors");
-    let by_file = picardy_train(&[&["eval", model.to_str().unwrap(), "--data", "two-moons"], &few[..]].concat());
+    let by_file =
+        picardy_train(&[&["eval", model.to_str().unwrap(), "--data", "two-moons"], &few[..]].concat());
     for output in [&by_run, &by_file] {
         assert!(output.status.success(), "{}", said(output));
         assert!(said(output).contains("mmd 0.") && said(output).contains("nats"), "{}", said(output));
@@ -132,7 +147,9 @@ fn wrong_input_is_one_clear_line_and_leaves_nothing() {
         assert!(!said.contains("panicked"), "{args:?}: {said}");
         assert!(!out.exists(), "{args:?} left {}", out.display());
     }
-    for args in [&["resume", "nowhere"][..], &["eval", "nowhere.safetensors"], &["eval", &nan, "--data", "dino"]] {
+    for args in
+        [&["resume", "nowhere"][..], &["eval", "nowhere.safetensors"], &["eval", &nan, "--data", "dino"]]
+    {
         let output = picardy_train(args);
         assert!(!output.status.success() && !said(&output).contains("panicked"), "{}", said(&output));
     }

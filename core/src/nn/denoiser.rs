@@ -35,6 +35,9 @@ impl<F: HostTensor<Scalar = f32>> Denoiser<F> for MlpDenoiser<'_, '_> {
         x: Range<usize>,
         out: Range<usize>,
     ) -> Result<(), ModelError> {
+        if frames.dim() != self.model.dim() {
+            return Err(ModelError::Dimension { network: self.model.dim(), state: frames.dim() });
+        }
         let (x, out) = frames.slices(x, out);
         self.model.forward(x, batch.iter().map(|row| row.level.t as f32), out, self.scratch)
     }

@@ -84,6 +84,13 @@ pub enum ModelError {
     UnknownModel,
     /// An input that is not a whole number of rows, or an output of another length.
     Rows(ShapeError),
+    /// States of another dimension than the network's.
+    Dimension {
+        /// The network's.
+        network: usize,
+        /// The states'.
+        state: usize,
+    },
     /// Fewer conditioning numbers than rows.
     Times {
         /// Rows of the input.
@@ -138,6 +145,12 @@ impl fmt::Display for ModelError {
             }
             Self::UnknownModel => write!(f, "the artifact's `picardy.model` is not `residual-mlp`"),
             Self::Rows(error) => error.fmt(f),
+            Self::Dimension { network, state } => {
+                write!(
+                    f,
+                    "states of {state} numbers for a network of {network}; make the frames of dimension {network}"
+                )
+            }
             Self::Times { rows, got } => {
                 write!(f, "{got} conditioning numbers were given for {rows} rows: give one for each")
             }

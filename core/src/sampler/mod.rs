@@ -142,9 +142,14 @@ impl fmt::Display for SetupError {
                 given.rows, given.spans, need.rows, need.spans
             ),
             Self::Shape { len, dim } => {
-                write!(f, "{len} numbers are no batch of states of {dim}; give batch x {dim}, at least one state")
+                write!(
+                    f,
+                    "{len} numbers are no batch of states of {dim}; give batch x {dim}, at least one state"
+                )
             }
-            Self::Window => write!(f, "a window of 0 nodes; give at least 1, or usize::MAX for the whole run"),
+            Self::Window => {
+                write!(f, "a window of 0 nodes; give at least 1, or usize::MAX for the whole run")
+            }
             Self::Tolerance(value) => write!(f, "tolerance {value}; give 0 (exact) or more"),
             Self::DataVariance(value) => write!(f, "data variance {value}; give a positive, finite number"),
             Self::Tape(error) => error.fmt(f),

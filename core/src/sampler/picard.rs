@@ -291,12 +291,14 @@ impl<F: Tensor> PicardRun<'_, F> {
     }
 
     /// Calls the network for all open rows and reads its outputs into the current generation.
-    fn evaluate<D: Denoiser<F> + ?Sized>(&mut self, denoiser: &mut D) -> Result<usize, SampleError<D::Error>> {
+    fn evaluate<D: Denoiser<F> + ?Sized>(
+        &mut self,
+        denoiser: &mut D,
+    ) -> Result<usize, SampleError<D::Error>> {
         let (rows, generation, nodes) = (self.rows, self.generation, self.plan.nodes());
         let batch = Batch::new(nodes, self.spans);
-        let reads = || {
-            batch.iter().enumerate().filter_map(|(i, row)| Some((i, row, nodes.get(row.node)?.evaluate?)))
-        };
+        let reads =
+            || batch.iter().enumerate().filter_map(|(i, row)| Some((i, row, nodes.get(row.node)?.evaluate?)));
         for (i, row, read) in reads() {
             let state = rows.state(row.item, generation, row.node);
             self.frames.combine(rows.shown(i), &[(read.input, state)]);
@@ -363,7 +365,8 @@ impl<F: Tensor> PicardRun<'_, F> {
     /// Takes the states up to node `first`, and the outputs before it, over to the next generation, as far back
     /// as the plan reaches.
     fn carry(&mut self, item: usize, first: usize) {
-        let (rows, now, next, reach) = (self.rows, self.generation, self.next_generation(), self.plan.reach());
+        let (rows, now, next, reach) =
+            (self.rows, self.generation, self.next_generation(), self.plan.reach());
         for j in (first + 1).saturating_sub(reach.states)..=first {
             self.frames.combine(rows.state(item, next, j), &[(1.0, rows.state(item, now, j))]);
         }

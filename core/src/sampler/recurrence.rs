@@ -30,11 +30,20 @@ pub(super) fn step<F: Tensor>(
 }
 
 /// The estimate of the data that output `m` at node `k` stands for, from the rows of state and output.
-pub(super) fn data<F: Tensor>(frames: &mut F, plan: &Plan<'_>, k: usize, dst: usize, state: usize, output: usize) {
+pub(super) fn data<F: Tensor>(
+    frames: &mut F,
+    plan: &Plan<'_>,
+    k: usize,
+    dst: usize,
+    state: usize,
+    output: usize,
+) {
     let Some(node) = plan.nodes().get(k) else { return };
     let (alpha, sigma) = (node.level.alpha, node.level.sigma);
     match plan.form() {
-        crate::Form::Noise if alpha > 0.0 => frames.combine(dst, &[(1.0 / alpha, state), (-sigma / alpha, output)]),
+        crate::Form::Noise if alpha > 0.0 => {
+            frames.combine(dst, &[(1.0 / alpha, state), (-sigma / alpha, output)])
+        }
         _ => frames.combine(dst, &[(1.0, output)]),
     }
 }

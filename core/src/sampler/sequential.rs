@@ -167,7 +167,10 @@ impl<F: Tensor> SequentialRun<'_, F> {
         (reach.states + node % reach.outputs) * self.batch + item
     }
 
-    fn evaluate<D: Denoiser<F> + ?Sized>(&mut self, denoiser: &mut D) -> Result<usize, SampleError<D::Error>> {
+    fn evaluate<D: Denoiser<F> + ?Sized>(
+        &mut self,
+        denoiser: &mut D,
+    ) -> Result<usize, SampleError<D::Error>> {
         let (node, batch, reach) = (self.node, self.batch, self.plan.reach());
         let Some(read) = self.plan.nodes().get(node).and_then(|node| node.evaluate) else { return Ok(0) };
         let (mut x, out) = (self.state(node, 0), self.output(node, 0));
@@ -196,7 +199,8 @@ impl<F: Tensor> SequentialRun<'_, F> {
     fn advance(&mut self) {
         let k = self.node + 1;
         for item in 0..self.batch {
-            let (dst, states, outputs) = (self.state(k, item), self.plan.reach().states, self.plan.reach().outputs);
+            let (dst, states, outputs) =
+                (self.state(k, item), self.plan.reach().states, self.plan.reach().outputs);
             let batch = self.batch;
             recurrence::step(
                 self.frames,

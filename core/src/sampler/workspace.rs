@@ -1,8 +1,8 @@
 //! The memory of a run: the caller's.
 
-use crate::Tensor;
 #[cfg(feature = "alloc")]
 use crate::SliceFrames;
+use crate::Tensor;
 use crate::denoiser::Span;
 
 /// How much memory a run takes.

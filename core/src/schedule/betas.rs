@@ -214,8 +214,7 @@ impl Betas {
             return Err(ScheduleError::TooManySteps { asked: steps, train_steps: self.train_steps });
         }
         let given = levels.len();
-        let levels =
-            levels.get_mut(..steps + 1).ok_or(ScheduleError::Buffer { needed: steps + 1, given })?;
+        let levels = levels.get_mut(..steps + 1).ok_or(ScheduleError::Buffer { needed: steps + 1, given })?;
         // Timesteps rise as the place in the run falls, so one walk over the betas meets them all.
         let mut bars = self.alpha_bars().enumerate();
         let mut at = bars.next();
@@ -225,7 +224,10 @@ impl Betas {
                 at = bars.next();
             }
             let Some((t, alpha_bar)) = at else {
-                return Err(ScheduleError::TooManySteps { asked: timestep + 1, train_steps: self.train_steps });
+                return Err(ScheduleError::TooManySteps {
+                    asked: timestep + 1,
+                    train_steps: self.train_steps,
+                });
             };
             *level = Level::vp(alpha_bar, t as f64);
         }

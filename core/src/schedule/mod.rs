@@ -82,10 +82,17 @@ impl fmt::Display for ScheduleError {
             ),
             Self::Rho(rho) => write!(f, "rho {rho}; it must be positive and finite (7 is usual)"),
             Self::Level { index } => {
-                write!(f, "level {index} is not finite, is negative or is all zero; mend its alpha, sigma or t")
+                write!(
+                    f,
+                    "level {index} is not finite, is negative or is all zero; mend its alpha, sigma or t"
+                )
             }
             Self::NotDecreasing { index } => {
-                write!(f, "level {index} is not cleaner than level {}; order levels from noise to data", index - 1)
+                write!(
+                    f,
+                    "level {index} is not cleaner than level {}; order levels from noise to data",
+                    index - 1
+                )
             }
         }
     }

@@ -68,8 +68,7 @@ impl Sigmas {
             }
         }
         let given = levels.len();
-        let levels =
-            levels.get_mut(..steps + 1).ok_or(ScheduleError::Buffer { needed: steps + 1, given })?;
+        let levels = levels.get_mut(..steps + 1).ok_or(ScheduleError::Buffer { needed: steps + 1, given })?;
         for (i, level) in levels[..steps].iter_mut().enumerate() {
             let u = if steps > 1 { i as f64 / (steps - 1) as f64 } else { 0.0 };
             *level = Level::ve(match *self {

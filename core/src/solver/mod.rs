@@ -1,7 +1,7 @@
 //! How to step between levels: each solver is a pure function from a grid to a plan.
 //!
 //! A solver has no state, no randomness and no tensors. Its formulas stand in one file, in `f64`; what
-//! comes out are the coefficients of [`Node`](crate::Node)s, and any sampler runs them.
+//! comes out are the coefficients of [`Node`]s, and any sampler runs them.
 
 mod ddim;
 mod ddpm;

@@ -72,8 +72,12 @@ pub(super) fn eval(args: &EvalArgs) -> anyhow::Result<()> {
     let steps = args.steps.unwrap_or(card.schedule.train_steps);
     let count = args.samples;
     let samples = match args.solver {
-        SolverArg::Ddpm => evaluate::sample(&bytes, card.schedule, &Ddpm::default(), steps, count, args.seed)?,
-        SolverArg::Ddim => evaluate::sample(&bytes, card.schedule, &Ddim::default(), steps, count, args.seed)?,
+        SolverArg::Ddpm => {
+            evaluate::sample(&bytes, card.schedule, &Ddpm::default(), steps, count, args.seed)?
+        }
+        SolverArg::Ddim => {
+            evaluate::sample(&bytes, card.schedule, &Ddim::default(), steps, count, args.seed)?
+        }
     };
     let mmd = GaussianKernel::default().mmd(&samples, &x, dim)?;
     println!(

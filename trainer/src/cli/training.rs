@@ -80,7 +80,11 @@ fn go_on(mut checkpoint: Checkpoint, run: &Path, every: u64) -> anyhow::Result<(
     if checkpoint.trainer.is_finished() {
         export(&checkpoint.trainer, run, Precision::F32)
     } else {
-        println!("stopped; `picardy-train resume {}` goes on from step {}", run.display(), checkpoint.trainer.steps());
+        println!(
+            "stopped; `picardy-train resume {}` goes on from step {}",
+            run.display(),
+            checkpoint.trainer.steps()
+        );
         Ok(())
     }
 }

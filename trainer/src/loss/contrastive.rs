@@ -160,8 +160,7 @@ impl<T: Element> Contrastive<T> {
     fn draw(&mut self, i: usize, table: &NoiseTable, x0: &[T], rng: &mut Rng) {
         let ContrastiveConfig { draws, shared, levels, zeta, .. } = self.config;
         let dim = x0.len();
-        let (zeta, _) =
-            if shared { zeta.stratum(i, self.config.items, rng) } else { zeta.draw(rng) };
+        let (zeta, _) = if shared { zeta.stratum(i, self.config.items, rng) } else { zeta.draw(rng) };
         self.tilde.copy_from_slice(x0);
         if self.items[i].sign < 0.0 {
             fill_normal(rng, &mut self.noise);

@@ -32,7 +32,9 @@ pub enum CheckpointError {
     #[error(transparent)]
     Data(#[from] DataError),
     /// The data is another than it was trained on.
-    #[error("the data {source_name} has changed since {path} was written; bring the old data back, or train anew")]
+    #[error(
+        "the data {source_name} has changed since {path} was written; bring the old data back, or train anew"
+    )]
     OtherData {
         /// The checkpoint.
         path: PathBuf,
@@ -157,7 +159,10 @@ impl Trainer {
             let values: Vec<f32> =
                 tensor.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
             if tensor.dtype() != Dtype::F32 || values.len() != expected {
-                return Err(format(format!("tensor `{name}` has {} numbers, {expected} belong there", values.len())));
+                return Err(format(format!(
+                    "tensor `{name}` has {} numbers, {expected} belong there",
+                    values.len()
+                )));
             }
             Ok(values)
         };

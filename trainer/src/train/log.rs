@@ -25,7 +25,8 @@ impl Log {
             let mut kept = String::new();
             for line in BufReader::new(old).lines() {
                 let line = line?;
-                let step = serde_json::from_str::<serde_json::Value>(&line).ok().and_then(|v| v["step"].as_u64());
+                let step =
+                    serde_json::from_str::<serde_json::Value>(&line).ok().and_then(|v| v["step"].as_u64());
                 if step.is_some_and(|step| step <= steps) {
                     kept.push_str(&line);
                     kept.push('\n');

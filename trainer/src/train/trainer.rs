@@ -6,8 +6,8 @@ use crate::loss::{Contrastive, ContrastiveConfig, Gaussian, LogSnrDraws, LossErr
 use crate::model::{Mlp, MlpConfig, MlpError};
 use crate::optimiser::{Adam, AdamConfig, CosineRate, Ema, clip_scale};
 use crate::rng::Rng;
-use picardy::nn::{ModelCard, Numbers};
 use picardy::Prediction;
+use picardy::nn::{ModelCard, Numbers};
 
 /// Why training cannot start or go on.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]

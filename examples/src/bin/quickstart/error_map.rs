@@ -4,8 +4,8 @@ use crate::report::Report;
 use crate::training::{self, Network};
 use picardy::nn::{Artifact, MlpDenoiser, ResidualMlp};
 use picardy::{
-    Batch, Ddpm, Denoiser, Level, Memory, Node, Noise, Picard, Prediction, Sampler, Sequential, SliceFrames, Slope,
-    Solver, Start, denoiser,
+    Batch, Ddpm, Denoiser, Level, Memory, Node, Noise, Picard, Prediction, Sampler, Sequential, SliceFrames,
+    Slope, Solver, Start, denoiser,
 };
 use picardy_examples::pictures::{self, ErrorMap};
 use picardy_trainer::data::{Builtin, Mixture};
@@ -25,16 +25,14 @@ pub(crate) fn draw(seed: u64, out: &Path, report: &mut Report) -> anyhow::Result
     let (low, high, count) = X;
     let x: Vec<f64> = (0..count).map(|i| low + (high - low) * i as f64 / (count - 1) as f64).collect();
     let bars: Vec<f64> = networks[0].betas.alpha_bars().collect();
-    let steps: Vec<usize> = (0..COLUMNS).map(|i| (bars.len() - 1) * (COLUMNS - 1 - i) / (COLUMNS - 1)).collect();
+    let steps: Vec<usize> =
+        (0..COLUMNS).map(|i| (bars.len() - 1) * (COLUMNS - 1 - i) / (COLUMNS - 1)).collect();
     let log_snr = steps.iter().map(|t| (bars[*t] / (1.0 - bars[*t])).ln()).collect();
 
     let mut maps = Vec::new();
     for network in &networks {
         let map = errors(network, &truth, &bars, &steps, &x)?;
-        report.set(
-            &format!("error_map.{}", network.loss.name()),
-            map.iter().sum::<f64>() / map.len() as f64,
-        );
+        report.set(&format!("error_map.{}", network.loss.name()), map.iter().sum::<f64>() / map.len() as f64);
         maps.push(map);
     }
     let (sequential, parallel) = paths(&networks[0], seed)?;
@@ -46,7 +44,13 @@ pub(crate) fn draw(seed: u64, out: &Path, report: &mut Report) -> anyhow::Result
 }
 
 /// The squared error of eps over (level, x).
-fn errors(network: &Network, truth: &Mixture, bars: &[f64], steps: &[usize], x: &[f64]) -> anyhow::Result<Vec<f64>> {
+fn errors(
+    network: &Network,
+    truth: &Mixture,
+    bars: &[f64],
+    steps: &[usize],
+    x: &[f64],
+) -> anyhow::Result<Vec<f64>> {
     let model = ResidualMlp::from_artifact(&Artifact::parse(&network.bytes)?)?;
     let mut scratch = vec![0.0; model.scratch_len(48)];
     let inputs: Vec<f32> = x.iter().map(|x| *x as f32).collect();

@@ -47,24 +47,38 @@ fn main() -> anyhow::Result<()> {
     let mut drawn = Vec::new();
     for network in &networks {
         let name = network.loss.name();
-        let ddpm = evaluate::sample(&network.bytes, network.betas, &Ddpm::default(), 1000, args.samples, args.seed)?;
-        let ddim = evaluate::sample(&network.bytes, network.betas, &Ddim::default(), 20, args.samples, args.seed)?;
+        let ddpm =
+            evaluate::sample(&network.bytes, network.betas, &Ddpm::default(), 1000, args.samples, args.seed)?;
+        let ddim =
+            evaluate::sample(&network.bytes, network.betas, &Ddim::default(), 20, args.samples, args.seed)?;
         for (solver, samples) in [("ddpm1000", ddpm), ("ddim20", ddim)] {
             let mmd = metrics::GaussianKernel::default().mmd(&samples, fresh.data(), 2)?;
             println!("   {name:<12} {solver:<9} {:.5} +- {:.5}", mmd.value, mmd.standard_error);
             report.set(&format!("mmd.{name}.{solver}"), mmd.value);
             report.set(&format!("mmd_error.{name}.{solver}"), mmd.standard_error);
             let title = format!("{name}, {solver}\nMMD {:.4}", mmd.value);
-            drawn.push((title, if network.loss == LossKind::Standard { STANDARD } else { CONTRASTIVE }, samples));
+            drawn.push((
+                title,
+                if network.loss == LossKind::Standard { STANDARD } else { CONTRASTIVE },
+                samples,
+            ));
         }
     }
     let mut panels = vec![Panel { title: "data".into(), points: fresh.data(), colour: DATA }];
-    panels.extend(drawn.iter().map(|(title, colour, points)| Panel { title: title.clone(), points, colour: *colour }));
+    panels.extend(drawn.iter().map(|(title, colour, points)| Panel {
+        title: title.clone(),
+        points,
+        colour: *colour,
+    }));
     pictures::samples(&args.out.join("samples.png"), &panels)?;
 
-    println!("3. Sampling, batch {}: in sequence, and in parallel over time with four slopes", sampling::BATCH);
+    println!(
+        "3. Sampling, batch {}: in sequence, and in parallel over time with four slopes",
+        sampling::BATCH
+    );
     sampling::table(&networks, args.seed, &args.out, &mut report)?;
-    let contrastive = networks.iter().find(|n| n.loss == LossKind::Contrastive).context("both losses were trained")?;
+    let contrastive =
+        networks.iter().find(|n| n.loss == LossKind::Contrastive).context("both losses were trained")?;
     pictures::trajectory(&args.out.join("trajectory.png"), &sampling::trajectory(contrastive, args.seed)?)?;
 
     println!("4. Where the networks err: the 1-D two-mode Gaussian, whose score is known");

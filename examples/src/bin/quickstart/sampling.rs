@@ -4,8 +4,8 @@ use crate::report::Report;
 use crate::training::Network;
 use picardy::nn::{Artifact, MlpDenoiser, ResidualMlp};
 use picardy::{
-    Ddim, Ddpm, Denoiser, Level, Memory, Node, Noise, Picard, Plan, Prediction, Report as Cost, Sampler, Sequential,
-    SliceFrames, Slope, Solver, Start,
+    Ddim, Ddpm, Denoiser, Level, Memory, Node, Noise, Picard, Plan, Prediction, Report as Cost, Sampler,
+    Sequential, SliceFrames, Slope, Solver, Start,
 };
 use picardy_examples::pictures::{RoundPath, RoundsPanel, Trajectory};
 use picardy_ort::{Model, Options, OrtDenoiser, Runtime};
@@ -90,7 +90,12 @@ where
     Ok(rows)
 }
 
-fn timed<D, E>(plan: &Plan<'_>, denoiser: &mut D, sampler: &impl Sampler, seed: u64) -> anyhow::Result<Outcome>
+fn timed<D, E>(
+    plan: &Plan<'_>,
+    denoiser: &mut D,
+    sampler: &impl Sampler,
+    seed: u64,
+) -> anyhow::Result<Outcome>
 where
     D: for<'a> Denoiser<SliceFrames<'a, f32>, Error = E>,
     E: Error + Send + Sync + 'static,
@@ -188,5 +193,10 @@ pub(crate) fn trajectory(network: &Network, seed: u64) -> anyhow::Result<Traject
         let rounds = path(slope, start, TOLERANCE)?;
         panels.push(RoundsPanel { title: title.into(), rounds });
     }
-    Ok(Trajectory { title: "DDPM 1000 on the dino: the path after each round".into(), coordinate: "x".into(), sequential, panels })
+    Ok(Trajectory {
+        title: "DDPM 1000 on the dino: the path after each round".into(),
+        coordinate: "x".into(),
+        sequential,
+        panels,
+    })
 }
