@@ -123,6 +123,14 @@ impl<'a> ModelCard<'a> {
         self.checked_dim().unwrap_or(0)
     }
 
+    /// Takes samples [n, dim] from the network's coordinates to the data's own units: `data_mean + data_scale * x`.
+    pub fn restore(&self, samples: &mut [f32]) {
+        let units = self.data_mean.iter().zip(self.data_scale.iter()).cycle();
+        for (x, (mean, scale)) in samples.iter_mut().zip(units) {
+            *x = (mean + scale * f64::from(*x)) as f32;
+        }
+    }
+
     /// Calls `write` with every key and its value; what [`ModelCard::from_lookup`] reads.
     pub fn entries(&self, mut write: impl FnMut(&'static str, Arguments<'_>)) {
         let mut put = |key, value: &dyn Display| write(key, format_args!("{value}"));

@@ -103,7 +103,7 @@ impl<'a> Numbers<'a> {
     }
 
     /// The numbers.
-    pub fn iter(&self) -> impl Iterator<Item = f64> + 'a {
+    pub fn iter(&self) -> impl Iterator<Item = f64> + Clone + 'a {
         self.0.split(',').filter_map(|part| part.trim().parse().ok())
     }
 
