@@ -70,7 +70,7 @@ impl Default for Picard {
             window: usize::MAX,
             slope: Slope::default(),
             start: Start::default(),
-            tolerance: 0.1,
+            tolerance: 0.05,
             data_variance: 1.0,
         }
     }

@@ -24,7 +24,7 @@ fn main() -> anyhow::Result<()> {
     let grid = schedule.trailing(STEPS, &mut levels)?;
     let plan = Ddpm::default().plan(&grid, prediction, &mut nodes)?;
 
-    let picard = Picard { window: 500, tolerance: 0.1, data_variance, ..Picard::default() };
+    let picard = Picard { window: 500, data_variance, ..Picard::default() };
     let noise = Noise::seeded(7);
     let mut x = vec![0.0f32; BATCH * dim];
     plan.start(&noise, dim, &mut x);

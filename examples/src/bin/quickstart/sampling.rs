@@ -17,7 +17,7 @@ use std::time::Instant;
 /// Items that are sampled together.
 pub(crate) const BATCH: usize = 64;
 const DIM: usize = 2;
-const TOLERANCE: f64 = 0.1;
+const TOLERANCE: f64 = 0.05;
 
 /// The slopes, with the start that belongs to each: identity with a constant one is ParaDiGMS.
 const SLOPES: [(&str, Slope, Start); 4] = [
