@@ -39,19 +39,57 @@ struct Tape<'a> {
     dim: usize,
 }
 
-/// A tape that is too short for the run, or of another shape.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TapeError {
-    /// The normals the run needs: nodes after the start x batch x dim.
-    pub needed: usize,
-    /// The normals the tape holds, in the run's shape; 0 where batch or dim differ.
-    pub given: usize,
+/// A noise tape that does not serve the run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum TapeError {
+    /// Its items have another number of coordinates.
+    Dim {
+        /// The run's.
+        run: usize,
+        /// The tape's.
+        tape: usize,
+    },
+    /// It has fewer items.
+    Items {
+        /// The run's, those skipped by [`Noise::from_item`] included.
+        run: u64,
+        /// The tape's.
+        tape: usize,
+    },
+    /// It has too few normals.
+    Length {
+        /// Nodes after the start x the tape's items x coordinates.
+        needed: usize,
+        /// The normals there are.
+        given: usize,
+    },
+    /// A normal is infinite or NaN.
+    NotFinite {
+        /// Its place in the tape.
+        index: usize,
+    },
 }
 
 impl fmt::Display for TapeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { needed, given } = self;
-        write!(f, "the noise tape has {given} normals of this run's shape; record {needed} [node, item, dim]")
+        match *self {
+            Self::Dim { run, tape } => {
+                write!(
+                    f,
+                    "the noise tape is of items of {tape} numbers, the run's have {run}; record such a tape"
+                )
+            }
+            Self::Items { run, tape } => {
+                write!(f, "the noise tape is of {tape} items, the run takes {run}; record as many")
+            }
+            Self::Length { needed, given } => {
+                write!(f, "the noise tape has {given} normals; record {needed} [node, item, dim]")
+            }
+            Self::NotFinite { index } => {
+                write!(f, "normal {index} of the noise tape is not finite; record it again")
+            }
+        }
     }
 }
 
@@ -78,29 +116,41 @@ impl<'a> Noise<'a> {
 
     /// Normals `4 block .. 4 block + 4` of an item's noise at a node. Past a tape's end: zeros.
     pub fn block(&self, item: usize, node: usize, block: usize) -> [f64; BLOCK] {
+        self.first_of_block(item, node, block, BLOCK)
+    }
+
+    /// [`block`](Self::block), of which only the first `wanted` normals need be right.
+    fn first_of_block(&self, item: usize, node: usize, block: usize, wanted: usize) -> [f64; BLOCK] {
         match &self.source {
             Source::Seeded(seed) => {
                 let item = self.first_item.wrapping_add(item as u64);
-                // 2^24 elements x 4 per item, 2^40 items, 2^32 nodes before a counter repeats.
-                let counter = [
-                    block as u32,
-                    node as u32,
-                    item as u32,
-                    ((item >> 32) as u32) ^ ((block as u64 >> 32) as u32).rotate_left(16),
-                ];
-                normals(philox(counter, [*seed as u32, (*seed >> 32) as u32]))
+                // Unique for up to 2^32 blocks, 2^32 nodes and 2^64 items.
+                let counter = [block as u32, node as u32, item as u32, (item >> 32) as u32];
+                normals(philox(counter, [*seed as u32, (*seed >> 32) as u32]), wanted)
             }
             Source::Tape(tape) => tape.block(item.wrapping_add(self.first_item as usize), node, block),
         }
     }
 
-    /// Writes `weight * z` for one item and node, `z` its unit normals.
-    pub fn fill<T: Real>(&self, weight: f64, item: usize, node: usize, out: &mut [T]) {
+    /// Calls `use_each` with every number of `out` and its normal.
+    pub(crate) fn zip<T>(
+        &self,
+        item: usize,
+        node: usize,
+        out: &mut [T],
+        mut use_each: impl FnMut(&mut T, f64),
+    ) {
         for (block, chunk) in out.chunks_mut(BLOCK).enumerate() {
-            for (x, z) in chunk.iter_mut().zip(self.block(item, node, block)) {
-                *x = T::from_f64(weight * z);
+            let normals = self.first_of_block(item, node, block, chunk.len());
+            for (x, z) in chunk.iter_mut().zip(normals) {
+                use_each(x, z);
             }
         }
+    }
+
+    /// Writes `weight * z` for one item and node, `z` its unit normals.
+    pub fn fill<T: Real>(&self, weight: f64, item: usize, node: usize, out: &mut [T]) {
+        self.zip(item, node, out, |x, z| *x = T::from_f64(weight * z));
     }
 
     /// Whether this noise suffices for `nodes` nodes (the start not counted), `batch` items of `dim` numbers.
@@ -109,21 +159,33 @@ impl<'a> Noise<'a> {
     /// A tape of another shape or too short.
     pub fn check(&self, nodes: usize, batch: usize, dim: usize) -> Result<(), TapeError> {
         let Source::Tape(tape) = &self.source else { return Ok(()) };
-        let needed = nodes.saturating_mul(batch).saturating_mul(dim);
-        let fits = tape.dim == dim && self.first_item.saturating_add(batch as u64) <= tape.batch as u64;
-        let rows = nodes.saturating_mul(tape.batch).saturating_mul(dim);
-        let given = if fits { tape.values.len() } else { 0 };
-        if given < rows || !fits { Err(TapeError { needed, given }) } else { Ok(()) }
+        if tape.dim != dim {
+            return Err(TapeError::Dim { run: dim, tape: tape.dim });
+        }
+        let items = self.first_item.saturating_add(batch as u64);
+        if items > tape.batch as u64 {
+            return Err(TapeError::Items { run: items, tape: tape.batch });
+        }
+        let (needed, given) = (nodes.saturating_mul(tape.batch).saturating_mul(dim), tape.values.len());
+        if given < needed {
+            return Err(TapeError::Length { needed, given });
+        }
+        match tape.values.iter().take(needed).position(|z| !z.is_finite()) {
+            Some(index) => Err(TapeError::NotFinite { index }),
+            None => Ok(()),
+        }
     }
 }
 
 impl Tape<'_> {
     fn block(&self, item: usize, node: usize, block: usize) -> [f64; BLOCK] {
         let mut out = [0.0; BLOCK];
-        let Some(row) = node.checked_sub(1) else { return out };
-        let row = (row * self.batch + item) * self.dim;
-        let values = self.values.get(row..row + self.dim).unwrap_or(&[]);
-        for (z, value) in out.iter_mut().zip(values.iter().skip(block * BLOCK)) {
+        let row = node
+            .checked_sub(1)
+            .and_then(|row| row.checked_mul(self.batch)?.checked_add(item)?.checked_mul(self.dim));
+        let values =
+            row.and_then(|start| self.values.get(start..start.checked_add(self.dim)?)).unwrap_or(&[]);
+        for (z, value) in out.iter_mut().zip(values.iter().skip(block.saturating_mul(BLOCK))) {
             *z = *value;
         }
         out
@@ -153,15 +215,17 @@ pub fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
     counter
 }
 
-/// Two Box-Muller pairs: `sqrt(-2 ln u) (cos, sin)(2 pi v)`, `u` in (0, 1) so that the logarithm is finite.
-fn normals(bits: [u32; 4]) -> [f64; BLOCK] {
+/// Two Box-Muller pairs: `sqrt(-2 ln u) (cos, sin)(2 pi v)`, `u` in (0, 1) so that the logarithm is finite. The
+/// second pair is left out where at most two normals are `wanted`.
+fn normals(bits: [u32; 4], wanted: usize) -> [f64; BLOCK] {
     const UNIT: f64 = 1.0 / 4_294_967_296.0;
     let pair = |a: u32, b: u32| {
         let radius = math::sqrt(-2.0 * math::ln((f64::from(a) + 0.5) * UNIT));
         let (sin, cos) = math::sincos(f64::from(b) * UNIT * core::f64::consts::TAU);
         [radius * cos, radius * sin]
     };
-    let ([a, b], [c, d]) = (pair(bits[0], bits[1]), pair(bits[2], bits[3]));
+    let [a, b] = pair(bits[0], bits[1]);
+    let [c, d] = if wanted > 2 { pair(bits[2], bits[3]) } else { [0.0; 2] };
     [a, b, c, d]
 }
 

@@ -89,6 +89,11 @@ pub enum PlanError {
     },
     /// Fewer than two nodes, or none evaluated.
     Empty,
+    /// The last node is evaluated: nothing would use its output.
+    LastEvaluated {
+        /// The node.
+        node: usize,
+    },
     /// DDIM's eta outside [0, 1].
     Eta(f64),
     /// The prediction tells nothing of what the solver needs at this level (zero terminal SNR with
@@ -122,6 +127,12 @@ impl fmt::Display for PlanError {
             Self::Empty => {
                 write!(f, "a plan needs a start, an evaluated node and an end; give at least two nodes")
             }
+            Self::LastEvaluated { node } => {
+                write!(
+                    f,
+                    "node {node} is the last and evaluated, and nothing uses its output; leave its readout out"
+                )
+            }
             Self::Eta(eta) => write!(f, "eta {eta} lies outside [0, 1]; 0 is DDIM, 1 is DDPM"),
             Self::Singular { node, alpha, sigma } => write!(
                 f,
@@ -151,6 +162,11 @@ impl<'a> Plan<'a> {
     pub fn new(nodes: &'a [Node], form: Form) -> Result<Self, PlanError> {
         if nodes.len() < 2 || !nodes.iter().any(|node| node.evaluate.is_some()) {
             return Err(PlanError::Empty);
+        }
+        if let [.., last] = nodes {
+            if last.evaluate.is_some() {
+                return Err(PlanError::LastEvaluated { node: nodes.len() - 1 });
+            }
         }
         let mut reach = Reach::ONE_STEP;
         for (k, node) in nodes.iter().enumerate() {

@@ -1,6 +1,6 @@
 //! The small tensor trait: rows of states, and the few things samplers do with them.
 
-use crate::{Noise, Real, noise};
+use crate::{Noise, Real};
 use core::ops::Range;
 
 /// A matrix of rows, each one state or one output: all that a sampler knows of memory.
@@ -44,7 +44,7 @@ pub trait Tensor {
 
 /// Frames in host memory, row-major: what most denoisers work on.
 pub trait HostTensor: Tensor {
-    /// The rows `x` to read and the rows `out` to write; empty where the ranges overlap or are not there.
+    /// The rows `x` to read and the rows `out` to write; both empty where the ranges overlap.
     fn slices(&mut self, x: Range<usize>, out: Range<usize>) -> (&[Self::Scalar], &mut [Self::Scalar]);
 }
 
@@ -70,8 +70,13 @@ impl<'a, T: Real> SliceFrames<'a, T> {
         Self { memory, dim }
     }
 
+    /// Where rows lie; `None` past what a slice can hold.
+    fn range(&self, rows: Range<usize>) -> Option<Range<usize>> {
+        Some(rows.start.checked_mul(self.dim)?..rows.end.checked_mul(self.dim)?)
+    }
+
     fn row(&self, row: usize) -> &[T] {
-        self.memory.get(row * self.dim..(row + 1) * self.dim).unwrap_or(&[])
+        self.range(row..row.saturating_add(1)).and_then(|range| self.memory.get(range)).unwrap_or(&[])
     }
 
     /// Up to [`CHUNK`] elements of a row from `at` on.
@@ -87,13 +92,13 @@ impl<'a, T: Real> SliceFrames<'a, T> {
     }
 
     fn row_mut(&mut self, row: usize) -> &mut [T] {
-        self.memory.get_mut(row * self.dim..(row + 1) * self.dim).unwrap_or(&mut [])
+        self.range(row..row.saturating_add(1)).and_then(|range| self.memory.get_mut(range)).unwrap_or(&mut [])
     }
 }
 
 /// Elements worked on at a time: they stay in registers or the first cache, and sums over rows are taken
 /// before the target is written, so that the target may be one of the rows.
-const CHUNK: usize = 64;
+const CHUNK: usize = 32;
 
 impl<T: Real> Tensor for SliceFrames<'_, T> {
     type Scalar = T;
@@ -143,11 +148,7 @@ impl<T: Real> Tensor for SliceFrames<'_, T> {
     }
 
     fn add_noise(&mut self, dst: usize, weight: f64, noise: &Noise<'_>, item: usize, node: usize) {
-        for (block, chunk) in self.row_mut(dst).chunks_mut(noise::BLOCK).enumerate() {
-            for (x, z) in chunk.iter_mut().zip(noise.block(item, node, block)) {
-                *x += T::from_f64(weight * z);
-            }
-        }
+        noise.zip(item, node, self.row_mut(dst), |x, z| *x += T::from_f64(weight * z));
     }
 
     fn dot(&mut self, a: (usize, usize), b: (usize, usize)) -> f64 {
@@ -177,16 +178,19 @@ impl<T: Real> Tensor for SliceFrames<'_, T> {
 
 impl<T: Real> HostTensor for SliceFrames<'_, T> {
     fn slices(&mut self, x: Range<usize>, out: Range<usize>) -> (&[T], &mut [T]) {
-        let dim = self.dim;
-        let split = x.start.max(out.start).saturating_mul(dim).min(self.memory.len());
-        let (low, high) = self.memory.split_at_mut(split);
-        let range = |rows: Range<usize>, from: usize| {
-            rows.start * dim - from.min(rows.start * dim)..(rows.end * dim).saturating_sub(from)
+        let apart = x.end <= out.start || out.end <= x.start;
+        let (Some(x), Some(out), true) = (self.range(x), self.range(out), apart) else {
+            return (&[], &mut []);
         };
-        if x.start < out.start {
-            (low.get(range(x, 0)).unwrap_or(&[]), high.get_mut(range(out, split)).unwrap_or(&mut []))
+        // The one that lies behind begins the upper part.
+        let behind = x.start < out.start;
+        let split = if behind { out.start } else { x.start };
+        let Some((low, high)) = self.memory.split_at_mut_checked(split) else { return (&[], &mut []) };
+        let moved = |range: Range<usize>| range.start - split..range.end - split;
+        if behind {
+            (low.get(x).unwrap_or(&[]), high.get_mut(moved(out)).unwrap_or(&mut []))
         } else {
-            (high.get(range(x, split)).unwrap_or(&[]), low.get_mut(range(out, 0)).unwrap_or(&mut []))
+            (high.get(moved(x)).unwrap_or(&[]), low.get_mut(out).unwrap_or(&mut []))
         }
     }
 }

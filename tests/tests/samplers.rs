@@ -1,5 +1,6 @@
 //! Sequential and Picard on plans of every shape: equal to each other, to themselves in parts, to what they cost.
 
+use picardy::noise::TapeError;
 use picardy::{
     Batch, Form, Noise, Picard, Plan, Prediction, SampleError, Sampler, Sequential, SetupError, SliceFrames,
     Slope, Span, Start, Workspace, denoiser,
@@ -240,8 +241,17 @@ fn what_does_not_fit_is_an_error_that_says_what_would() {
         begin(Picard { data_variance: 0.0, ..picard }, &x, 1000, 2, &noise),
         SetupError::DataVariance(0.0)
     );
-    let tape = [0.0; 10 * 2 * 2 - 1];
-    assert!(matches!(begin(picard, &x, 1000, 2, &Noise::tape(&tape, 2, 2)), SetupError::Tape(_)));
+    assert_eq!(begin(picard, &[0.0, 0.0, 0.0, f32::NAN], 1000, 2, &noise), SetupError::Start { item: 1 });
+    let mut tape = [0.0; 10 * 2 * 2];
+    let short = begin(picard, &x, 1000, 2, &Noise::tape(&tape[1..], 2, 2));
+    assert_eq!(short, SetupError::Tape(TapeError::Length { needed: 40, given: 39 }));
+    let other = begin(picard, &x, 1000, 2, &Noise::tape(&tape, 2, 1));
+    assert_eq!(other, SetupError::Tape(TapeError::Dim { run: 2, tape: 1 }));
+    let fewer = begin(picard, &x, 1000, 2, &Noise::tape(&tape, 2, 2).from_item(1));
+    assert_eq!(fewer, SetupError::Tape(TapeError::Items { run: 3, tape: 2 }));
+    tape[7] = f64::NAN;
+    let nan = begin(picard, &x, 1000, 2, &Noise::tape(&tape, 2, 2));
+    assert_eq!(nan, SetupError::Tape(TapeError::NotFinite { index: 7 }));
     let mut small = [0.0f32; 7];
     let mut workspace = Workspace::new(SliceFrames::new(&mut small, 2), &mut []);
     let error = Sequential.begin(&plan, &noise, &x, &mut workspace).map(|_| ()).unwrap_err();
@@ -267,4 +277,47 @@ fn a_tape_replaces_the_generator() {
     let mut workspace = memory.workspace(picard.need(&plan, 3), 2);
     picard.run(&plan, &mut model, &Noise::tape(&tape, 3, 2), &mut x, &mut workspace).unwrap();
     assert_eq!(x, reference.x);
+}
+
+#[test]
+fn what_overflows_at_the_end_is_an_error() {
+    let nodes = plan(Solved::Ddim(0.0), 5);
+    let plan = Plan::new(&nodes, Form::Data).unwrap();
+    // Finite outputs, whose last combination is not.
+    let mut large = denoiser::from_fn(|batch: &Batch<'_>, _: &[f32], out: &mut [f32]| {
+        for (row, out) in batch.iter().zip(out) {
+            *out = if row.node == 4 { -3e38 } else { 0.0 };
+        }
+        Ok::<(), std::convert::Infallible>(())
+    });
+    // Epsilon-prediction divides by alpha < 1: -s/a * -3e38 is still finite at node 4, x0 + x0 is not.
+    let mut scaled = nodes.clone();
+    scaled[5].outputs[0].weight = 50.0;
+    let plan = Plan::new(&scaled, plan.form()).unwrap();
+    let noise = Noise::seeded(0);
+    let expected = SampleError::Overflow { item: 0, node: 5 };
+    assert_eq!(run(&Sequential, &plan, &mut large, &noise, 1, 1).map(|r| r.x).unwrap_err(), expected);
+    assert_eq!(run(&Picard::default(), &plan, &mut large, &noise, 1, 1).map(|r| r.x).unwrap_err(), expected);
+}
+
+#[test]
+fn a_window_that_needs_no_network_calls_none() {
+    let mut nodes = Vec::new();
+    random_plan(3, 12, Form::Data, &mut nodes);
+    for node in &mut nodes[1..] {
+        node.evaluate = None;
+        node.outputs = Default::default();
+    }
+    let plan = Plan::new(&nodes, Form::Data).unwrap();
+    let mut calls = 0;
+    let mut counted = denoiser::from_fn(|batch: &Batch<'_>, _: &[f64], out: &mut [f64]| {
+        assert!(!batch.is_empty());
+        calls += 1;
+        out.fill(0.0);
+        Ok::<(), std::convert::Infallible>(())
+    });
+    let picard = Picard { window: 2, ..Picard::default() };
+    let report = run::<f64, _, _, _>(&picard, &plan, &mut counted, &Noise::seeded(0), 1, 1).unwrap().report;
+    assert_eq!((report.rounds, report.evaluations, report.finished), (1, 1, true));
+    assert_eq!(calls, 1);
 }

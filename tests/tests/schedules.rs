@@ -82,8 +82,15 @@ fn bad_schedules_say_what_is_wrong() {
     }
     assert!(matches!(
         linear.grid(10, Spacing::Leading { offset: 500 }, Final::Data, &mut memory),
-        Err(ScheduleError::TooManySteps { .. })
+        Err(ScheduleError::Timestep { timestep: 1000, train_steps: 1000 })
     ));
+    assert!(linear.grid(10, Spacing::Leading { offset: usize::MAX }, Final::Data, &mut memory).is_err());
+    assert!(linear.level(usize::MAX).is_err());
+    assert!(matches!(Betas::linear(1, 0.1, 7.0).trailing(1, &mut memory), Err(ScheduleError::Beta { .. })));
+    for (start, end) in [(0.5, 0.9), (1e-18, 1e-18)] {
+        let error = Betas::linear(5000, start, end).trailing(10, &mut memory).unwrap_err();
+        assert!(matches!(error, ScheduleError::AlphaBar { .. }), "{error}");
+    }
     let sigmas = Sigmas::Karras { sigma_min: 1.0, sigma_max: 0.5, rho: 7.0 };
     assert!(matches!(sigmas.grid(5, 0.0, &mut memory), Err(ScheduleError::SigmaRange { .. })));
     let sigmas = Sigmas::Karras { sigma_min: 0.1, sigma_max: 5.0, rho: 0.0 };
@@ -123,6 +130,7 @@ fn bad_plans_say_what_is_wrong() {
         assert!(plan.nodes().iter().all(|n| n.states[0].weight.is_finite() && n.noise.is_finite()));
     }
     assert_eq!(Plan::new(&nodes[..1], Form::Data).unwrap_err(), PlanError::Empty);
+    assert_eq!(Plan::new(&nodes[..2], Form::Data).unwrap_err(), PlanError::LastEvaluated { node: 1 });
 }
 
 /// For one Gaussian the probability flow has a closed form: x/sqrt(a^2 v + s^2) is constant.

@@ -2,6 +2,7 @@
 
 mod picard;
 mod recurrence;
+mod rows;
 mod sequential;
 mod slope;
 mod workspace;
@@ -14,7 +15,7 @@ pub use workspace::Memory;
 pub use workspace::{Need, Workspace};
 
 use crate::noise::TapeError;
-use crate::{Denoiser, Noise, Plan, Tensor};
+use crate::{Denoiser, Noise, Plan, Real, Tensor};
 use core::fmt;
 use core::ops::ControlFlow;
 
@@ -123,7 +124,12 @@ pub enum SetupError {
     Tolerance(f64),
     /// A data variance that is not positive and finite.
     DataVariance(f64),
-    /// The noise tape does not cover the run.
+    /// A start that is infinite or NaN.
+    Start {
+        /// The item.
+        item: usize,
+    },
+    /// The noise tape does not serve the run.
     Tape(TapeError),
 }
 
@@ -152,6 +158,9 @@ impl fmt::Display for SetupError {
             }
             Self::Tolerance(value) => write!(f, "tolerance {value}; give 0 (exact) or more"),
             Self::DataVariance(value) => write!(f, "data variance {value}; give a positive, finite number"),
+            Self::Start { item } => {
+                write!(f, "the start of item {item} is not finite; check what x holds before the run")
+            }
             Self::Tape(error) => error.fmt(f),
         }
     }
@@ -172,6 +181,13 @@ pub enum SampleError<E> {
         /// The node that was evaluated.
         node: usize,
     },
+    /// The last state is infinite or NaN though no output was: the recurrence overflowed.
+    Overflow {
+        /// The item.
+        item: usize,
+        /// The node.
+        node: usize,
+    },
     /// The denoiser failed. The same round can be asked for again.
     Denoiser(E),
 }
@@ -190,6 +206,10 @@ impl<E: fmt::Display> fmt::Display for SampleError<E> {
                 f,
                 "the denoiser's output for item {item} at node {node} is not finite; check the model and its input"
             ),
+            Self::Overflow { item, node } => write!(
+                f,
+                "the state of item {item} at node {node} overflows; the model's outputs are far too large there"
+            ),
             Self::Denoiser(error) => write!(f, "the denoiser failed: {error}"),
         }
     }
@@ -202,5 +222,13 @@ fn batch_of(len: usize, dim: usize) -> Result<usize, SetupError> {
     match (len.checked_div(dim), len.checked_rem(dim)) {
         (Some(batch), Some(0)) if batch > 0 => Ok(batch),
         _ => Err(SetupError::Shape { len, dim }),
+    }
+}
+
+/// The start is finite.
+fn check_start<T: Real>(x: &[T], dim: usize) -> Result<(), SetupError> {
+    match x.iter().position(|x| !x.is_finite()).and_then(|index| index.checked_div(dim)) {
+        Some(item) => Err(SetupError::Start { item }),
+        None => Ok(()),
     }
 }

@@ -1,7 +1,10 @@
 //! Many nodes at a time: Picard iteration in a sliding window.
 
+use super::rows::{GENERATIONS, Rows};
 use super::slope::{Slope, gaussian};
-use super::{Need, Report, Round, SampleError, Sampler, SetupError, Workspace, batch_of, recurrence};
+use super::{
+    Need, Report, Round, SampleError, Sampler, SetupError, Workspace, batch_of, check_start, recurrence,
+};
 use crate::denoiser::Span;
 use crate::{Batch, Denoiser, Noise, Plan, Tensor, math};
 use core::ops::{ControlFlow, Range};
@@ -76,11 +79,6 @@ impl Default for Picard {
     }
 }
 
-/// Generations of states and outputs that are kept: the one that was evaluated and the one before it, whose
-/// rows the sweep overwrites with the next, each after its slope has been taken. A slope that looks further
-/// back has more.
-const GENERATIONS: usize = 2;
-
 impl Picard {
     /// Starts a run that goes on [round](PicardRun::round) by round.
     ///
@@ -110,7 +108,7 @@ impl Picard {
             return Err(SetupError::Workspace { need, given });
         };
         noise.check(plan.last(), batch, dim)?;
-        let rows = Rows::new(self, plan, batch);
+        let rows = Rows::new(self.window, plan, batch);
         let mut run = PicardRun {
             picard: *self,
             plan,
@@ -123,6 +121,7 @@ impl Picard {
             evaluations: 0,
             residual: 0.0,
         };
+        check_start(x, dim)?;
         for (item, x) in x.chunks(dim).enumerate() {
             let end_node = self.window.min(plan.last());
             if let Some(span) = run.spans.get_mut(item) {
@@ -137,7 +136,7 @@ impl Picard {
 
 impl Sampler for Picard {
     fn need(&self, plan: &Plan<'_>, batch: usize) -> Need {
-        Need { rows: Rows::new(self, plan, batch).len(), spans: batch }
+        Need { rows: Rows::new(self.window, plan, batch).len(), spans: batch }
     }
 
     fn run_watched<F, D>(
@@ -160,44 +159,6 @@ impl Sampler for Picard {
             }
         }
         Ok(run.finish(x))
-    }
-}
-
-/// Where a run's rows are: per item the generations of states and outputs, each a ring over the nodes; then
-/// the rows that the network is shown, and those that it writes.
-#[derive(Clone, Copy, Debug)]
-struct Rows {
-    ring: usize,
-    batch: usize,
-    /// The most rows of a call.
-    call: usize,
-}
-
-impl Rows {
-    fn new(picard: &Picard, plan: &Plan<'_>, batch: usize) -> Self {
-        let window = picard.window.min(plan.last());
-        let reach = plan.reach().states.max(plan.reach().outputs);
-        Self { ring: window + reach, batch, call: batch.saturating_mul(window.min(plan.evaluations())) }
-    }
-
-    const fn len(&self) -> usize {
-        self.shown(0) + 2 * self.call
-    }
-
-    const fn state(&self, item: usize, generation: usize, node: usize) -> usize {
-        (item * GENERATIONS + generation) * 2 * self.ring + node % self.ring
-    }
-
-    const fn output(&self, item: usize, generation: usize, node: usize) -> usize {
-        self.state(item, generation, node) + self.ring
-    }
-
-    const fn shown(&self, row: usize) -> usize {
-        self.batch.saturating_mul(GENERATIONS * 2 * self.ring) + row
-    }
-
-    const fn out(&self, row: usize) -> usize {
-        self.shown(self.call) + row
     }
 }
 
@@ -237,8 +198,15 @@ impl<F: Tensor> PicardRun<'_, F> {
             self.sweep(item);
         }
         self.generation = self.next_generation();
-        self.rounds += 1;
+        // A window of nodes that need no network costs no round.
+        self.rounds += usize::from(rows > 0);
         self.evaluations += rows;
+        for (item, span) in self.spans.iter().enumerate() {
+            let node = span.first_node;
+            if node == last && !self.frames.is_finite(self.rows.state(item, self.generation, node)) {
+                return Err(SampleError::Overflow { item, node });
+            }
+        }
         Ok(Some(Round {
             rounds: self.rounds,
             rows,
@@ -305,7 +273,9 @@ impl<F: Tensor> PicardRun<'_, F> {
         }
         let shown = rows.shown(0)..rows.shown(batch.len());
         let out = rows.out(0)..rows.out(batch.len());
-        denoiser.evaluate(&batch, self.frames, shown, out).map_err(SampleError::Denoiser)?;
+        if !batch.is_empty() {
+            denoiser.evaluate(&batch, self.frames, shown, out).map_err(SampleError::Denoiser)?;
+        }
         // All of them before any is used: an error leaves the run as it was.
         for (i, row, _) in reads() {
             if !self.frames.is_finite(rows.out(i)) {

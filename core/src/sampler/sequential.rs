@@ -1,6 +1,8 @@
 //! One node after the other.
 
-use super::{Need, Report, Round, SampleError, Sampler, SetupError, Workspace, batch_of, recurrence};
+use super::{
+    Need, Report, Round, SampleError, Sampler, SetupError, Workspace, batch_of, check_start, recurrence,
+};
 use crate::denoiser::Span;
 use crate::{Batch, Denoiser, Noise, Plan, Reach, Tensor};
 use core::ops::ControlFlow;
@@ -33,7 +35,7 @@ impl Sequential {
     ///
     /// Two per item for a one-step solver: the state and the output.
     pub const fn rows(reach: Reach, batch: usize) -> usize {
-        batch * (reach.states + reach.outputs + reach.scaled as usize)
+        batch.saturating_mul(reach.states + reach.outputs + reach.scaled as usize)
     }
 
     /// Starts a run that is [stepped](SequentialRun::step) by hand.
@@ -56,6 +58,7 @@ impl Sequential {
         }
         noise.check(plan.last(), batch, dim)?;
         let frames = &mut workspace.frames;
+        check_start(x, dim)?;
         for (item, x) in x.chunks(dim).enumerate() {
             frames.load(item, x);
         }
@@ -124,8 +127,14 @@ impl<F: Tensor> SequentialRun<'_, F> {
                 break;
             }
         }
-        self.rounds += 1;
+        self.rounds += usize::from(rows > 0);
         self.evaluations += rows;
+        if self.node == self.plan.last() {
+            let overflow = (0..self.batch).find(|item| !self.frames.is_finite(self.state(self.node, *item)));
+            if let Some(item) = overflow {
+                return Err(SampleError::Overflow { item, node: self.node });
+            }
+        }
         Ok(Some(Round {
             rounds: self.rounds,
             rows,

@@ -17,7 +17,7 @@ pub struct Need {
 impl Need {
     /// The numbers that the rows hold.
     pub const fn numbers(&self, dim: usize) -> usize {
-        self.rows * dim
+        self.rows.saturating_mul(dim)
     }
 }
 

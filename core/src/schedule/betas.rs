@@ -176,12 +176,11 @@ impl Betas {
     /// The level of one training timestep; costs a walk up to it.
     ///
     /// # Errors
-    /// [`ScheduleError::TooManySteps`] for a timestep the schedule does not have.
+    /// [`ScheduleError::Timestep`] for a timestep the schedule does not have.
     pub fn level(&self, timestep: usize) -> Result<Level, ScheduleError> {
         self.check()?;
         let found = self.alpha_bars().nth(timestep);
-        let asked = timestep.saturating_add(1);
-        let alpha_bar = found.ok_or(ScheduleError::TooManySteps { asked, train_steps: self.train_steps })?;
+        let alpha_bar = found.ok_or(ScheduleError::Timestep { timestep, train_steps: self.train_steps })?;
         Ok(Level::vp(alpha_bar, timestep as f64))
     }
 
@@ -224,11 +223,12 @@ impl Betas {
                 at = bars.next();
             }
             let Some((t, alpha_bar)) = at else {
-                return Err(ScheduleError::TooManySteps {
-                    asked: timestep + 1,
-                    train_steps: self.train_steps,
-                });
+                return Err(ScheduleError::Timestep { timestep, train_steps: self.train_steps });
             };
+            // Products of large betas underflow, tiny betas vanish beside 1: no level is left then.
+            if !(alpha_bar > 0.0 && alpha_bar < 1.0) {
+                return Err(ScheduleError::AlphaBar { timestep: t, value: alpha_bar });
+            }
             *level = Level::vp(alpha_bar, t as f64);
         }
         levels[steps] = match last {
@@ -244,7 +244,9 @@ impl Betas {
         match spacing {
             // From the index, not by adding up: a float range can run one step long or short.
             Spacing::Trailing => math::rint(train - i_f * (train / n)) as usize - 1,
-            Spacing::Leading { offset } => (steps - 1 - i) * (self.train_steps / steps) + offset,
+            Spacing::Leading { offset } => {
+                ((steps - 1 - i) * (self.train_steps / steps)).saturating_add(offset)
+            }
             Spacing::Linspace if steps == 1 => self.train_steps - 1,
             Spacing::Linspace => math::rint((train - 1.0) / (n - 1.0) * (n - 1.0 - i_f)) as usize,
         }
@@ -258,12 +260,17 @@ impl Betas {
         if self.train_steps == 0 {
             return Err(ScheduleError::NoTrainSteps);
         }
-        for timestep in [0, self.train_steps - 1] {
-            let value = self.beta(timestep);
+        let (start, end) = self.ends();
+        for (timestep, value) in [(0, self.beta(0)), (self.train_steps - 1, self.beta(self.train_steps - 1))]
+        {
             if !(value > 0.0 && value < 1.0) {
                 return Err(ScheduleError::Beta { timestep, value });
             }
         }
-        Ok(())
+        // With one timestep the last beta is never reached, and still has to be one.
+        match [start, end].iter().find(|end| !(0.0..1.0).contains(*end)) {
+            Some(&value) => Err(ScheduleError::Beta { timestep: self.train_steps - 1, value }),
+            None => Ok(()),
+        }
     }
 }

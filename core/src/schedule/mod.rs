@@ -23,6 +23,20 @@ pub enum ScheduleError {
         /// The timesteps the model was trained on.
         train_steps: usize,
     },
+    /// A timestep that the schedule does not have.
+    Timestep {
+        /// The timestep asked for, or reached by the spacing's offset.
+        timestep: usize,
+        /// The timesteps there are.
+        train_steps: usize,
+    },
+    /// `alpha_bar` is 0 or 1 in double precision: the betas are too large or too small.
+    AlphaBar {
+        /// The timestep.
+        timestep: usize,
+        /// Its `alpha_bar`.
+        value: f64,
+    },
     /// The caller's slice of levels is too short.
     Buffer {
         /// The levels that are needed: the steps and one more.
@@ -67,6 +81,15 @@ impl fmt::Display for ScheduleError {
             Self::TooManySteps { asked, train_steps } => write!(
                 f,
                 "{asked} steps asked, but the schedule has {train_steps} timesteps; ask for at most {train_steps}"
+            ),
+            Self::Timestep { timestep, train_steps } => write!(
+                f,
+                "timestep {timestep} of a schedule of {train_steps}; the last is {}, lower the offset or the timestep",
+                train_steps.saturating_sub(1)
+            ),
+            Self::AlphaBar { timestep, value } => write!(
+                f,
+                "alpha_bar is {value} at timestep {timestep}; the betas are too large or too small for double precision"
             ),
             Self::Buffer { needed, given } => {
                 write!(f, "the slice holds {given} levels; give {needed} (the steps and one more)")

@@ -11,7 +11,8 @@ const DIM: usize = 2;
 fn main() -> anyhow::Result<()> {
     // On a microcontroller: `&Aligned(*include_bytes!("model.safetensors"))`, in flash.
     let path = std::env::args().nth(1).unwrap_or("target/quickstart/contrastive.safetensors".into());
-    let bytes = std::fs::read(&path).map_err(|error| anyhow::anyhow!("{path}: {error}; run quickstart first"))?;
+    let bytes =
+        std::fs::read(&path).map_err(|error| anyhow::anyhow!("{path}: {error}; run quickstart first"))?;
     let artifact = Artifact::parse(&bytes)?;
     let card = ModelCard::from_lookup(|key| artifact.metadata(key))?;
     let network = ResidualMlp::from_artifact(&artifact)?;

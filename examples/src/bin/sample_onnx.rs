@@ -16,7 +16,8 @@ fn main() -> anyhow::Result<()> {
     let mut denoiser = OrtDenoiser::new(Model::load(path.as_ref(), Options::default())?)?;
     let dim = denoiser.dim();
     let (schedule, prediction, data_variance) = {
-        let card = denoiser.card()?.context("the model has no metadata: name its schedule and prediction here")?;
+        let card =
+            denoiser.card()?.context("the model has no metadata: name its schedule and prediction here")?;
         (card.schedule, card.prediction, card.data_variance)
     };
 
@@ -31,7 +32,10 @@ fn main() -> anyhow::Result<()> {
     let mut memory = Memory::new();
     let mut workspace = memory.workspace(picard.need(&plan, BATCH), dim);
     let report = picard.run_watched(&plan, &mut denoiser, &noise, &mut x, &mut workspace, |round| {
-        println!("round {:2}: {:4} of {} nodes done, {} rows", round.rounds, round.done, round.last, round.rows);
+        println!(
+            "round {:2}: {:4} of {} nodes done, {} rows",
+            round.rounds, round.done, round.last, round.rows
+        );
         ControlFlow::Continue(())
     })?;
     println!("{} rounds in place of {STEPS} calls, {} evaluations", report.rounds, report.evaluations);

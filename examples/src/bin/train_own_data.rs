@@ -20,7 +20,10 @@ fn main() -> anyhow::Result<()> {
     while !trainer.is_finished() {
         let step = trainer.step()?;
         if step.step % 500 == 0 {
-            println!("step {:5}: eps loss {:.4}, contrastive {:.4}", step.step, step.standard, step.contrastive);
+            println!(
+                "step {:5}: eps loss {:.4}, contrastive {:.4}",
+                step.step, step.standard, step.contrastive
+            );
         }
     }
     let out = Path::new("target/own");
