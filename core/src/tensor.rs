@@ -46,6 +46,12 @@ pub trait Tensor {
 pub trait HostTensor: Tensor {
     /// The rows `x` to read and the rows `out` to write; empty where the ranges overlap or are not there.
     fn slices(&mut self, x: Range<usize>, out: Range<usize>) -> (&[Self::Scalar], &mut [Self::Scalar]);
+
+    /// The numbers of one row; none where the row is not there.
+    fn row_mut(&mut self, row: usize) -> &mut [Self::Scalar] {
+        let after = row.saturating_add(1);
+        self.slices(after..after, row..after).1
+    }
 }
 
 /// Frames in host memory: row-major over a slice that the caller owns.
@@ -81,12 +87,12 @@ impl<'a, T: Real> SliceFrames<'a, T> {
     }
 
     fn set_chunk(&mut self, row: usize, at: usize, values: &[T; CHUNK]) {
-        for (to, from) in self.row_mut(row).get_mut(at..).unwrap_or(&mut []).iter_mut().zip(values) {
+        for (to, from) in self.numbers(row).get_mut(at..).unwrap_or(&mut []).iter_mut().zip(values) {
             *to = *from;
         }
     }
 
-    fn row_mut(&mut self, row: usize) -> &mut [T] {
+    fn numbers(&mut self, row: usize) -> &mut [T] {
         self.memory.get_mut(row * self.dim..(row + 1) * self.dim).unwrap_or(&mut [])
     }
 }
@@ -106,7 +112,7 @@ impl<T: Real> Tensor for SliceFrames<'_, T> {
     }
 
     fn load(&mut self, row: usize, values: &[T]) {
-        for (to, from) in self.row_mut(row).iter_mut().zip(values) {
+        for (to, from) in self.numbers(row).iter_mut().zip(values) {
             *to = *from;
         }
     }
@@ -143,7 +149,7 @@ impl<T: Real> Tensor for SliceFrames<'_, T> {
     }
 
     fn add_noise(&mut self, dst: usize, weight: f64, noise: &Noise<'_>, item: usize, node: usize) {
-        for (block, chunk) in self.row_mut(dst).chunks_mut(noise::BLOCK).enumerate() {
+        for (block, chunk) in self.numbers(dst).chunks_mut(noise::BLOCK).enumerate() {
             for (x, z) in chunk.iter_mut().zip(noise.block(item, node, block)) {
                 *x += T::from_f64(weight * z);
             }
@@ -176,6 +182,10 @@ impl<T: Real> Tensor for SliceFrames<'_, T> {
 }
 
 impl<T: Real> HostTensor for SliceFrames<'_, T> {
+    fn row_mut(&mut self, row: usize) -> &mut [T] {
+        self.numbers(row)
+    }
+
     fn slices(&mut self, x: Range<usize>, out: Range<usize>) -> (&[T], &mut [T]) {
         let dim = self.dim;
         let split = x.start.max(out.start).saturating_mul(dim).min(self.memory.len());

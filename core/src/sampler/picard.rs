@@ -312,10 +312,11 @@ impl<F: Tensor> PicardRun<'_, F> {
                 return Err(SampleError::NotFinite { item: row.item, node: row.node });
             }
         }
-        for (i, row, read) in reads() {
+        for (i, row, _) in reads() {
             let state = rows.state(row.item, generation, row.node);
             let output = rows.output(row.item, generation, row.node);
-            self.frames.combine(output, &[(read.state, state), (read.output, rows.out(i))]);
+            let at = (row.item, row.node);
+            recurrence::read(self.frames, self.plan, denoiser.guard(), at, state, rows.out(i), output)?;
         }
         Ok(batch.len())
     }

@@ -1,7 +1,9 @@
 //! One node of the recurrence, on rows: what sequential and parallel samplers share to the last bit.
 
+use super::SampleError;
+use crate::guard::{Guard, GuardError};
 use crate::plan::{MAX_OUTPUTS, MAX_STATES};
-use crate::{Noise, Plan, Tensor};
+use crate::{Form, Level, Noise, Plan, Row, Tensor};
 
 /// `dst <- sum_j A[k,j] x_j + sum_j B[k,j] m_j + C[k] z_k`, the rows of `x_j` and `m_j` told by `state(j)` and
 /// `output(j)`. `dst` may be one of them.
@@ -41,9 +43,61 @@ pub(super) fn data<F: Tensor>(
     let Some(node) = plan.nodes().get(k) else { return };
     let (alpha, sigma) = (node.level.alpha, node.level.sigma);
     match plan.form() {
-        crate::Form::Noise if alpha > 0.0 => {
-            frames.combine(dst, &[(1.0 / alpha, state), (-sigma / alpha, output)])
-        }
+        Form::Noise if alpha > 0.0 => frames.combine(dst, &[(1.0 / alpha, state), (-sigma / alpha, output)]),
         _ => frames.combine(dst, &[(1.0, output)]),
+    }
+}
+
+/// Reads the network's output at `(item, node)`: `dst <- state x + output out`, past the guard. `dst` may be `out`.
+///
+/// Where the guard fails, or leaves what is not finite, a `dst` of its own gets the estimate as the network left it.
+pub(super) fn read<F: Tensor, E>(
+    frames: &mut F,
+    plan: &Plan<'_>,
+    guard: Option<&mut dyn Guard<F>>,
+    (item, node): (usize, usize),
+    state: usize,
+    out: usize,
+    dst: usize,
+) -> Result<(), SampleError<E>> {
+    let Some((level, read)) = plan.nodes().get(node).and_then(|node| Some((node.level, node.evaluate?)))
+    else {
+        return Ok(());
+    };
+    let terms = [(read.state, state), (read.output, out)];
+    frames.combine(dst, &terms);
+    let Some(guard) = guard else { return Ok(()) };
+    let at = Row { item, node, level, conditional: true };
+    let guarded = match past(frames, plan.form(), guard, &at, state, dst) {
+        Err(error) => Err(SampleError::Guard(error)),
+        Ok(()) if !frames.is_finite(dst) => Err(SampleError::NotFinite { item, node }),
+        Ok(()) => return Ok(()),
+    };
+    if dst != out {
+        frames.combine(dst, &terms);
+    }
+    guarded
+}
+
+/// `m` past the guard. In noise form by way of x0-hat; where either of the two says nothing of the other (no data or no
+/// noise in the state) there is no data estimate to guard.
+fn past<F: Tensor>(
+    frames: &mut F,
+    form: Form,
+    guard: &mut dyn Guard<F>,
+    at: &Row,
+    state: usize,
+    m: usize,
+) -> Result<(), GuardError> {
+    let Level { alpha, sigma, .. } = at.level;
+    match form {
+        Form::Data => guard.apply(at, frames, m),
+        Form::Noise if alpha > 0.0 && sigma > 0.0 => {
+            frames.combine(m, &[(1.0 / alpha, state), (-sigma / alpha, m)]);
+            guard.apply(at, frames, m)?;
+            frames.combine(m, &[(1.0 / sigma, state), (-alpha / sigma, m)]);
+            Ok(())
+        }
+        Form::Noise => Ok(()),
     }
 }

@@ -191,7 +191,7 @@ impl<F: Tensor> SequentialRun<'_, F> {
             if !self.frames.is_finite(out) {
                 return Err(SampleError::NotFinite { item, node });
             }
-            self.frames.combine(out, &[(read.state, state), (read.output, out)]);
+            recurrence::read(self.frames, self.plan, denoiser.guard(), (item, node), state, out, out)?;
         }
         Ok(batch)
     }
