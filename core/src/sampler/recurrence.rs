@@ -48,35 +48,33 @@ pub(super) fn data<F: Tensor>(
     }
 }
 
-/// Reads the network's output at `(item, node)`: `dst <- state x + output out`, past the guard. `dst` may be `out`.
-///
-/// Where the guard fails, or leaves what is not finite, a `dst` of its own gets the estimate as the network left it.
-pub(super) fn read<F: Tensor, E>(
+/// Reads the network's output at `(item, node)`: `dst <- state x + output out`. `dst` may be `out`.
+pub(super) fn read<F: Tensor>(
     frames: &mut F,
     plan: &Plan<'_>,
-    guard: Option<&mut dyn Guard<F>>,
-    (item, node): (usize, usize),
+    node: usize,
     state: usize,
     out: usize,
     dst: usize,
-) -> Result<(), SampleError<E>> {
-    let Some((level, read)) = plan.nodes().get(node).and_then(|node| Some((node.level, node.evaluate?)))
-    else {
-        return Ok(());
-    };
-    let terms = [(read.state, state), (read.output, out)];
-    frames.combine(dst, &terms);
-    let Some(guard) = guard else { return Ok(()) };
-    let at = Row { item, node, level, conditional: true };
-    let guarded = match past(frames, plan.form(), guard, &at, state, dst) {
-        Err(error) => Err(SampleError::Guard(error)),
-        Ok(()) if !frames.is_finite(dst) => Err(SampleError::NotFinite { item, node }),
-        Ok(()) => return Ok(()),
-    };
-    if dst != out {
-        frames.combine(dst, &terms);
+) {
+    if let Some(read) = plan.nodes().get(node).and_then(|node| node.evaluate) {
+        frames.combine(dst, &[(read.state, state), (read.output, out)]);
     }
-    guarded
+}
+
+/// Sends the estimate `m` at `(item, node)`, made from the state in row `state`, past the guard.
+pub(super) fn guard<F: Tensor, E>(
+    frames: &mut F,
+    plan: &Plan<'_>,
+    guard: &mut dyn Guard<F>,
+    (item, node): (usize, usize),
+    state: usize,
+    m: usize,
+) -> Result<(), SampleError<E>> {
+    let Some(level) = plan.nodes().get(node).map(|node| node.level) else { return Ok(()) };
+    let at = Row { item, node, level, conditional: true };
+    past(frames, plan.form(), guard, &at, state, m).map_err(SampleError::Guard)?;
+    if frames.is_finite(m) { Ok(()) } else { Err(SampleError::NotFinite { item, node }) }
 }
 
 /// `m` past the guard. In noise form by way of x0-hat; where either of the two says nothing of the other (no data or no

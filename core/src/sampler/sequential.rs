@@ -191,7 +191,10 @@ impl<F: Tensor> SequentialRun<'_, F> {
             if !self.frames.is_finite(out) {
                 return Err(SampleError::NotFinite { item, node });
             }
-            recurrence::read(self.frames, self.plan, denoiser.guard(), (item, node), state, out, out)?;
+            recurrence::read(self.frames, self.plan, node, state, out, out);
+            if let Some(guard) = denoiser.guard() {
+                recurrence::guard(self.frames, self.plan, guard, (item, node), state, out)?;
+            }
         }
         Ok(batch)
     }
