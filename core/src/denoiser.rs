@@ -1,5 +1,6 @@
 //! What a sampler asks of a network: many rows in one call, each at its own level.
 
+use crate::guard::Guard;
 use crate::{HostTensor, Level, Node, Tensor};
 use core::ops::Range;
 
@@ -26,21 +27,32 @@ pub struct Row {
     /// The level of the row as it is shown to the network, with what the network is told
     /// ([`Level::t`]).
     pub level: Level,
+    /// Whether the network gets what it is conditioned on (a class, a text, an observation), where it takes any:
+    /// false only under [`Guided`](crate::Guided).
+    pub conditional: bool,
 }
 
-/// Which rows a call has, in their order: all nodes of one item, then the next item's.
+/// Which rows a call has, in their order: all nodes of one item, then the next item's. A call under
+/// [`Guided`](crate::Guided) has all of them twice: first without their condition, then with it.
 #[derive(Clone, Copy, Debug)]
 pub struct Batch<'a> {
     nodes: &'a [Node],
     spans: &'a [Span],
     rows: usize,
+    parts: &'static [bool],
 }
 
 impl<'a> Batch<'a> {
     pub(crate) fn new(nodes: &'a [Node], spans: &'a [Span]) -> Self {
-        let mut batch = Self { nodes, spans, rows: 0 };
+        let mut batch = Self { nodes, spans, rows: 0, parts: &[true] };
         batch.rows = batch.iter().count();
         batch
+    }
+
+    /// The same rows once for each part, which says whether they are conditional.
+    pub(crate) const fn in_parts(&self, parts: &'static [bool]) -> Self {
+        let once = self.rows / self.parts.len();
+        Self { parts, rows: once * parts.len(), ..*self }
     }
 
     /// The number of rows.
@@ -56,20 +68,25 @@ impl<'a> Batch<'a> {
     /// The rows in order.
     pub fn iter(&self) -> impl Iterator<Item = Row> + Clone + 'a {
         let (nodes, spans) = (self.nodes, self.spans);
-        spans.iter().flat_map(move |span| {
-            let nodes = nodes.get(span.first_node..span.end_node).unwrap_or(&[]);
-            (0..span.items).flat_map(move |i| {
-                nodes.iter().enumerate().filter_map(move |(k, node)| {
-                    let Level { alpha, sigma, t } = node.level;
-                    node.evaluate.map(|read| Row {
-                        item: span.first_item + i,
-                        node: span.first_node + k,
-                        level: Level { alpha: read.input * alpha, sigma: read.input * sigma, t },
-                    })
-                })
+        let part = move |conditional: bool| spans.iter().flat_map(move |span| rows(nodes, span, conditional));
+        self.parts.iter().copied().flat_map(part)
+    }
+}
+
+/// The rows of one span.
+fn rows<'a>(nodes: &'a [Node], span: &'a Span, conditional: bool) -> impl Iterator<Item = Row> + Clone + 'a {
+    let nodes = nodes.get(span.first_node..span.end_node).unwrap_or(&[]);
+    (0..span.items).flat_map(move |i| {
+        nodes.iter().enumerate().filter_map(move |(k, node)| {
+            let Level { alpha, sigma, t } = node.level;
+            node.evaluate.map(|read| Row {
+                item: span.first_item + i,
+                node: span.first_node + k,
+                level: Level { alpha: read.input * alpha, sigma: read.input * sigma, t },
+                conditional,
             })
         })
-    }
+    })
 }
 
 /// A network, or anything that stands in for one.
@@ -92,6 +109,11 @@ pub trait Denoiser<F: Tensor + ?Sized> {
         x: Range<usize>,
         out: Range<usize>,
     ) -> Result<(), Self::Error>;
+
+    /// What the estimates made of its outputs pass before they are used: see [`Guarded`](crate::guard::Guarded).
+    fn guard(&mut self) -> Option<&mut dyn Guard<F>> {
+        None
+    }
 }
 
 impl<F: Tensor + ?Sized, D: Denoiser<F> + ?Sized> Denoiser<F> for &mut D {
@@ -105,6 +127,10 @@ impl<F: Tensor + ?Sized, D: Denoiser<F> + ?Sized> Denoiser<F> for &mut D {
         out: Range<usize>,
     ) -> Result<(), Self::Error> {
         (**self).evaluate(batch, frames, x, out)
+    }
+
+    fn guard(&mut self) -> Option<&mut dyn Guard<F>> {
+        (**self).guard()
     }
 }
 

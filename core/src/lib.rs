@@ -41,6 +41,7 @@
 //! | [`Plan`], [`solver`] | the nodes; the solvers that make them |
 //! | [`Noise`] | Gaussian noise keyed by (seed, item, node) |
 //! | [`Tensor`], [`Denoiser`] | rows of states; the network |
+//! | [`guard`], [`Guided`] | limits and known entries on the data estimate; classifier-free guidance |
 //! | [`sampler`] | [`Sequential`] and [`Picard`], over the caller's [`Workspace`] |
 //! | [`nn`] | inference of the trainer's networks, weights read in place |
 //! | [`Mixture`] | an exact denoiser, for tests |
@@ -57,6 +58,8 @@ extern crate alloc;
 
 pub mod denoiser;
 mod grid;
+pub mod guard;
+mod guidance;
 mod level;
 mod math;
 mod mixture;
@@ -73,6 +76,8 @@ mod tensor;
 
 pub use denoiser::{Batch, Denoiser, Row, Span};
 pub use grid::Grid;
+pub use guard::{Guard, GuardError, Guarded};
+pub use guidance::{Guided, GuidedError};
 pub use level::Level;
 pub use mixture::{Mixture, MixtureDenoiser, MixtureError};
 pub use noise::Noise;

@@ -46,6 +46,12 @@ pub trait Tensor {
 pub trait HostTensor: Tensor {
     /// The rows `x` to read and the rows `out` to write; both empty where the ranges overlap.
     fn slices(&mut self, x: Range<usize>, out: Range<usize>) -> (&[Self::Scalar], &mut [Self::Scalar]);
+
+    /// The numbers of one row; none where the row is not there.
+    fn row_mut(&mut self, row: usize) -> &mut [Self::Scalar] {
+        let after = row.saturating_add(1);
+        self.slices(after..after, row..after).1
+    }
 }
 
 /// Frames in host memory: row-major over a slice that the caller owns.
@@ -86,12 +92,12 @@ impl<'a, T: Real> SliceFrames<'a, T> {
     }
 
     fn set_chunk(&mut self, row: usize, at: usize, values: &[T; CHUNK]) {
-        for (to, from) in self.row_mut(row).get_mut(at..).unwrap_or(&mut []).iter_mut().zip(values) {
+        for (to, from) in self.numbers(row).get_mut(at..).unwrap_or(&mut []).iter_mut().zip(values) {
             *to = *from;
         }
     }
 
-    fn row_mut(&mut self, row: usize) -> &mut [T] {
+    fn numbers(&mut self, row: usize) -> &mut [T] {
         self.range(row..row.saturating_add(1)).and_then(|range| self.memory.get_mut(range)).unwrap_or(&mut [])
     }
 }
@@ -111,7 +117,7 @@ impl<T: Real> Tensor for SliceFrames<'_, T> {
     }
 
     fn load(&mut self, row: usize, values: &[T]) {
-        for (to, from) in self.row_mut(row).iter_mut().zip(values) {
+        for (to, from) in self.numbers(row).iter_mut().zip(values) {
             *to = *from;
         }
     }
@@ -148,7 +154,7 @@ impl<T: Real> Tensor for SliceFrames<'_, T> {
     }
 
     fn add_noise(&mut self, dst: usize, weight: f64, noise: &Noise<'_>, item: usize, node: usize) {
-        noise.zip(item, node, self.row_mut(dst), |x, z| *x += T::from_f64(weight * z));
+        noise.zip(item, node, self.numbers(dst), |x, z| *x += T::from_f64(weight * z));
     }
 
     fn dot(&mut self, a: (usize, usize), b: (usize, usize)) -> f64 {
@@ -177,6 +183,10 @@ impl<T: Real> Tensor for SliceFrames<'_, T> {
 }
 
 impl<T: Real> HostTensor for SliceFrames<'_, T> {
+    fn row_mut(&mut self, row: usize) -> &mut [T] {
+        self.numbers(row)
+    }
+
     fn slices(&mut self, x: Range<usize>, out: Range<usize>) -> (&[T], &mut [T]) {
         let apart = x.end <= out.start || out.end <= x.start;
         let (Some(x), Some(out), true) = (self.range(x), self.range(out), apart) else {

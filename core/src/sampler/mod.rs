@@ -14,6 +14,7 @@ pub use slope::Slope;
 pub use workspace::Memory;
 pub use workspace::{Need, Workspace};
 
+use crate::guard::GuardError;
 use crate::noise::TapeError;
 use crate::{Denoiser, Noise, Plan, Real, Tensor};
 use core::fmt;
@@ -174,7 +175,7 @@ impl core::error::Error for SetupError {}
 pub enum SampleError<E> {
     /// It could not start.
     Setup(SetupError),
-    /// The network's output is infinite or NaN. The states are those before the call.
+    /// The network's output, or what a guard made of it, is infinite or NaN. The states are those before the call.
     NotFinite {
         /// The item.
         item: usize,
@@ -190,6 +191,8 @@ pub enum SampleError<E> {
     },
     /// The denoiser failed. The same round can be asked for again.
     Denoiser(E),
+    /// The guard does not fit. The same round can be asked for again.
+    Guard(GuardError),
 }
 
 impl<E> From<SetupError> for SampleError<E> {
@@ -204,13 +207,15 @@ impl<E: fmt::Display> fmt::Display for SampleError<E> {
             Self::Setup(error) => error.fmt(f),
             Self::NotFinite { item, node } => write!(
                 f,
-                "the denoiser's output for item {item} at node {node} is not finite; check the model and its input"
+                "the denoiser's output for item {item} at node {node}, or what a guard made of it, is not finite; \
+                 check the model, its input and the guard"
             ),
             Self::Overflow { item, node } => write!(
                 f,
                 "the state of item {item} at node {node} overflows; the model's outputs are far too large there"
             ),
             Self::Denoiser(error) => write!(f, "the denoiser failed: {error}"),
+            Self::Guard(error) => error.fmt(f),
         }
     }
 }

@@ -6,6 +6,7 @@ use super::{
     Need, Report, Round, SampleError, Sampler, SetupError, Workspace, batch_of, check_start, recurrence,
 };
 use crate::denoiser::Span;
+use crate::guard::Guard;
 use crate::{Batch, Denoiser, Noise, Plan, Tensor, math};
 use core::ops::{ControlFlow, Range};
 
@@ -31,6 +32,9 @@ pub enum Start {
 /// move the window past the nodes that have converged; repeat. The first open node is always exact, so a plan
 /// of `K` nodes takes at most `K` rounds. Each item of the batch has a window of its own: an item that is done
 /// costs no evaluations, and none depends on the others.
+///
+/// Under a [guard](crate::guard) the sweep guards every estimate that it has carried to a new state, so that samples keep
+/// what the guard promises at any tolerance, and so does the guess of a run that is stopped.
 ///
 /// State `k` has converged when the root mean square of its change is at most `tolerance` times the standard
 /// deviation of the DDPM posterior of its step, and all states before it have.
@@ -194,8 +198,9 @@ impl<F: Tensor> PicardRun<'_, F> {
         }
         let rows = self.evaluate(denoiser)?;
         self.residual = 0.0;
+        let mut call = 0;
         for item in 0..self.spans.len() {
-            self.sweep(item);
+            call += self.sweep(item, call, denoiser.guard());
         }
         self.generation = self.next_generation();
         // A window of nodes that need no network costs no round.
@@ -282,35 +287,59 @@ impl<F: Tensor> PicardRun<'_, F> {
                 return Err(SampleError::NotFinite { item: row.item, node: row.node });
             }
         }
-        for (i, row, read) in reads() {
+        for (i, row, _) in reads() {
             let state = rows.state(row.item, generation, row.node);
             let output = rows.output(row.item, generation, row.node);
-            self.frames.combine(output, &[(read.state, state), (read.output, rows.out(i))]);
+            recurrence::read(self.frames, self.plan, row.node, state, rows.out(i), output);
+            if let Some(guard) = denoiser.guard() {
+                let at = (row.item, row.node);
+                let guarded = recurrence::guard(self.frames, self.plan, guard, at, state, output);
+                if guarded.is_err() {
+                    // As the network left it: finite, where the run is finished here.
+                    recurrence::read(self.frames, self.plan, row.node, state, rows.out(i), output);
+                    return guarded.map(|()| 0);
+                }
+            }
         }
         Ok(batch.len())
     }
 
-    /// Runs the recurrence over an item's window into the next generation, and moves the window.
-    fn sweep(&mut self, item: usize) {
-        let Some(&span) = self.spans.get(item) else { return };
+    /// Runs the recurrence over an item's window into the next generation, and moves the window. The item's rows of
+    /// the call begin at `call`; their number is returned.
+    fn sweep(&mut self, item: usize, call: usize, mut guard: Option<&mut dyn Guard<F>>) -> usize {
+        let Some(&span) = self.spans.get(item) else { return 0 };
         let (first, end) = (span.first_node, span.end_node);
         let last = self.plan.last();
         if first == last {
             self.carry(item, last);
-            return;
+            return 0;
         }
         self.carry(item, first);
         let (rows, now, next) = (self.rows, self.generation, self.next_generation());
         let mut passed = first + 1;
         let mut all_pass = true;
         let mut slope = 0.0;
+        let mut evaluated = 0;
         for k in first + 1..=end {
             let j = k - 1;
             if self.is_evaluated(j) {
                 // At the first node the state is the old one, and so the output.
                 let g = if j == first { 0.0 } else { slope };
                 let (old, new) = (rows.state(item, now, j), rows.state(item, next, j));
-                self.frames.extrapolate(rows.output(item, next, j), rows.output(item, now, j), g, new, old);
+                let (output, before) = (rows.output(item, next, j), rows.output(item, now, j));
+                self.frames.extrapolate(output, before, g, new, old);
+                if let (Some(guard), true) = (guard.as_deref_mut(), g != 0.0) {
+                    // What the guard has mended would leave its range on the way: the network's own estimate is
+                    // carried to the new state, and guarded there.
+                    recurrence::read(self.frames, self.plan, j, old, rows.out(call + evaluated), output);
+                    self.frames.extrapolate(output, output, g, new, old);
+                    let guarded =
+                        recurrence::guard::<_, ()>(self.frames, self.plan, guard, (item, j), new, output);
+                    if guarded.is_err() {
+                        self.frames.combine(output, &[(1.0, before)]);
+                    }
+                }
+                evaluated += 1;
             }
             // Before the rows of the generation before are overwritten.
             slope = if k < end { self.slope(item, k, span.seen) } else { 0.0 };
@@ -330,6 +359,7 @@ impl<F: Tensor> PicardRun<'_, F> {
         if let Some(span) = self.spans.get_mut(item) {
             *span = Span { first_node: passed, end_node, seen: end, ..*span };
         }
+        evaluated
     }
 
     /// Takes the states up to node `first`, and the outputs before it, over to the next generation, as far back

@@ -1,7 +1,9 @@
 //! One node of the recurrence, on rows: what sequential and parallel samplers share to the last bit.
 
+use super::SampleError;
+use crate::guard::{Guard, GuardError};
 use crate::plan::{MAX_OUTPUTS, MAX_STATES};
-use crate::{Noise, Plan, Tensor};
+use crate::{Form, Level, Noise, Plan, Row, Tensor};
 
 /// `dst <- sum_j A[k,j] x_j + sum_j B[k,j] m_j + C[k] z_k`, the rows of `x_j` and `m_j` told by `state(j)` and
 /// `output(j)`. `dst` may be one of them.
@@ -41,9 +43,59 @@ pub(super) fn data<F: Tensor>(
     let Some(node) = plan.nodes().get(k) else { return };
     let (alpha, sigma) = (node.level.alpha, node.level.sigma);
     match plan.form() {
-        crate::Form::Noise if alpha > 0.0 => {
-            frames.combine(dst, &[(1.0 / alpha, state), (-sigma / alpha, output)])
-        }
+        Form::Noise if alpha > 0.0 => frames.combine(dst, &[(1.0 / alpha, state), (-sigma / alpha, output)]),
         _ => frames.combine(dst, &[(1.0, output)]),
+    }
+}
+
+/// Reads the network's output at `(item, node)`: `dst <- state x + output out`. `dst` may be `out`.
+pub(super) fn read<F: Tensor>(
+    frames: &mut F,
+    plan: &Plan<'_>,
+    node: usize,
+    state: usize,
+    out: usize,
+    dst: usize,
+) {
+    if let Some(read) = plan.nodes().get(node).and_then(|node| node.evaluate) {
+        frames.combine(dst, &[(read.state, state), (read.output, out)]);
+    }
+}
+
+/// Sends the estimate `m` at `(item, node)`, made from the state in row `state`, past the guard.
+pub(super) fn guard<F: Tensor, E>(
+    frames: &mut F,
+    plan: &Plan<'_>,
+    guard: &mut dyn Guard<F>,
+    (item, node): (usize, usize),
+    state: usize,
+    m: usize,
+) -> Result<(), SampleError<E>> {
+    let Some(level) = plan.nodes().get(node).map(|node| node.level) else { return Ok(()) };
+    let at = Row { item, node, level, conditional: true };
+    past(frames, plan.form(), guard, &at, state, m).map_err(SampleError::Guard)?;
+    if frames.is_finite(m) { Ok(()) } else { Err(SampleError::NotFinite { item, node }) }
+}
+
+/// `m` past the guard. In noise form by way of x0-hat; where either of the two says nothing of the other (no data or no
+/// noise in the state) there is no data estimate to guard.
+fn past<F: Tensor>(
+    frames: &mut F,
+    form: Form,
+    guard: &mut dyn Guard<F>,
+    at: &Row,
+    state: usize,
+    m: usize,
+) -> Result<(), GuardError> {
+    let Level { alpha, sigma, .. } = at.level;
+    match form {
+        Form::Data => guard.apply(at, frames, m),
+        Form::Noise if alpha > 0.0 && sigma > 0.0 => {
+            frames.combine(m, &[(1.0 / alpha, state), (-sigma / alpha, m)]);
+            guard.apply(at, frames, m)?;
+            frames.combine(m, &[(1.0 / sigma, state), (-alpha / sigma, m)]);
+            Ok(())
+        }
+        Form::Noise => Ok(()),
     }
 }

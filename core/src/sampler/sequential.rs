@@ -200,7 +200,10 @@ impl<F: Tensor> SequentialRun<'_, F> {
             if !self.frames.is_finite(out) {
                 return Err(SampleError::NotFinite { item, node });
             }
-            self.frames.combine(out, &[(read.state, state), (read.output, out)]);
+            recurrence::read(self.frames, self.plan, node, state, out, out);
+            if let Some(guard) = denoiser.guard() {
+                recurrence::guard(self.frames, self.plan, guard, (item, node), state, out)?;
+            }
         }
         Ok(batch)
     }

@@ -1,0 +1,355 @@
+//! Guards: the same to the bit in sequence and in parallel, exact at the end, and errors where they do not fit.
+//! Guidance: against a loop by hand.
+
+use picardy::guard::{self, Clamp, DynamicThreshold, Inpaint, RawNoise};
+use picardy::{
+    Batch, Betas, Ddim, Denoiser, Form, Guard, GuardError, Guarded, Guided, GuidedError, HostTensor, Level,
+    Memory, Node, Noise, Picard, Plan, Prediction, Row, SampleError, Sampler, Sequential, SliceFrames, Slope,
+    Solver, Start, denoiser,
+};
+use picardy_tests::{Ring, Run, Solved, plan, random_plan, run};
+use proptest::prelude::*;
+
+const SLOPES: [Slope; 4] = [Slope::Identity, Slope::Frozen, Slope::Gaussian, Slope::Secant];
+const STARTS: [Start; 2] = [Start::Constant, Start::Gaussian];
+const MASK: [f64; 6] = [1.0, 0.0, 0.0, 1.0, 0.25, 1.0];
+const KNOWN: [f64; 6] = [0.3, f64::NAN, 0.0, -0.7, 1.1, 0.2];
+
+/// One of every kind, and all of them in a row.
+fn guard<F: HostTensor<Scalar = f64>>(kind: usize) -> Box<dyn Guard<F>> {
+    let clamp = Clamp::new(-0.8, 0.9).unwrap();
+    let dynamic = DynamicThreshold::within(0.7, 0.5, 1.5).unwrap();
+    let inpaint = Inpaint::new(&MASK, &KNOWN).unwrap();
+    let project = guard::from_fn(|at: &Row, x0: &mut [f64]| {
+        let radius = x0[0].hypot(x0[1]).max(1e-9);
+        let most = 0.6 + 0.1 * at.item as f64 + 0.01 * at.node as f64 + 0.1 * at.level.sigma;
+        x0.iter_mut().for_each(|x| *x *= (most / radius).min(1.0));
+    });
+    match kind {
+        0 => Box::new(clamp),
+        1 => Box::new(dynamic),
+        2 => Box::new(inpaint),
+        3 => Box::new(project),
+        4 => Box::new(()),
+        _ => Box::new((clamp, Some(project), (dynamic, inpaint))),
+    }
+}
+const KINDS: usize = 6;
+
+struct Boxed(usize);
+
+impl<F: HostTensor<Scalar = f64>> Guard<F> for Boxed {
+    fn apply(&mut self, at: &Row, frames: &mut F, row: usize) -> Result<(), GuardError> {
+        guard::<F>(self.0).apply(at, frames, row)
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn guarded_plans_run_in_parallel_as_in_sequence(
+        seed in any::<u64>(), steps in 1usize..20, window in 1usize..24, slope in 0usize..4, start in 0usize..2,
+        noise_form in any::<bool>(), batch in 1usize..4, kind in 0usize..KINDS,
+    ) {
+        let form = if noise_form { Form::Noise } else { Form::Data };
+        let mut nodes = Vec::new();
+        let plan = random_plan(seed, steps, form, &mut nodes);
+        let ring = Ring::default();
+        let mut model = Guarded::new(ring.mixture().predicting(Prediction::Epsilon), Boxed(kind));
+        let noise = Noise::seeded(seed ^ 1);
+        let reference: Run<f64> = run(&Sequential, &plan, &mut model, &noise, batch, 2).unwrap();
+        let picard = Picard { window, slope: SLOPES[slope], start: STARTS[start], tolerance: 0.0, ..Picard::default() };
+        let got: Run<f64> = run(&picard, &plan, &mut model, &noise, batch, 2).unwrap();
+        prop_assert_eq!(&got.x, &reference.x);
+        prop_assert!(got.report.rounds <= steps);
+        let free: Run<f64> = run(&Sequential, &plan, &mut model.denoiser, &noise, batch, 2).unwrap();
+        // Noise form rounds on its way to the data estimate and back.
+        if kind == 4 && form == Form::Data {
+            prop_assert_eq!(free.x, reference.x);
+        } else if kind == 4 {
+            prop_assert!(free.x.iter().zip(&reference.x).all(|(a, b)| (a - b).abs() < 1e-9));
+        }
+    }
+
+    #[test]
+    fn known_entries_are_kept_and_limits_hold(seed in any::<u64>(), ddpm in any::<bool>(), window in 1usize..40) {
+        let nodes = plan(if ddpm { Solved::Ddpm } else { Solved::Ddim(0.3) }, 25);
+        let plan = Plan::new(&nodes, Form::Data).unwrap();
+        let ring = Ring::default();
+        let noise = Noise::seeded(seed);
+        for sampler in [Picard { window, ..Picard::default() }, Picard { tolerance: 0.0, ..Picard::default() }] {
+            let inpaint = Inpaint::new(&MASK, &KNOWN).unwrap();
+            let mut model = Guarded::new(ring.mixture().predicting(Prediction::Epsilon), inpaint);
+            let x = run::<f64, _, _, _>(&sampler, &plan, &mut model, &noise, 3, 2).unwrap().x;
+            prop_assert_eq!((x[0], x[3], x[5]), (0.3, -0.7, 0.2));
+            let clamp = Clamp::new(-0.5, 0.4).unwrap();
+            let mut model = Guarded::new(ring.mixture().predicting(Prediction::V), clamp);
+            let v = v_plan(&plan);
+            let plan = Plan::new(&v, Form::Data).unwrap();
+            let x = run::<f32, _, _, _>(&sampler, &plan, &mut model, &noise, 3, 2).unwrap().x;
+            prop_assert!(x.iter().all(|x| (-0.5..=0.4).contains(x)), "{x:?}");
+            let dynamic = DynamicThreshold::new(0.5).unwrap();
+            let mut model = Guarded::new(ring.mixture().predicting(Prediction::V), dynamic);
+            let x = run::<f32, _, _, _>(&sampler, &plan, &mut model, &noise, 3, 2).unwrap().x;
+            prop_assert!(x.iter().all(|x| x.abs() <= 1.0), "{x:?}");
+        }
+    }
+}
+
+/// The plan for a network that predicts v.
+fn v_plan(plan: &Plan<'_>) -> Vec<Node> {
+    let read = |node: &Node| node.evaluate.and(Prediction::V.readout(&node.level, plan.form()));
+    plan.nodes().iter().map(|node| Node { evaluate: read(node), ..*node }).collect()
+}
+
+/// A deterministic first-order solver written in noise: `x_n = (a_n/a_c) x + (s_n - a_n s_c/a_c) eps`.
+#[test]
+fn in_noise_form_guards_act_on_the_data_too() {
+    let mut levels = [Level::default(); 31];
+    let grid = Betas::linear(1000, 1e-4, 2e-2).trailing(30, &mut levels).unwrap();
+    let mut nodes = [Node::default(); 31];
+    Ddim::default().plan(&grid, Prediction::Epsilon, &mut nodes).unwrap();
+    let data = nodes;
+    for k in 0..nodes.len() {
+        let level = data[k].level;
+        if k > 0 {
+            let before = data[k - 1].level;
+            nodes[k].states[0].weight = level.alpha / before.alpha;
+            nodes[k].outputs[0].weight = level.sigma - level.alpha / before.alpha * before.sigma;
+        }
+        nodes[k].evaluate = nodes[k].evaluate.and(Prediction::Epsilon.readout(&level, Form::Noise));
+    }
+    let (data, eps) = (Plan::new(&data, Form::Data).unwrap(), Plan::new(&nodes, Form::Noise).unwrap());
+    let ring = Ring::default();
+    for kind in 0..KINDS {
+        let mut model = Guarded::new(ring.mixture().predicting(Prediction::Epsilon), Boxed(kind));
+        let noise = Noise::seeded(3);
+        let a: Run<f64> = run(&Sequential, &data, &mut model, &noise, 3, 2).unwrap();
+        let b: Run<f64> = run(&Sequential, &eps, &mut model, &noise, 3, 2).unwrap();
+        assert!(a.x.iter().zip(&b.x).all(|(a, b)| (a - b).abs() < 1e-9), "{kind} {:?} {:?}", a.x, b.x);
+    }
+}
+
+/// `clip_sample` of diffusers' DDIM: x0 clipped, eps the network's.
+#[test]
+fn raw_noise_is_ddim_with_the_networks_noise() {
+    let mut levels = [Level::default(); 11];
+    let grid = Betas::cosine(100).trailing(10, &mut levels).unwrap();
+    let mut nodes = [Node::default(); 11];
+    let plan = Ddim::default().plan(&grid, Prediction::Epsilon, &mut nodes).unwrap();
+    let ring = Ring::default();
+    let noise = Noise::seeded(5);
+    let mut x = [0.0f64; 4];
+    plan.start(&noise, 2, &mut x);
+    let mut x0 = [0.0; 2];
+    for x in x.chunks_mut(2) {
+        for pair in levels.windows(2) {
+            let (c, n) = (pair[0], pair[1]);
+            ring.mixture().denoise(x, &c, &mut x0);
+            for (x, x0) in x.iter_mut().zip(&x0) {
+                let eps = (*x - c.alpha * x0) / c.sigma;
+                *x = n.alpha * x0.clamp(-0.6, 0.6) + n.sigma * eps;
+            }
+        }
+    }
+    let (mut scratch, model) = ([0.0; 2], ring.mixture().predicting(Prediction::Epsilon));
+    let guard = RawNoise::new(Clamp::symmetric(0.6).unwrap(), &plan, &mut scratch).unwrap();
+    let mut model = Guarded::new(model, guard);
+    let got: Run<f64> = run(&Sequential, &plan, &mut model, &noise, 2, 2).unwrap();
+    assert!(got.x.iter().zip(&x).all(|(a, b)| (a - b).abs() < 1e-9), "{:?} {x:?}", got.x);
+    let exact = Picard { tolerance: 0.0, ..Picard::default() };
+    assert_eq!(run::<f64, _, _, _>(&exact, &plan, &mut model, &noise, 2, 2).unwrap().x, got.x);
+
+    let mut random = Vec::new();
+    let other = random_plan(1, 5, Form::Noise, &mut random);
+    assert_eq!(
+        RawNoise::new((), &other, &mut scratch).map(|_| ()).unwrap_err(),
+        GuardError::Plan { node: 1 }
+    );
+    let guard = RawNoise::new((), &plan, &mut scratch[..1]).unwrap();
+    let error = run::<f64, _, _, _>(
+        &Sequential,
+        &plan,
+        &mut Guarded::new(ring.mixture().predicting(Prediction::Epsilon), guard),
+        &noise,
+        2,
+        2,
+    );
+    assert_eq!(error.unwrap_err(), SampleError::Guard(GuardError::Scratch { needed: 2, given: 1 }));
+}
+
+#[test]
+fn what_does_not_fit_is_an_error_that_names_it() {
+    let range = Clamp::new(0.5, f64::NAN).unwrap_err();
+    assert!(range.to_string().contains("0.5") && range.to_string().contains("NaN"));
+    for p in [0.0, -0.1, 1.01, f64::NAN] {
+        assert!(matches!(DynamicThreshold::new(p), Err(GuardError::Quantile(_))), "{p}");
+    }
+    for (floor, ceiling) in
+        [(0.0, 1.0), (2.0, 1.0), (f64::NAN, 1.0), (1.0, f64::NAN), (f64::INFINITY, f64::INFINITY)]
+    {
+        let error = DynamicThreshold::within(0.9, floor, ceiling).unwrap_err();
+        assert!(matches!(error, GuardError::Bounds { .. }) && error.to_string().contains(&floor.to_string()));
+    }
+    assert_eq!(Inpaint::new(&[1.0], &[1.0, 2.0]), Err(GuardError::Mask { mask: 1, values: 2 }));
+    assert_eq!(Inpaint::<f64>::new(&[], &[]), Err(GuardError::Mask { mask: 0, values: 0 }));
+    assert_eq!(Inpaint::new(&[0.0, 1.5], &[1.0, 2.0]), Err(GuardError::Weight { index: 1, weight: 1.5 }));
+    assert_eq!(Inpaint::new(&[0.0, 1.0], &[1.0, f64::NAN]), Err(GuardError::Value { index: 1 }));
+
+    // Known values for two items, and for no whole number of states.
+    let nodes = plan(Solved::Ddim(0.0), 10);
+    let plan = Plan::new(&nodes, Form::Data).unwrap();
+    let ring = Ring::default();
+    let noise = Noise::seeded(0);
+    for (values, item) in [(4, 2), (3, 0)] {
+        let known = Inpaint::new(&MASK[2..2 + values], &KNOWN[2..2 + values]).unwrap();
+        let mut model = Guarded::new(ring.mixture().predicting(Prediction::Epsilon), known);
+        let expected = SampleError::Guard(GuardError::Length { values, dim: 2, item });
+        assert_eq!(run::<f64, _, _, _>(&Sequential, &plan, &mut model, &noise, 3, 2).unwrap_err(), expected);
+        assert_eq!(
+            run::<f64, _, _, _>(&Picard::default(), &plan, &mut model, &noise, 3, 2).unwrap_err(),
+            expected
+        );
+        assert!(expected.to_string().contains(&values.to_string()), "{expected}");
+    }
+}
+
+#[test]
+fn a_nan_of_a_projection_is_found_and_the_round_can_be_asked_again() {
+    let nodes = plan(Solved::Ddim(0.0), 10);
+    let plan = Plan::new(&nodes, Form::Data).unwrap();
+    let ring = Ring::default();
+    let noise = Noise::seeded(0);
+    let (sane, broken) = (std::cell::Cell::new(true), std::cell::Cell::new(0));
+    let project = guard::from_fn(|at: &Row, x0: &mut [f64]| {
+        x0[0] = x0[0].min(0.5);
+        if at.item == 1 && at.node == 6 && !sane.get() {
+            broken.set(broken.get() + 1);
+            x0[1] = f64::NAN;
+        }
+    });
+    let mut model = Guarded::new(ring.mixture().predicting(Prediction::Epsilon), project);
+    let picard = Picard { window: 4, ..Picard::default() };
+    let reference: Run<f64> = run(&picard, &plan, &mut model, &noise, 3, 2).unwrap();
+    sane.set(false);
+    let expected = SampleError::NotFinite { item: 1, node: 6 };
+    assert_eq!(run::<f64, _, _, _>(&Sequential, &plan, &mut model, &noise, 3, 2).unwrap_err(), expected);
+    assert_eq!(run::<f64, _, _, _>(&picard, &plan, &mut model, &noise, 3, 2).unwrap_err(), expected);
+
+    let (mut x, mut memory) = (vec![0.0; 6], Memory::new());
+    plan.start(&noise, 2, &mut x);
+    let mut workspace = memory.workspace(picard.need(&plan, 3), 2);
+    let mut going = picard.begin(&plan, &noise, &x, &mut workspace).unwrap();
+    while let Some(_) = going.round(&mut model).unwrap_or_else(|error| {
+        assert_eq!(error, expected);
+        sane.set(true);
+        Some(Default::default())
+    }) {}
+    assert_eq!(broken.get(), 3);
+    assert_eq!(going.finish(&mut x), reference.report);
+    assert_eq!(x, reference.x);
+}
+
+/// A network with a condition: pulled to a point where it has it, the ring where not.
+fn conditional<'a>(
+    ring: &'a Ring,
+    calls: &'a std::cell::Cell<(usize, usize)>,
+) -> impl for<'f> Denoiser<SliceFrames<'f, f64>, Error = &'static str> + use<'a> {
+    denoiser::from_fn(move |batch: &Batch<'_>, x: &[f64], out: &mut [f64]| {
+        let (n, rows) = calls.get();
+        calls.set((n + 1, rows + batch.len()));
+        assert_eq!((x.len(), out.len()), (2 * batch.len(), 2 * batch.len()));
+        for ((row, x), out) in batch.iter().zip(x.chunks(2)).zip(out.chunks_mut(2)) {
+            eps(ring, &row.level, row.conditional, x, out);
+        }
+        Ok(())
+    })
+}
+
+fn eps(ring: &Ring, level: &Level, conditional: bool, x: &[f64], out: &mut [f64]) {
+    ring.mixture().denoise(x, level, out);
+    for (i, (out, x)) in out.iter_mut().zip(x).enumerate() {
+        let x0 = if conditional { 0.5 * *out + [0.4, -0.1][i] } else { *out };
+        *out = (x - level.alpha * x0) / level.sigma;
+    }
+}
+
+#[test]
+fn guidance_is_the_loop_by_hand() {
+    let ring = Ring::default();
+    let noise = Noise::seeded(8);
+    let nodes = plan(Solved::Ddim(0.0), 12);
+    let plan = Plan::new(&nodes, Form::Data).unwrap();
+    for (weight, rescale) in [(0.0, 0.0), (1.0, 0.0), (3.0, 0.0), (7.5, 0.7), (-1.0, 1.0)] {
+        let mut x = [0.0f64; 6];
+        plan.start(&noise, 2, &mut x);
+        let levels: Vec<Level> = nodes.iter().map(|node| node.level).collect();
+        for x in x.chunks_mut(2) {
+            for pair in levels.windows(2) {
+                let (c, n) = (pair[0], pair[1]);
+                let (mut with, mut without) = ([0.0; 2], [0.0; 2]);
+                eps(&ring, &c, true, x, &mut with);
+                eps(&ring, &c, false, x, &mut without);
+                let mut out = [0, 1].map(|i| without[i] + weight * (with[i] - without[i]));
+                let std = |v: [f64; 2]| (v[0] - v[1]).abs() / 2.0;
+                let factor = rescale * std(with) / std(out) + 1.0 - rescale;
+                if rescale > 0.0 {
+                    out = out.map(|v| v * factor);
+                }
+                for (x, eps) in x.iter_mut().zip(out) {
+                    let x0 = (*x - c.sigma * eps) / c.alpha;
+                    *x = n.alpha * x0 + n.sigma * eps;
+                }
+            }
+        }
+        let calls = std::cell::Cell::new((0, 0));
+        let mut memory = vec![0.0; 2 * Guided::<(), SliceFrames<'_, f64>>::rows(36)];
+        let frames = SliceFrames::new(&mut memory, 2);
+        let mut model = Guided::new(conditional(&ring, &calls), frames, weight).rescaled(rescale);
+        let got: Run<f64> = run(&Sequential, &plan, &mut model, &noise, 3, 2).unwrap();
+        assert!(got.x.iter().zip(&x).all(|(a, b)| (a - b).abs() < 1e-8), "{weight} {:?} {x:?}", got.x);
+        let rows = if weight == 0.0 || weight == 1.0 { 36 } else { 72 };
+        assert_eq!(calls.get(), (12, rows), "one call a step");
+        let exact = Picard { tolerance: 0.0, ..Picard::default() };
+        let parallel: Run<f64> = run(&exact, &plan, &mut model, &noise, 3, 2).unwrap();
+        assert_eq!(parallel.x, got.x);
+        let mut model = Guarded::new(model, Clamp::symmetric(0.4).unwrap());
+        let guarded: Run<f64> = run(&exact, &plan, &mut model, &noise, 3, 2).unwrap();
+        assert!(guarded.x.iter().all(|x| x.abs() <= 0.4));
+        if weight == 1.0 {
+            // To the bit what the conditional network alone gives: a row alone is conditional.
+            let alone: Run<f64> =
+                run(&Sequential, &plan, &mut conditional(&ring, &calls), &noise, 3, 2).unwrap();
+            assert_eq!(alone.x, got.x);
+        }
+    }
+}
+
+#[test]
+fn guidance_that_does_not_fit_is_an_error() {
+    let ring = Ring::default();
+    let noise = Noise::seeded(8);
+    let nodes = plan(Solved::Ddim(0.0), 3);
+    let plan = Plan::new(&nodes, Form::Data).unwrap();
+    let calls = std::cell::Cell::new((0, 0));
+    let mut memory = [0.0; 24];
+    let mut with = |weight, rescale, numbers: usize, dim| {
+        let frames = SliceFrames::new(&mut memory[..numbers], dim);
+        let mut model = Guided::new(conditional(&ring, &calls), frames, weight).rescaled(rescale);
+        match run::<f64, _, _, _>(&Sequential, &plan, &mut model, &noise, 3, 2) {
+            Err(SampleError::Denoiser(error)) => Some(error),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(with(2.0, 0.0, 22, 2), Some(GuidedError::Frames { needed: 12, given: 11 }));
+    assert_eq!(with(2.0, 0.0, 24, 3), Some(GuidedError::Dim { needed: 2, given: 3 }));
+    assert!(matches!(with(f64::NAN, 0.0, 24, 2), Some(GuidedError::Weight(_))));
+    assert_eq!(with(2.0, 1.5, 24, 2), Some(GuidedError::Rescale(1.5)));
+    let frames = SliceFrames::new(&mut memory, 2);
+    let inside = Guarded::new(conditional(&ring, &calls), Clamp::symmetric(1.0).unwrap());
+    let mut model = Guided::new(inside, frames, 2.0);
+    let error = run::<f64, _, _, _>(&Sequential, &plan, &mut model, &noise, 3, 2).unwrap_err();
+    assert_eq!(error, SampleError::Denoiser(GuidedError::Guarded));
+    assert!(error.to_string().contains("outside"));
+}
