@@ -85,15 +85,34 @@ impl<'a, T: Real> SliceFrames<'a, T> {
         self.range(row..row.saturating_add(1)).and_then(|range| self.memory.get(range)).unwrap_or(&[])
     }
 
-    /// Up to [`CHUNK`] elements of a row from `at` on.
-    fn chunk(&self, row: usize, at: usize) -> &[T] {
-        let row = self.row(row).get(at..).unwrap_or(&[]);
-        row.get(..CHUNK).unwrap_or(row)
+    /// Where elements `at .. at + width` of a row lie.
+    fn part(&self, row: usize, at: usize, width: usize) -> Option<Range<usize>> {
+        let start = row.checked_mul(self.dim)?.checked_add(at)?;
+        Some(start..start.checked_add(width)?)
     }
 
-    fn set_chunk(&mut self, row: usize, at: usize, values: &[T; CHUNK]) {
-        for (to, from) in self.numbers(row).get_mut(at..).unwrap_or(&mut []).iter_mut().zip(values) {
-            *to = *from;
+    fn chunk(&self, row: usize, at: usize, width: usize) -> &[T] {
+        self.part(row, at, width).and_then(|part| self.memory.get(part)).unwrap_or(&[])
+    }
+
+    fn set_chunk(&mut self, row: usize, at: usize, values: &[T]) {
+        if let Some(to) = self.part(row, at, values.len()).and_then(|part| self.memory.get_mut(part)) {
+            to.copy_from_slice(values);
+        }
+    }
+
+    /// Fills a row in chunks: `fill` is given where a chunk begins, and zeros to add to.
+    #[inline(always)]
+    fn in_chunks(&mut self, dst: usize, fill: impl Fn(&Self, usize, &mut [T])) {
+        let mut at = 0;
+        while at < self.dim {
+            let mut sum = [T::ZERO; CHUNK];
+            let width = CHUNK.min(self.dim - at);
+            if let Some(sum) = sum.get_mut(..width) {
+                fill(self, at, sum);
+                self.set_chunk(dst, at, sum);
+            }
+            at += width;
         }
     }
 
@@ -101,6 +120,9 @@ impl<'a, T: Real> SliceFrames<'a, T> {
         self.range(row..row.saturating_add(1)).and_then(|range| self.memory.get_mut(range)).unwrap_or(&mut [])
     }
 }
+
+/// Rows shorter than this are worked on number by number.
+const SMALL: usize = 8;
 
 /// Elements worked on at a time: they stay in registers or the first cache, and sums over rows are taken
 /// before the target is written, so that the target may be one of the rows.
@@ -129,28 +151,33 @@ impl<T: Real> Tensor for SliceFrames<'_, T> {
     }
 
     fn combine(&mut self, dst: usize, terms: &[(f64, usize)]) {
-        for at in (0..self.dim).step_by(CHUNK) {
-            let mut sum = [T::ZERO; CHUNK];
+        if self.dim < SMALL {
+            // Number by number: chunks would cost more than the sums.
+            for i in 0..self.dim {
+                let value = |row: usize| self.chunk(row, i, 1).first().copied().unwrap_or_default();
+                let sum = terms.iter().fold(T::ZERO, |sum, &(w, row)| sum + T::from_f64(w) * value(row));
+                self.set_chunk(dst, i, &[sum]);
+            }
+            return;
+        }
+        self.in_chunks(dst, |frames, at, sum| {
             for &(weight, row) in terms {
-                let weight = T::from_f64(weight);
-                for (s, x) in sum.iter_mut().zip(self.chunk(row, at)) {
+                let (weight, values) = (T::from_f64(weight), frames.chunk(row, at, sum.len()));
+                for (s, x) in sum.iter_mut().zip(values) {
                     *s += weight * *x;
                 }
             }
-            self.set_chunk(dst, at, &sum);
-        }
+        });
     }
 
     fn extrapolate(&mut self, dst: usize, base: usize, weight: f64, a: usize, b: usize) {
         let weight = T::from_f64(weight);
-        for at in (0..self.dim).step_by(CHUNK) {
-            let mut sum = [T::ZERO; CHUNK];
-            let rows = self.chunk(base, at).iter().zip(self.chunk(a, at)).zip(self.chunk(b, at));
-            for (s, ((base, a), b)) in sum.iter_mut().zip(rows) {
+        self.in_chunks(dst, |frames, at, sum| {
+            let [base, a, b] = [base, a, b].map(|row| frames.chunk(row, at, sum.len()));
+            for (((s, base), a), b) in sum.iter_mut().zip(base).zip(a).zip(b) {
                 *s = *base + weight * (*a - *b);
             }
-            self.set_chunk(dst, at, &sum);
-        }
+        });
     }
 
     fn add_noise(&mut self, dst: usize, weight: f64, noise: &Noise<'_>, item: usize, node: usize) {
@@ -162,6 +189,10 @@ impl<T: Real> Tensor for SliceFrames<'_, T> {
         const LANES: usize = 8;
         let mut sums = [T::ZERO; LANES];
         let rows = (self.row(a.0), self.row(a.1), self.row(b.0), self.row(b.1));
+        if self.dim < SMALL {
+            let numbers = rows.0.iter().zip(rows.1).zip(rows.2).zip(rows.3);
+            return numbers.fold(T::ZERO, |sum, (((a0, a1), b0), b1)| sum + (*a0 - *a1) * (*b0 - *b1)).to_f64();
+        }
         let chunks = rows
             .0
             .chunks(LANES)

@@ -60,14 +60,14 @@ impl Dtype {
 
 /// A tensor in an artifact's bytes.
 #[derive(Debug, Clone, Copy)]
-pub struct Tensor<'a> {
+pub struct TensorView<'a> {
     dtype: Dtype,
     shape: [usize; MAX_RANK],
     rank: usize,
     bytes: &'a [u8],
 }
 
-impl<'a> Tensor<'a> {
+impl<'a> TensorView<'a> {
     /// The element type.
     pub fn dtype(&self) -> Dtype {
         self.dtype
@@ -167,13 +167,13 @@ impl<'a> Artifact<'a> {
     /// # Errors
     ///
     /// [`ArtifactError::Missing`] where there is none.
-    pub fn tensor(&self, name: &str) -> Result<Tensor<'a>, ArtifactError> {
+    pub fn tensor(&self, name: &str) -> Result<TensorView<'a>, ArtifactError> {
         let mut found = Err(ArtifactError::Missing);
         self.each(|entry| {
-            if let Entry::Tensor { name: other, layout } = entry {
+            if let Entry::TensorView { name: other, layout } = entry {
                 if other == name {
                     let bytes = self.data.get(layout.begin..layout.end).ok_or(ArtifactError::Missing)?;
-                    found = Ok(Tensor { dtype: layout.dtype, shape: layout.shape, rank: layout.rank, bytes });
+                    found = Ok(TensorView { dtype: layout.dtype, shape: layout.shape, rank: layout.rank, bytes });
                 }
             }
             Ok(())
@@ -185,7 +185,7 @@ impl<'a> Artifact<'a> {
     pub fn names(&self, mut visit: impl FnMut(&'a str)) {
         // The header was checked when it was parsed, so this cannot fail.
         let _ = self.each(|entry| {
-            if let Entry::Tensor { name, .. } = entry {
+            if let Entry::TensorView { name, .. } = entry {
                 visit(name);
             }
             Ok(())
@@ -210,7 +210,7 @@ impl<'a> Artifact<'a> {
                     self.check_key(key, keys)?;
                     keys += 1;
                 }
-                Entry::Tensor { name, layout } => {
+                Entry::TensorView { name, layout } => {
                     if tensors >= MAX_TENSORS {
                         return Err(ArtifactError::TooManyTensors);
                     }
@@ -254,7 +254,7 @@ impl<'a> Artifact<'a> {
         }
         let mut seen = 0;
         self.each_until(|entry| {
-            if let Entry::Tensor { name: other, layout: at } = entry {
+            if let Entry::TensorView { name: other, layout: at } = entry {
                 if seen == index {
                     return Ok(false);
                 }
@@ -302,7 +302,7 @@ impl<'a> Artifact<'a> {
                 }
                 let layout = Layout::read(reader, index)?;
                 index += 1;
-                go(Entry::Tensor { name, layout })
+                go(Entry::TensorView { name, layout })
             })
             .and_then(|()| reader.end());
         if stopped { Ok(()) } else { walked }
@@ -313,7 +313,7 @@ impl<'a> Artifact<'a> {
 enum Entry<'a> {
     MetadataObject,
     Metadata { key: &'a str, value: &'a str },
-    Tensor { name: &'a str, layout: Layout },
+    TensorView { name: &'a str, layout: Layout },
 }
 
 /// What a tensor's entry says, unchecked but for its form.

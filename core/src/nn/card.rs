@@ -4,7 +4,7 @@ use core::fmt::{Arguments, Display};
 use core::str::FromStr;
 
 use super::card_fields::key;
-use super::{CardError, Numbers};
+use super::{CardError, Numbers, TensorName};
 use crate::{Betas, Prediction};
 
 /// The format that is written and read.
@@ -68,7 +68,7 @@ impl<'a> ModelCard<'a> {
         }
         let exactly = |key, expected: &'static str| match text(key)? == expected {
             true => Ok(()),
-            false => Err(CardError::Invalid { key, expected }),
+            false => Err(invalid(key, text(key)?, expected)),
         };
         exactly(key::PROCESS, PROCESS)?;
         exactly(key::CONDITIONING, CONDITIONING)?;
@@ -76,31 +76,26 @@ impl<'a> ModelCard<'a> {
             |key| number::<usize>(key, text(key)?, "a positive integer").and_then(|n| at_least_one(key, n));
         let list = |key| {
             Numbers::new(text(key)?)
-                .ok_or(CardError::Invalid { key, expected: "a list of numbers and commas" })
+                .ok_or(invalid(key, text(key)?, "a list of numbers and commas"))
         };
-        let prediction = text(key::PREDICTION)?.parse().map_err(|_| CardError::Invalid {
-            key: key::PREDICTION,
-            expected: "one of epsilon, sample, v_prediction, flow",
-        })?;
+        let name = text(key::PREDICTION)?;
+        let prediction = name.parse().map_err(|_| invalid(key::PREDICTION, name, "one of epsilon, sample, v_prediction, flow"))?;
         let train_steps: usize = number(key::TRAIN_STEPS, text(key::TRAIN_STEPS)?, "a positive integer")?;
         at_least_one(key::TRAIN_STEPS, train_steps)?;
         let beta = |key| {
             number(key, text(key)?, "a number in [0, 1)").and_then(|beta: f64| {
                 match (0.0..1.0).contains(&beta) {
                     true => Ok(beta),
-                    false => Err(CardError::Invalid { key, expected: "a number in [0, 1)" }),
+                    false => Err(invalid(key, text(key)?, "a number in [0, 1)")),
                 }
             })
         };
         let (start, end) = (beta(key::BETA_START)?, beta(key::BETA_END)?);
-        let schedule =
-            Betas::named(text(key::SCHEDULE)?, train_steps, start, end).ok_or(CardError::Invalid {
-                key: key::SCHEDULE,
-                expected: "one of linear, scaled_linear, cosine, sigmoid",
-            })?;
+        let kind = text(key::SCHEDULE)?;
+        let schedule = Betas::named(kind, train_steps, start, end).ok_or(invalid(key::SCHEDULE, kind, "one of linear, scaled_linear, cosine, sigmoid"))?;
         schedule
             .check()
-            .map_err(|_| CardError::Invalid { key: key::BETA_END, expected: "the end of betas in (0, 1)" })?;
+            .map_err(|_| invalid(key::BETA_END, end, "the end of betas in (0, 1)"))?;
         let card = Self {
             model: text(key::MODEL)?,
             schedule,
@@ -155,7 +150,7 @@ impl<'a> ModelCard<'a> {
 
     /// The rules between the fields.
     fn check(&self) -> Result<(), CardError> {
-        let shape = CardError::Invalid { key: key::SHAPE, expected: "a list of positive integers" };
+        let shape = invalid(key::SHAPE, self.shape, "a list of positive integers");
         let dim = self.checked_dim().ok_or(shape)?;
         for (key, list) in [(key::DATA_MEAN, &self.data_mean), (key::DATA_SCALE, &self.data_scale)] {
             if list.len() != dim {
@@ -163,10 +158,10 @@ impl<'a> ModelCard<'a> {
             }
         }
         if self.data_scale.iter().any(|scale| scale <= 0.0) {
-            return Err(CardError::Invalid { key: key::DATA_SCALE, expected: "positive" });
+            return Err(invalid(key::DATA_SCALE, self.data_scale, "positive"));
         }
         if !(self.data_variance > 0.0 && self.data_variance.is_finite()) {
-            return Err(CardError::Invalid { key: key::DATA_VARIANCE, expected: "a positive number" });
+            return Err(invalid(key::DATA_VARIANCE, self.data_variance, "a positive number"));
         }
         Ok(())
     }
@@ -179,12 +174,16 @@ impl<'a> ModelCard<'a> {
     }
 }
 
+fn invalid(key: &'static str, got: impl Display, expected: &'static str) -> CardError {
+    CardError::Invalid { key, got: TensorName::new(format_args!("{got}")), expected }
+}
+
 fn number<N: FromStr>(key: &'static str, text: &str, expected: &'static str) -> Result<N, CardError> {
-    text.trim().parse().map_err(|_| CardError::Invalid { key, expected })
+    text.trim().parse().map_err(|_| invalid(key, text, expected))
 }
 
 fn at_least_one(key: &'static str, n: usize) -> Result<usize, CardError> {
-    if n > 0 { Ok(n) } else { Err(CardError::Invalid { key, expected: "a positive integer" }) }
+    if n > 0 { Ok(n) } else { Err(invalid(key, n, "a positive integer")) }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The values of a model card and how they are read.
 
+use super::TensorName;
 use core::fmt;
 
 /// The keys under which both files carry the card.
@@ -53,6 +54,8 @@ pub enum CardError {
     Invalid {
         /// The key.
         key: &'static str,
+        /// Its value, or the beginning of a long one.
+        got: TensorName,
         /// What it may be.
         expected: &'static str,
     },
@@ -75,10 +78,15 @@ pub enum CardError {
 impl fmt::Display for CardError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::Missing { key } => {
-                write!(f, "the model has no metadata `{key}`: name the prediction and the schedule yourself")
+            Self::Missing { key: key::VERSION } => {
+                write!(f, "the model has no picardy metadata: name the prediction and the schedule yourself")
             }
-            Self::Invalid { key, expected } => write!(f, "the metadata `{key}` is not {expected}"),
+            Self::Missing { key } => {
+                write!(f, "the model's metadata lacks `{key}`: export the model again")
+            }
+            Self::Invalid { key, got, expected } => {
+                write!(f, "the metadata `{key}` is `{got}`, not {expected}; export the model again")
+            }
             Self::Version { got } => {
                 write!(f, "the model's metadata is of version {got}, this is version 1: use a newer picardy")
             }

@@ -69,9 +69,12 @@ impl<'a> ResidualMlp<'a> {
         let name = TensorName::new(format_args!("input.weight"));
         let weight = artifact.tensor(name.as_str()).map_err(|error| ModelError::Artifact { name, error })?;
         let [width, dim] = *weight.shape() else {
-            return Err(ModelError::Shape { name, expected: [0, 0], got: first_axes(weight.shape()) });
+            return Err(ModelError::Rank { name, got: weight.shape().len() });
         };
-        if width == 0 || width % 2 == 1 || dim == 0 {
+        if dim == 0 {
+            return Err(ModelError::NoCoordinates);
+        }
+        if width == 0 || width % 2 == 1 {
             return Err(ModelError::OddWidth { width });
         }
         let tensors = Tensors { artifact };

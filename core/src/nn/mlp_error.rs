@@ -4,7 +4,7 @@ use core::fmt::{self, Write};
 
 use super::{ArtifactError, CardError, ShapeError};
 
-/// A tensor's name, written without a heap.
+/// A short text, such as a tensor's name, kept without a heap.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TensorName {
     bytes: [u8; 32],
@@ -29,10 +29,13 @@ impl TensorName {
 impl Write for TensorName {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let start = usize::from(self.len);
-        let slot = self.bytes.get_mut(start..start + text.len()).ok_or(fmt::Error)?;
-        slot.copy_from_slice(text.as_bytes());
-        self.len = (start + text.len()) as u8;
-        Ok(())
+        let free = self.bytes.len().saturating_sub(start);
+        let fits = (0..=free.min(text.len())).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+        for (slot, byte) in self.bytes.iter_mut().skip(start).zip(text.bytes().take(fits)) {
+            *slot = byte;
+        }
+        self.len = (start + fits) as u8;
+        if fits == text.len() { Ok(()) } else { Err(fmt::Error) }
     }
 }
 
@@ -70,6 +73,15 @@ pub enum ModelError {
         /// The shape it has, of the first two axes.
         got: [usize; 2],
     },
+    /// A weight that is no matrix.
+    Rank {
+        /// The tensor.
+        name: TensorName,
+        /// Its axes.
+        got: usize,
+    },
+    /// A network of items without coordinates.
+    NoCoordinates,
     /// A width that the embedding cannot have (half sines, half cosines).
     OddWidth {
         /// The width.
@@ -137,6 +149,10 @@ impl fmt::Display for ModelError {
             Self::Shape { name, expected, got } => {
                 write!(f, "tensor `{name}` has shape {got:?} where the network's is {expected:?}")
             }
+            Self::Rank { name, got } => {
+                write!(f, "tensor `{name}` has {got} axes where a matrix [outputs, inputs] belongs; export the network again")
+            }
+            Self::NoCoordinates => write!(f, "`input.weight` has no columns: a network of 0 coordinates; export it again"),
             Self::OddWidth { width } => {
                 write!(f, "the network's width {width} is not a positive even number")
             }

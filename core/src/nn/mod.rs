@@ -34,7 +34,7 @@ mod simd;
 mod sinusoidal;
 
 pub use activation::{gelu, gelu_with_slope};
-pub use artifact::{Aligned, Artifact, Dtype, MAX_HEADER, MAX_RANK, MAX_TENSORS, Tensor};
+pub use artifact::{Aligned, Artifact, Dtype, MAX_HEADER, MAX_RANK, MAX_TENSORS, TensorView};
 pub use artifact_error::ArtifactError;
 pub use card::ModelCard;
 pub use card_fields::{CardError, Numbers, key};

@@ -270,9 +270,8 @@ impl<F: Tensor> PicardRun<'_, F> {
     ) -> Result<usize, SampleError<D::Error>> {
         let (rows, generation, nodes) = (self.rows, self.generation, self.plan.nodes());
         let batch = Batch::new(nodes, self.spans);
-        let reads =
-            || batch.iter().enumerate().filter_map(|(i, row)| Some((i, row, nodes.get(row.node)?.evaluate?)));
-        for (i, row, read) in reads() {
+        for (i, row) in batch.iter().enumerate() {
+            let Some(read) = nodes.get(row.node).and_then(|node| node.evaluate) else { continue };
             let state = rows.state(row.item, generation, row.node);
             self.frames.combine(rows.shown(i), &[(read.input, state)]);
         }
@@ -281,13 +280,11 @@ impl<F: Tensor> PicardRun<'_, F> {
         if !batch.is_empty() {
             denoiser.evaluate(&batch, self.frames, shown, out).map_err(SampleError::Denoiser)?;
         }
-        // All of them before any is used: an error leaves the run as it was.
-        for (i, row, _) in reads() {
+        // An error leaves the states as they were; the outputs are written anew when the round is asked for again.
+        for (i, row) in batch.iter().enumerate() {
             if !self.frames.is_finite(rows.out(i)) {
                 return Err(SampleError::NotFinite { item: row.item, node: row.node });
             }
-        }
-        for (i, row, _) in reads() {
             let state = rows.state(row.item, generation, row.node);
             let output = rows.output(row.item, generation, row.node);
             recurrence::read(self.frames, self.plan, row.node, state, rows.out(i), output);

@@ -29,7 +29,12 @@ impl Rows {
     }
 
     pub(super) const fn state(&self, item: usize, generation: usize, node: usize) -> usize {
-        (item * GENERATIONS + generation) * 2 * self.ring + node % self.ring
+        (item * GENERATIONS + generation) * 2 * self.ring + self.slot(node)
+    }
+
+    /// A node's place in its ring. A window of the whole run never wraps, and a division would be dear there.
+    const fn slot(&self, node: usize) -> usize {
+        if node < self.ring { node } else { node % self.ring }
     }
 
     pub(super) const fn output(&self, item: usize, generation: usize, node: usize) -> usize {

@@ -161,25 +161,22 @@ pub(crate) fn trajectory(network: &Network, seed: u64) -> anyhow::Result<Traject
         let mut run = picard.begin(&plan, &noise, &x, &mut workspace)?;
         let mut rounds = Vec::new();
         let mut state = [0.0f32; DIM];
-        loop {
-            let open = run.open(0);
-            let first = open.start;
+        while let Some(round) = run.round(&mut denoiser)? {
             let mut states = Vec::new();
-            for node in first..=plan.last() {
+            for node in round.done..=plan.last() {
                 if run.state(0, node, &mut state).is_some() {
                     states.push(state[0]);
                 }
             }
-            rounds.push(RoundPath { first, states, done: first });
-            if run.round(&mut denoiser)?.is_none() {
-                rounds.pop();
-                return Ok(rounds);
-            }
+            rounds.push(RoundPath { first: round.done, states, done: round.done });
         }
+        Ok(rounds)
     };
     let exact = path(Slope::Secant, Start::Gaussian, 0.0)?;
-    // Each round's first state is final: put together, they are the sequential path.
-    let mut sequential = vec![f32::NAN; plan.last() + 1];
+    // Each round's first state is final: put together, they and the start are the sequential path.
+    let mut start = [0.0f32; DIM];
+    plan.start(&noise, DIM, &mut start);
+    let mut sequential = vec![start[0]; plan.last() + 1];
     for round in &exact {
         for (slot, state) in sequential[round.first..].iter_mut().zip(&round.states) {
             *slot = *state;
