@@ -49,13 +49,16 @@
 //! # Features
 //!
 //! `nn` (default) needs neither std nor alloc. `alloc` adds [`Memory`], `std` CPU detection in the matrix
-//! products, `ndarray` frames over array views.
+//! products, `ndarray` frames over array views, `config` the reader of diffusers'
+//! `scheduler_config.json`.
 
 #![no_std]
 
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
+#[cfg(feature = "config")]
+pub mod config;
 pub mod denoiser;
 mod grid;
 pub mod guard;

@@ -2,9 +2,11 @@
 
 #![allow(unsafe_code)]
 
+use picardy::guard::{Clamp, DynamicThreshold, Inpaint};
 use picardy::nn::{Artifact, MlpDenoiser, ResidualMlp};
 use picardy::{
-    Ddim, Form, Memory, Mixture, Noise, Picard, Plan, Prediction, Sampler, Sequential, Slope, Solver,
+    Ddim, Form, Guarded, Guided, Memory, Mixture, Noise, Picard, Plan, Prediction, Sampler, Sequential,
+    SliceFrames, Slope, Solver,
 };
 use picardy_tests::{Solved, plan};
 use picardy_trainer::model::{Mlp, MlpConfig, Precision};
@@ -78,6 +80,19 @@ fn sampling_allocates_nothing() {
     });
     assert!(report.unwrap().finished);
     assert_eq!(count, 0, "with the network");
+
+    // Under guards and guidance.
+    let mut rows = vec![0.0f32; 2 * Guided::<(), SliceFrames<'_, f32>>::rows(8 * 30)];
+    let (mask, known) = ([1.0f32, 0.0], [0.2f32, 0.0]);
+    let mut workspace = memory.workspace(picard.need(&plan, 8), 2);
+    let (count, report) = allocations(|| {
+        let inpaint = Inpaint::new(&mask, &known).unwrap();
+        let guard = (Clamp::symmetric(1.0).unwrap(), DynamicThreshold::new(0.9).unwrap(), inpaint);
+        let guided = Guided::new(model, SliceFrames::new(&mut rows, 2), 2.0).rescaled(0.5);
+        picard.run(&plan, &mut Guarded::new(guided, guard), &noise, &mut x, &mut workspace)
+    });
+    assert!(report.unwrap().finished);
+    assert_eq!(count, 0, "guarded and guided");
 
     // Planning neither.
     let mut levels = [picardy::Level::default(); 51];

@@ -241,11 +241,16 @@ fn a_nan_of_a_projection_is_found_and_the_round_can_be_asked_again() {
     plan.start(&noise, 2, &mut x);
     let mut workspace = memory.workspace(picard.need(&plan, 3), 2);
     let mut going = picard.begin(&plan, &noise, &x, &mut workspace).unwrap();
-    while let Some(_) = going.round(&mut model).unwrap_or_else(|error| {
-        assert_eq!(error, expected);
-        sane.set(true);
-        Some(Default::default())
-    }) {}
+    loop {
+        match going.round(&mut model) {
+            Ok(None) => break,
+            Ok(Some(_)) => {}
+            Err(error) => {
+                assert_eq!(error, expected);
+                sane.set(true);
+            }
+        }
+    }
     assert_eq!(broken.get(), 3);
     assert_eq!(going.finish(&mut x), reference.report);
     assert_eq!(x, reference.x);
@@ -272,6 +277,32 @@ fn eps(ring: &Ring, level: &Level, conditional: bool, x: &[f64], out: &mut [f64]
     for (i, (out, x)) in out.iter_mut().zip(x).enumerate() {
         let x0 = if conditional { 0.5 * *out + [0.4, -0.1][i] } else { *out };
         *out = (x - level.alpha * x0) / level.sigma;
+    }
+}
+
+#[test]
+fn a_run_that_is_stopped_keeps_what_the_guard_promises() {
+    let nodes = plan(Solved::Ddpm, 60);
+    let plan = Plan::new(&nodes, Form::Data).unwrap();
+    let ring = Ring::default();
+    let noise = Noise::seeded(11);
+    for window in [12, usize::MAX] {
+        let picard = Picard { window, ..Picard::default() };
+        let guard = (Clamp::symmetric(0.7).unwrap(), Inpaint::new(&[1.0, 0.0], &[0.4, 0.0]).unwrap());
+        let mut model = Guarded::new(ring.mixture().predicting(Prediction::Epsilon), guard);
+        let (mut x, mut memory) = (vec![0.0f64; 8], Memory::new());
+        plan.start(&noise, 2, &mut x);
+        let mut workspace = memory.workspace(picard.need(&plan, 4), 2);
+        let stop = |round: &picardy::Round| {
+            if round.rounds == 3 {
+                std::ops::ControlFlow::Break(())
+            } else {
+                std::ops::ControlFlow::Continue(())
+            }
+        };
+        let report = picard.run_watched(&plan, &mut model, &noise, &mut x, &mut workspace, stop).unwrap();
+        assert!(!report.finished);
+        assert!(x.chunks(2).all(|x| x[0] == 0.4 && x[1].abs() <= 0.7), "{x:?}");
     }
 }
 

@@ -1,0 +1,356 @@
+//! diffusers' scheduler_config.json: the defaults of its classes, real pipelines' files, and hostile text.
+
+use picardy::config::{ConfigError, ConfigGuard, ScheduleConfig, SchedulerConfig, SolverConfig, Step};
+use picardy::guard::{Clamp, DynamicThreshold};
+use picardy::{Betas, Final, Prediction, Spacing, Variance};
+use proptest::prelude::*;
+
+fn read(text: &str) -> SchedulerConfig {
+    text.parse().unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+fn error(class: &str, rest: &str) -> String {
+    let text = format!(r#"{{"_class_name": "{class}", {rest}}}"#);
+    text.parse::<SchedulerConfig>().unwrap_err().to_string()
+}
+
+fn betas(config: &SchedulerConfig) -> picardy::config::BetasConfig {
+    match config.schedule {
+        ScheduleConfig::Betas(betas) => betas,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Class, the keys of its defaults, and the solver, betas, spacing and clipping that come out.
+#[test]
+fn the_defaults_of_every_class() {
+    let (ddpm, sd) = (Betas::linear(1000, 1e-4, 2e-2), Betas::scaled_linear(1000, 0.00085, 0.012));
+    let leading = Spacing::Leading { offset: 0 };
+    let dpm = SolverConfig::DpmSolverPp {
+        order: 2,
+        step: Step::Midpoint,
+        sde: false,
+        lower_order_final: true,
+        euler_at_final: false,
+    };
+    let base = r#""num_train_timesteps": 1000, "beta_start": 0.0001, "beta_end": 0.02, "beta_schedule": "linear",
+        "trained_betas": null, "prediction_type": "epsilon", "_diffusers_version": "0.42.1""#;
+    let sd_base = r#""num_train_timesteps": 1000, "beta_start": 0.00085, "beta_end": 0.012,
+        "beta_schedule": "scaled_linear", "trained_betas": null, "prediction_type": "epsilon", "steps_offset": 0,
+        "original_inference_steps": 50, "timestep_scaling": 10.0, "clip_sample": false, "clip_sample_range": 1.0,
+        "set_alpha_to_one": true, "thresholding": false, "dynamic_thresholding_ratio": 0.995, "sample_max_value": 1.0,
+        "timestep_spacing": "leading", "rescale_betas_zero_snr": false"#;
+    let clip = r#""clip_sample": true, "clip_sample_range": 1.0, "thresholding": false, "timestep_spacing": "leading",
+        "dynamic_thresholding_ratio": 0.995, "sample_max_value": 1.0, "steps_offset": 0, "rescale_betas_zero_snr": false"#;
+    let sigmas = r#""use_karras_sigmas": false, "use_exponential_sigmas": false, "use_beta_sigmas": false,
+        "timestep_spacing": "linspace", "steps_offset": 0"#;
+    let multistep = format!(
+        r#"{base}, {sigmas}, "solver_order": 2, "thresholding": false, "dynamic_thresholding_ratio": 0.995,
+        "sample_max_value": 1.0, "lower_order_final": true, "use_flow_sigmas": false, "flow_shift": 1.0,
+        "use_dynamic_shifting": false, "time_shift_type": "exponential""#
+    );
+    let cases = [
+        (
+            "DDPMScheduler",
+            format!(r#"{base}, {clip}, "variance_type": "fixed_small""#),
+            SolverConfig::Ddpm { variance: Variance::FixedSmall },
+            ddpm,
+            leading,
+            true,
+        ),
+        (
+            "DDIMScheduler",
+            format!(r#"{base}, {clip}, "set_alpha_to_one": true"#),
+            SolverConfig::Ddim { eta: 0.0 },
+            ddpm,
+            leading,
+            true,
+        ),
+        (
+            "EulerDiscreteScheduler",
+            format!(
+                r#"{base}, {sigmas}, "interpolation_type": "linear", "sigma_min": null,
+            "sigma_max": null, "timestep_type": "discrete", "rescale_betas_zero_snr": false, "final_sigmas_type": "zero""#
+            ),
+            SolverConfig::Euler,
+            ddpm,
+            Spacing::Linspace,
+            false,
+        ),
+        (
+            "EulerAncestralDiscreteScheduler",
+            format!(
+                r#"{base}, "timestep_spacing": "linspace", "steps_offset": 0,
+            "rescale_betas_zero_snr": false"#
+            ),
+            SolverConfig::EulerAncestral,
+            ddpm,
+            Spacing::Linspace,
+            false,
+        ),
+        (
+            "HeunDiscreteScheduler",
+            format!(
+                r#"{sigmas}, "num_train_timesteps": 1000, "beta_start": 0.00085,
+            "beta_end": 0.012, "beta_schedule": "linear", "trained_betas": null, "prediction_type": "epsilon",
+            "clip_sample": false, "clip_sample_range": 1.0"#
+            ),
+            SolverConfig::Heun,
+            Betas::linear(1000, 0.00085, 0.012),
+            Spacing::Linspace,
+            false,
+        ),
+        (
+            "LMSDiscreteScheduler",
+            format!("{base}, {sigmas}"),
+            SolverConfig::Lms,
+            ddpm,
+            Spacing::Linspace,
+            false,
+        ),
+        (
+            "DPMSolverMultistepScheduler",
+            format!(
+                r#"{multistep}, "algorithm_type": "dpmsolver++",
+            "solver_type": "midpoint", "euler_at_final": false, "use_lu_lambdas": false, "final_sigmas_type": "zero",
+            "lambda_min_clipped": -Infinity, "variance_type": null, "rescale_betas_zero_snr": false"#
+            ),
+            dpm,
+            ddpm,
+            Spacing::Linspace,
+            false,
+        ),
+        (
+            "DPMSolverSinglestepScheduler",
+            format!(
+                r#"{multistep}, "algorithm_type": "dpmsolver++",
+            "solver_type": "midpoint", "final_sigmas_type": "zero", "lambda_min_clipped": -Infinity,
+            "variance_type": null"#
+            ),
+            SolverConfig::DpmSolverSingle { order: 2 },
+            ddpm,
+            Spacing::Linspace,
+            false,
+        ),
+        (
+            "UniPCMultistepScheduler",
+            format!(
+                r#"{multistep}, "predict_x0": true, "solver_type": "bh2",
+            "disable_corrector": [], "solver_p": null, "final_sigmas_type": "zero", "rescale_betas_zero_snr": false,
+            "sigma_min": null, "sigma_max": null, "shift_terminal": null"#
+            ),
+            SolverConfig::UniPc { order: 2, bh2: true, lower_order_final: true },
+            ddpm,
+            Spacing::Linspace,
+            false,
+        ),
+        (
+            "DEISMultistepScheduler",
+            format!(r#"{multistep}, "algorithm_type": "deis", "solver_type": "logrho""#),
+            SolverConfig::Deis { order: 2, lower_order_final: true },
+            ddpm,
+            Spacing::Linspace,
+            false,
+        ),
+        (
+            "LCMScheduler",
+            sd_base.into(),
+            SolverConfig::Lcm { original_steps: 50, timestep_scaling: 10.0 },
+            sd,
+            leading,
+            false,
+        ),
+        ("TCDScheduler", sd_base.into(), SolverConfig::Tcd { original_steps: 50 }, sd, leading, false),
+    ];
+    for (class, keys, solver, table, spacing, clips) in cases {
+        let written = read(&format!(r#"{{"_class_name": "{class}", {keys}}}"#));
+        assert_eq!(written.solver, solver, "{class}");
+        let schedule = betas(&written);
+        assert_eq!(
+            (schedule.betas, schedule.spacing, schedule.last),
+            (table, spacing, Final::Data),
+            "{class}"
+        );
+        assert_eq!((schedule.zero_snr, schedule.curve), (false, None), "{class}");
+        assert_eq!(written.prediction, Prediction::Epsilon, "{class}");
+        let guard = clips.then(|| ConfigGuard::Clamp(Clamp::symmetric(1.0).unwrap()));
+        assert_eq!(written.guard, guard, "{class}");
+        assert_eq!(written.keeps_noise, class == "DDIMScheduler");
+        // The defaults are the same where nothing is written.
+        assert_eq!(read(&format!(r#"{{"_class_name": "{class}"}}"#)), written, "{class}");
+    }
+    for (class, solver) in [
+        ("FlowMatchEulerDiscreteScheduler", SolverConfig::FlowEuler),
+        ("FlowMatchHeunDiscreteScheduler", SolverConfig::FlowHeun),
+    ] {
+        let config =
+            read(&format!(r#"{{"_class_name": "{class}", "num_train_timesteps": 1000, "shift": 3.0}}"#));
+        assert_eq!((config.solver, config.prediction), (solver, Prediction::Flow));
+        assert_eq!(config.schedule, ScheduleConfig::Flow { train_steps: 1000, shift: 3.0 });
+    }
+}
+
+#[test]
+fn what_pipelines_ship() {
+    // A diffusion policy's.
+    let policy = read(
+        r#"{"_class_name": "DDIMScheduler", "num_train_timesteps": 100, "beta_start": 0.0001, "beta_end": 0.02,
+            "beta_schedule": "squaredcos_cap_v2", "clip_sample": true, "prediction_type": "epsilon"}"#,
+    );
+    assert_eq!(betas(&policy).betas, Betas::cosine(100));
+    assert!(policy.keeps_noise && policy.guard.is_some());
+    // A latent model with v-prediction, and Karras sigmas on a multistep solver.
+    let latent = read(
+        r#"{"_class_name": "DPMSolverMultistepScheduler", "beta_end": 0.012, "beta_schedule": "scaled_linear",
+            "beta_start": 0.00085, "prediction_type": "v_prediction", "skip_prk_steps": true, "solver_type": "bh2",
+            "steps_offset": 1, "timestep_spacing": "leading", "use_karras_sigmas": true, "clip_sample": true,
+            "algorithm_type": "sde-dpmsolver++", "final_sigmas_type": "sigma_min", "rescale_betas_zero_snr": true}"#,
+    );
+    assert_eq!(latent.prediction, Prediction::V);
+    assert_eq!((latent.solver.name(), latent.guard), ("sde-dpmsolver++", None));
+    let schedule = betas(&latent);
+    assert_eq!((schedule.spacing, schedule.last), (Spacing::Leading { offset: 1 }, Final::FirstTimestep));
+    assert!(schedule.zero_snr && schedule.curve == Some(picardy::config::SigmaCurve::Karras));
+    // A video model's flow under UniPC.
+    let flow = read(
+        r#"{"_class_name": "UniPCMultistepScheduler", "prediction_type": "flow_prediction", "use_flow_sigmas": true,
+            "flow_shift": 3.0, "num_train_timesteps": 1000}"#,
+    );
+    assert_eq!(flow.schedule, ScheduleConfig::Flow { train_steps: 1000, shift: 3.0 });
+    // Pixels with a dynamic threshold: it goes before the clipping.
+    let pixels = read(
+        r#"{"_class_name": "DDPMScheduler", "thresholding": true, "dynamic_thresholding_ratio": 0.95,
+            "sample_max_value": 1.5, "clip_sample": true, "variance_type": "fixed_large"}"#,
+    );
+    let threshold = DynamicThreshold::within(0.95, 1.0, 1.5).unwrap();
+    assert_eq!(pixels.guard, Some(ConfigGuard::DynamicThreshold(threshold)));
+    assert_eq!(pixels.solver, SolverConfig::Ddpm { variance: Variance::FixedLarge });
+}
+
+#[test]
+fn a_wrong_value_names_its_key_the_value_and_what_is_allowed() {
+    for (class, rest, words) in [
+        ("PNDMScheduler", r#""a": 1"#, ["_class_name", "PNDMScheduler", "DDIMScheduler"]),
+        ("DDPMScheduler", r#""beta_schedule": "cosine""#, ["beta_schedule", "cosine", "squaredcos_cap_v2"]),
+        ("DDPMScheduler", r#""prediction_type": "eps""#, ["prediction_type", "eps", "v_prediction"]),
+        ("DDPMScheduler", r#""timestep_spacing": 3"#, ["timestep_spacing", "3", "string"]),
+        ("DDPMScheduler", r#""trained_betas": [0.1, 0.2]"#, ["trained_betas", "[0.1,0.2]", "beta_schedule"]),
+        (
+            "DDPMScheduler",
+            r#""variance_type": "learned_range""#,
+            ["variance_type", "learned_range", "fixed_small"],
+        ),
+        ("DDPMScheduler", r#""num_train_timesteps": 0"#, ["num_train_timesteps", "0", "1000000"]),
+        (
+            "DDPMScheduler",
+            r#""num_train_timesteps": 99999999999"#,
+            ["num_train_timesteps", "99999999999", "1000000"],
+        ),
+        ("DDPMScheduler", r#""num_train_timesteps": 10.5"#, ["num_train_timesteps", "10.5", "whole"]),
+        ("DDPMScheduler", r#""steps_offset": 1000"#, ["steps_offset", "1000", "whole"]),
+        ("DDPMScheduler", r#""clip_sample": "yes""#, ["clip_sample", "yes", "true or false"]),
+        ("DDPMScheduler", r#""clip_sample_range": -1"#, ["clip_sample_range", "-1", "positive"]),
+        ("DDPMScheduler", r#""beta_end": 3"#, ["beta_end", "3", "(0, 1)"]),
+        (
+            "DDPMScheduler",
+            r#""thresholding": true, "dynamic_thresholding_ratio": 0"#,
+            ["dynamic_thresholding_ratio", "0", "(0, 1]"],
+        ),
+        (
+            "DDPMScheduler",
+            r#""thresholding": true, "sample_max_value": 0.5"#,
+            ["sample_max_value", "0.5", "at least 1"],
+        ),
+        ("DDIMScheduler", r#""eta": 2"#, ["eta", "2", "[0, 1]"]),
+        ("DPMSolverMultistepScheduler", r#""solver_order": 4"#, ["solver_order", "4", "1, 2, 3"]),
+        (
+            "DPMSolverMultistepScheduler",
+            r#""algorithm_type": "dpmsolver""#,
+            ["algorithm_type", "dpmsolver", "sde-dpmsolver++"],
+        ),
+        (
+            "DPMSolverMultistepScheduler",
+            r#""lambda_min_clipped": -5.1"#,
+            ["lambda_min_clipped", "-5.1", "infinity"],
+        ),
+        (
+            "DPMSolverMultistepScheduler",
+            r#""final_sigmas_type": "one""#,
+            ["final_sigmas_type", "one", "sigma_min"],
+        ),
+        (
+            "DPMSolverMultistepScheduler",
+            r#""use_karras_sigmas": true, "use_beta_sigmas": true"#,
+            ["use_beta_sigmas", "true", "only one"],
+        ),
+        ("UniPCMultistepScheduler", r#""predict_x0": false"#, ["predict_x0", "false", "true"]),
+        ("UniPCMultistepScheduler", r#""disable_corrector": [0]"#, ["disable_corrector", "[0]", "[]"]),
+        (
+            "EulerDiscreteScheduler",
+            r#""timestep_type": "continuous""#,
+            ["timestep_type", "continuous", "discrete"],
+        ),
+        (
+            "FlowMatchEulerDiscreteScheduler",
+            r#""use_dynamic_shifting": true"#,
+            ["use_dynamic_shifting", "true", "shift"],
+        ),
+        ("FlowMatchEulerDiscreteScheduler", r#""shift": 0"#, ["shift", "0", "positive"]),
+    ] {
+        let error = error(class, rest);
+        for word in words {
+            assert!(error.contains(word), "{class} {rest}: {error}");
+        }
+    }
+    let missing = "{}".parse::<SchedulerConfig>().unwrap_err();
+    assert!(matches!(&missing, ConfigError::Missing { key: "_class_name", .. }), "{missing}");
+    let long = format!(r#"{{"_class_name": "{}"}}"#, "x".repeat(10_000));
+    assert!(long.parse::<SchedulerConfig>().unwrap_err().to_string().len() < 700);
+}
+
+#[test]
+fn hostile_text_is_an_error() {
+    let deep = "[".repeat(100_000);
+    for text in [
+        "",
+        "null",
+        "[]",
+        "3",
+        "{",
+        r#"{"_class_name": }"#,
+        "{\"_class_name\": \"DDPMScheduler\"",
+        "\u{feff}{}",
+        &deep,
+        "NaN",
+        "\"\\",
+    ] {
+        let error = text.parse::<SchedulerConfig>().unwrap_err();
+        assert!(matches!(error, ConfigError::Json(_)), "{text:.20}: {error}");
+    }
+    for value in ["NaN", "Infinity", "1e999", "{}", "[[]]"] {
+        let text = format!(r#"{{"_class_name": "DDPMScheduler", "beta_start": {value}}}"#);
+        let result = text.parse::<SchedulerConfig>();
+        assert_eq!(result.is_ok(), value.ends_with(['N', 'y']), "{value} {result:?}");
+    }
+    // Not a number there, but a name here.
+    let text = r#"{"_class_name": "DDPMScheduler", "a\"NaN": "\\", "b": "Infinity", "beta_schedule": "NaN"}"#;
+    let error = text.parse::<SchedulerConfig>().unwrap_err().to_string();
+    assert!(error.contains("\"NaN\""), "{error}");
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics(text in r#"[{}\[\]",:a-zN\-\\ Infity0-9.é]{0,60}"#) {
+        let _ = text.parse::<SchedulerConfig>();
+    }
+
+    #[test]
+    fn no_value_panics(key in 0usize..12, value in r#"(-?[0-9]{1,20}(\.[0-9]{1,3})?|true|null|"[a-z+]{0,9}"|\[\])"#) {
+        let key = ["_class_name", "num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "steps_offset",
+            "clip_sample_range", "sample_max_value", "dynamic_thresholding_ratio", "solver_order", "thresholding", "eta"][key];
+        for class in ["DDPMScheduler", "DDIMScheduler", "DPMSolverMultistepScheduler"] {
+            let text = format!(r#"{{"_class_name": "{class}", "thresholding": true, "{key}": {value}}}"#);
+            let _ = text.parse::<SchedulerConfig>();
+        }
+    }
+}
