@@ -4,13 +4,14 @@ use super::multistep::{check_order, lambda, order_at, phi2, phi3};
 use super::{Solver, own_node, write_each};
 use crate::{Form, Grid, Level, Node, Plan, PlanError, Prediction, Term, math};
 
-/// How the difference of outputs enters a step of order 2.
+/// How the differences of outputs enter a step of order 2 or 3.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Variant {
-    /// Half the step's weight, as the midpoint rule has it.
+    /// Order 2: half the step's weight, as the midpoint rule has it. Order 3: as public implementations have it, with half
+    /// of the curvature, whatever variant they are asked for. That converges with order 2.
     #[default]
     Midpoint,
-    /// The exact integral of the linear extrapolation.
+    /// The exact integral of the extrapolating polynomial: orders 2 and 3.
     Heun,
 }
 
@@ -20,10 +21,13 @@ pub enum Variant {
 /// ```text
 /// order 1   x_n = (s_n/s_c) x + a_n (1 - e^-h) m0
 /// order 2   ... + a_n (1 - e^-h)/2 D1  (midpoint)    ... + a_n (1 - (1 - e^-h)/h) D1  (heun)
-/// order 3   ... + a_n (1 - (1 - e^-h)/h) D1 + a_n (1/2 - (h - 1 + e^-h)/h^2) D2
+/// order 3   ... + a_n (1 - (1 - e^-h)/h) D1 + c a_n (1/2 - (h - 1 + e^-h)/h^2) D2,   c = 1 (midpoint), 2 (heun)
 /// D1 = (m0 - m1)/r0  (order 2);   D1 = d0 + r0/(r0 + r1) (d0 - d1),  D2 = (d0 - d1)/(r0 + r1)  (order 3)
 /// d0 = (m0 - m1)/r0,  d1 = (m1 - m2)/r1
 /// ```
+///
+/// D2 is a second divided difference, half a second derivative, so `c = 2` is the polynomial's integral; the published code
+/// has `c = 1`, and so has [`order3`](Self::order3), for the same pictures as elsewhere.
 ///
 /// The first steps have the order that their history allows, and the step to no noise has order 1, its only limit.
 /// [`sde`](Self::sde) solves the reverse SDE (its appendix; 2M): `s_n e^-h/s_c` in place of `s_n/s_c`, `1 - e^-2h` in
@@ -41,7 +45,7 @@ pub enum Variant {
 pub struct DpmSolverPp {
     /// 1, 2 or 3; the SDE has 1 and 2.
     pub order: usize,
-    /// The rule of order 2.
+    /// The rule of orders 2 and 3.
     pub variant: Variant,
     /// Solve the reverse SDE, not the probability flow.
     pub sde: bool,
@@ -70,7 +74,7 @@ impl DpmSolverPp {
         Self::new(2)
     }
 
-    /// Order 3: "3M".
+    /// Order 3: "3M", as public implementations have it; [`Variant::Heun`] is of third order indeed.
     pub const fn order3() -> Self {
         Self::new(3)
     }
@@ -86,7 +90,8 @@ impl DpmSolverPp {
             (1, _) => [0.0, 0.0],
             (2, Variant::Midpoint) => [-0.5 * math::expm1(-h), 0.0],
             (2, Variant::Heun) => [phi2(h), 0.0],
-            _ => [phi2(h), phi3(h)],
+            (_, Variant::Midpoint) => [phi2(h), phi3(h)],
+            (_, Variant::Heun) => [phi2(h), 2.0 * phi3(h)],
         }
     }
 }
