@@ -1,7 +1,7 @@
 //! Trajectory consistency distillation.
 
-use super::{Solver, own_node, write_each};
-use crate::{Betas, Form, Grid, Node, Plan, PlanError, Prediction, Term, math};
+use super::{Solver, own_node};
+use crate::{Betas, Form, Grid, Level, Node, Plan, PlanError, Prediction, Term, math};
 
 /// Strategic stochastic sampling of trajectory consistency models (arXiv 2402.19159, algorithm 4), data form: down to
 /// timestep `r = floor((1 - eta) t_n)` along the flow, then up to `t_n` with fresh noise,
@@ -52,21 +52,34 @@ impl Solver for Tcd {
         if !(first >= 0.0 && first < self.betas.train_steps as f64) {
             return Err(PlanError::Parameter { name: "the grid's first timestep", value: first });
         }
-        write_each(own_node, grid, prediction, Form::Data, nodes, |i, levels, node| {
-            let (current, next) = (&levels[i], node.level);
-            let down = math::floor((1.0 - self.eta) * next.t);
-            // At eta 0 and at no noise there is nothing to come back from.
-            let below = if next.sigma > 0.0 && down < next.t {
-                self.betas.level(down as usize).unwrap_or(next)
-            } else {
-                next
+        let levels = grid.levels();
+        let given = nodes.len();
+        let nodes = nodes.get_mut(..levels.len()).ok_or(PlanError::Buffer { needed: levels.len(), given })?;
+        // From the last node to the first the timesteps rise, so one walk over the betas meets them all.
+        let mut bars = self.betas.alpha_bars().enumerate();
+        let mut at = bars.next();
+        for (k, (node, level)) in nodes.iter_mut().zip(levels).enumerate().rev() {
+            *node = own_node(k, level, if k < grid.steps() { Some((prediction, Form::Data)) } else { None })?;
+            let Some(current) = k.checked_sub(1).map(|i| &levels[i]) else {
+                node.noise = level.sigma;
+                continue;
             };
-            let up = next.alpha / below.alpha;
+            // At eta 0 and at no noise there is nothing to come back from.
+            let mut below = *level;
+            let down = math::floor((1.0 - self.eta) * level.t);
+            if level.sigma > 0.0 && down < level.t {
+                while at.is_some_and(|(t, _)| (t as f64) < down) {
+                    at = bars.next();
+                }
+                below = at.map_or(below, |(t, bar)| Level::vp(bar, t as f64));
+            }
+            let up = level.alpha / below.alpha;
             let state = below.sigma / current.sigma;
             node.states[0] = Term::new(1, up * state);
             node.outputs[0] = Term::new(1, up * (below.alpha - current.alpha * state));
             let kept = up * below.sigma;
-            node.noise = math::sqrt((next.sigma * next.sigma - kept * kept).max(0.0));
-        })
+            node.noise = math::sqrt((level.sigma * level.sigma - kept * kept).max(0.0));
+        }
+        Plan::new(nodes, Form::Data)
     }
 }

@@ -107,10 +107,11 @@ fn power(base: f64, exponent: usize) -> f64 {
 /// distinct places, so no pivot is 0.
 fn solve(mut rows: [[f64; 4]; 3], n: usize) -> [f64; 3] {
     for pivot in 0..n {
-        for i in (0..n).filter(|i| *i != pivot) {
-            let factor = rows[i][pivot] / rows[pivot][pivot];
-            for column in 0..4 {
-                rows[i][column] -= factor * rows[pivot][column];
+        let by = rows[pivot];
+        for (_, row) in rows.iter_mut().enumerate().take(n).filter(|(i, _)| *i != pivot) {
+            let factor = row[pivot] / by[pivot];
+            for (entry, by) in row.iter_mut().zip(by) {
+                *entry -= factor * by;
             }
         }
     }
