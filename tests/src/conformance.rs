@@ -2,9 +2,10 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use picardy::{
-    AnySolver, Betas, Bh, Curve, Ddim, Ddpm, Deis, DpmSolverPp, Edm, Euler, EulerAncestral, Final, FlowShift,
-    GradientEstimation, Grid, Heun, Level, Memory, Mixture, Node, Noise, Plan, Prediction, Sampler,
-    Sequential, SigmaShape, Sigmas, Solver, Spacing, Told, UniPc, Variance, Variant,
+    AnySolver, Betas, Bh, Curve, Ddim, Ddpm, Deis, DpmSolverPp, DpmSolverSingle, Edm, Euler, EulerAncestral,
+    Final, FlowShift, GradientEstimation, Grid, Heun, Lcm, Level, Lms, Memory, Mixture, Node, Noise, Plan,
+    Prediction, Sampler, Sequential, SigmaShape, Sigmas, Solver, Spacing, Tcd, Told, UniPc, Variance,
+    Variant,
 };
 use serde_json::Value;
 
@@ -102,8 +103,17 @@ fn numbers(value: &Value) -> Result<Vec<f64>> {
     }
 }
 
+fn betas(schedule: &Value) -> Result<Betas> {
+    let (start, end) = (number(schedule, "beta_start")?, number(schedule, "beta_end")?);
+    let name = text(schedule, "beta_schedule")?;
+    let betas = Betas::named(name, count(schedule, "train_steps")?, start, end);
+    let betas = betas.with_context(|| format!("no betas {name}"))?;
+    Ok(if schedule["zero_snr"] == true { betas.zero_snr() } else { betas })
+}
+
 /// The solver that a case names, as the oracle runs it.
-fn solver(spec: &Value) -> Result<AnySolver> {
+fn solver(case: &Value) -> Result<AnySolver> {
+    let spec = &case["solver"];
     let order = || count(spec, "order");
     let known = |given: Option<&str>, names: &[&str]| -> Result<usize> {
         let given = given.unwrap_or(names[0]);
@@ -131,6 +141,10 @@ fn solver(spec: &Value) -> Result<AnySolver> {
             UniPc { order: order()?, variant, lower_order_final: true }.into()
         }
         "deis" => Deis { order: order()?, lower_order_final: true }.into(),
+        "dpmsolver++single" => DpmSolverSingle { order: order()? }.into(),
+        "lms" => Lms { order: order()? }.into(),
+        "lcm" => Lcm::default().into(),
+        "tcd" => Tcd { eta: number(spec, "eta")?, betas: betas(&case["schedule"])? }.into(),
         "flow_euler" => Euler::flow().into(),
         "flow_heun" => Heun::flow().into(),
         "edm_heun" => {
@@ -156,35 +170,40 @@ fn grid<'a>(case: &Value, steps: usize, levels: &'a mut [Level]) -> Result<Grid<
     let (schedule, kind) = (&case["schedule"], text(&case["solver"], "kind")?);
     Ok(match text(schedule, "kind")? {
         "ddpm" => {
-            let train_steps = count(schedule, "train_steps")?;
-            let (start, end) = (number(schedule, "beta_start")?, number(schedule, "beta_end")?);
-            let name = text(schedule, "beta_schedule")?;
-            let betas =
-                Betas::named(name, train_steps, start, end).with_context(|| format!("no betas {name}"))?;
+            let betas = betas(schedule)?;
             // DPM-Solver++, UniPC and DEIS leave one interval to the last step; those in sigma interpolate.
             let open = matches!(kind, "dpmsolver++" | "sde-dpmsolver++" | "unipc" | "deis");
-            let in_sigma = matches!(kind, "euler" | "heun" | "euler_ancestral");
+            let in_sigma = matches!(kind, "euler" | "heun" | "euler_ancestral" | "lms");
             let offset = schedule["steps_offset"].as_u64().unwrap_or(0) as usize;
             let spacing = match text(schedule, "spacing")? {
                 "trailing" => Spacing::Trailing,
                 "leading" if open => Spacing::LeadingOpen { offset },
                 "leading" => Spacing::Leading { offset },
                 "linspace" if open => Spacing::LinspaceOpen,
+                "linspace_open" => Spacing::LinspaceOpen,
+                "distilled" => Spacing::Distilled { original: 50 },
                 "linspace" if in_sigma => Spacing::LinspaceFractional,
                 "linspace" => Spacing::Linspace,
                 other => bail!("no spacing {other}"),
             };
-            let at_first = kind == "deis" || schedule["final_alpha_one"].as_bool() == Some(false);
+            let at_first = matches!(kind, "deis" | "tcd")
+                || schedule["final_alpha_one"] == false
+                || schedule["final_sigmas_type"] == "sigma_min";
             let last = if at_first { Final::FirstTimestep } else { Final::Data };
-            if schedule["karras_sigmas"].as_bool() == Some(true) {
+            let curves = [
+                ("karras_sigmas", SigmaShape::Karras { rho: 7.0 }),
+                ("exponential_sigmas", SigmaShape::Exponential),
+                ("beta_sigmas", SigmaShape::Beta { alpha: 0.6, beta: 0.6 }),
+            ];
+            if let Some((name, shape)) = curves.into_iter().find(|(name, _)| schedule[*name] == true) {
                 let told = match (open, kind) {
                     (false, _) => Told::Fractional,
                     (true, "dpmsolver++" | "sde-dpmsolver++") if betas.name() == "cosine" => Told::Truncated,
-                    (true, _) => Told::Rounded,
+                    (true, _) if name == "karras_sigmas" => Told::Rounded,
+                    (true, _) => Told::Truncated,
                 };
                 let between = if open { None } else { Some(spacing) };
-                let curve = Curve { shape: SigmaShape::Karras { rho: 7.0 }, between, told };
-                betas.respaced(steps, &curve, last, levels)?
+                betas.respaced(steps, &Curve { shape, between, told }, last, levels)?
             } else {
                 betas.grid(steps, spacing, last, levels)?
             }
@@ -224,8 +243,10 @@ fn compare_levels(case: &Value, ours: &[Level], tolerance: f64) -> Result<Option
         return Ok(Some(format!("{} levels, the case has {}", ours.len(), theirs.len())));
     }
     // Where a timestep is found from a float32 logarithm, it is a fraction off; where that is rounded, a timestep.
-    let rounded =
-        ours.iter().all(|level| level.t.fract() == 0.0) && case["schedule"]["karras_sigmas"] == true;
+    let rounded = ours.iter().all(|level| level.t.fract() == 0.0)
+        && ["karras_sigmas", "exponential_sigmas", "beta_sigmas"]
+            .iter()
+            .any(|name| case["schedule"][name] == true);
     let (near, near_t) = match (exact, rounded) {
         (true, _) => (tolerance, tolerance),
         (false, false) => (tolerance, 0.1),
@@ -280,7 +301,7 @@ fn tape(plan: &Plan<'_>, grid: &Grid<'_>, drawn: &[f64], row: usize, by_step: bo
 
 fn try_case(case: &Value, tolerance: f64, its_levels: bool) -> Result<(f64, Option<String>)> {
     let (steps, batch, dim) = (count(case, "steps")?, count(case, "batch")?, count(case, "dim")?);
-    let solver = solver(&case["solver"])?;
+    let solver = solver(case)?;
     let by_step = matches!(solver, AnySolver::Edm(_));
     let prediction: Prediction = text(case, "prediction")?.parse()?;
 

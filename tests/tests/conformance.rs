@@ -4,9 +4,18 @@ use picardy_tests::conformance::run_file;
 
 #[test]
 fn the_public_cases_agree() {
-    let file = serde_json::from_str(include_str!("../data/conformance.json")).unwrap();
-    let outcomes = run_file(&file).unwrap();
-    assert!(outcomes.len() > 100);
+    all_agree(include_str!("../data/conformance.json"), 137);
+}
+
+/// LMS, LCM, TCD, single-step DPM-Solver++; exponential and beta sigmas, offsets, zero terminal SNR, other ends.
+#[test]
+fn more_cases_agree() {
+    all_agree(include_str!("../data/more_cases.json"), 60);
+}
+
+fn all_agree(file: &str, least: usize) {
+    let outcomes = run_file(&serde_json::from_str(file).unwrap()).unwrap();
+    assert!(outcomes.len() >= least, "{}", outcomes.len());
     let failed: Vec<_> =
         outcomes.iter().filter(|outcome| !outcome.is_ok()).map(ToString::to_string).collect();
     assert!(failed.is_empty(), "{failed:#?}");
