@@ -62,6 +62,20 @@ impl Level {
         if variance > 0.0 { variance } else { 0.0 }
     }
 
+    /// The level of this one's process whose `sigma / alpha` is `ratio`: EDM where `alpha = 1`, flow matching where
+    /// `alpha + sigma = 1`, variance preserving otherwise.
+    pub(crate) fn with_ratio(&self, ratio: f64, t: f64) -> Self {
+        let sum = self.alpha + self.sigma;
+        let scale = if self.alpha == 1.0 {
+            1.0
+        } else if (sum - 1.0).abs() < 1e-9 {
+            1.0 / (1.0 + ratio)
+        } else {
+            1.0 / math::sqrt(1.0 + ratio * ratio)
+        };
+        Self { alpha: scale, sigma: scale * ratio, t }
+    }
+
     /// Both factors are finite, neither is negative, and they are not both 0.
     pub(crate) fn is_sound(&self) -> bool {
         let sound = |v: f64| v.is_finite() && v >= 0.0;

@@ -92,8 +92,13 @@ pub use sampler::Memory;
 pub use sampler::{
     Need, Picard, Report, Round, SampleError, Sampler, Sequential, SetupError, Slope, Start, Workspace,
 };
-pub use schedule::{BetaKind, Betas, Final, ScheduleError, Sigmas, Spacing};
-pub use solver::{Ddim, Ddpm, Solver, Variance};
+pub use schedule::{
+    BetaKind, Betas, Curve, Final, FlowShift, ScheduleError, SigmaShape, Sigmas, Spacing, Told,
+};
+pub use solver::{
+    AnySolver, Bh, Coordinates, Ddim, Ddpm, Deis, DpmSolverPp, DpmSolverSingle, Edm, Euler, EulerAncestral,
+    GradientEstimation, Heun, Lcm, Lms, Pinned, Solver, Tcd, UniPc, UnknownSolver, Variance, Variant,
+};
 #[cfg(feature = "ndarray")]
 pub use tensor::LayoutError;
 pub use tensor::{HostTensor, SliceFrames, Tensor};

@@ -96,8 +96,22 @@ pub enum PlanError {
     },
     /// DDIM's eta outside [0, 1].
     Eta(f64),
+    /// An order that the solver does not have.
+    Order {
+        /// The order asked for.
+        order: usize,
+        /// The highest there is.
+        most: usize,
+    },
+    /// A setting of the solver is out of its range.
+    Parameter {
+        /// Its name.
+        name: &'static str,
+        /// Its value.
+        value: f64,
+    },
     /// The prediction tells nothing of what the solver needs at this level (zero terminal SNR with
-    /// epsilon-prediction, for one).
+    /// epsilon-prediction, for one), or the solver's coordinates have no such level.
     Singular {
         /// The node.
         node: usize,
@@ -134,10 +148,15 @@ impl fmt::Display for PlanError {
                 )
             }
             Self::Eta(eta) => write!(f, "eta {eta} lies outside [0, 1]; 0 is DDIM, 1 is DDPM"),
+            Self::Order { order, most } => write!(f, "order {order}; this solver has orders 1 to {most}"),
+            Self::Parameter { name, value } => {
+                write!(f, "{name} {value} is out of range; the solver's docs give it")
+            }
             Self::Singular { node, alpha, sigma } => write!(
                 f,
-                "node {node} (alpha {alpha}, sigma {sigma}): this prediction says nothing of the data there; \
-                 use v- or sample-prediction, or a schedule that does not end at zero SNR"
+                "node {node} (alpha {alpha}, sigma {sigma}): this prediction or the solver's form says nothing of the data \
+                 there; use v- or sample-prediction with a solver in data form and the network's own coordinates \
+                 (ddim, dpmsolver++, unipc), or a schedule that does not end at zero SNR"
             ),
             Self::Term { node, back } => {
                 write!(

@@ -1,5 +1,6 @@
 //! What the workspace's tests and benches share: models with known answers, and runs in one line.
 
+pub mod conformance;
 mod models;
 mod runs;
 

@@ -5,7 +5,7 @@
 use picardy::guard::{Clamp, DynamicThreshold, Inpaint};
 use picardy::nn::{Artifact, MlpDenoiser, ResidualMlp};
 use picardy::{
-    Ddim, Form, Guarded, Guided, Memory, Mixture, Noise, Picard, Plan, Prediction, Sampler, Sequential,
+    AnySolver, Form, Guarded, Guided, Memory, Mixture, Noise, Picard, Plan, Prediction, Sampler, Sequential,
     SliceFrames, Slope, Solver,
 };
 use picardy_tests::{Solved, plan};
@@ -94,12 +94,20 @@ fn sampling_allocates_nothing() {
     assert!(report.unwrap().finished);
     assert_eq!(count, 0, "guarded and guided");
 
-    // Planning neither.
+    // Planning neither, whichever solver.
     let mut levels = [picardy::Level::default(); 51];
-    let mut nodes = [picardy::Node::default(); 51];
-    let (count, _) = allocations(|| {
-        let grid = picardy::Betas::cosine(1000).trailing(50, &mut levels).unwrap();
-        Ddim::default().plan(&grid, Prediction::Epsilon, &mut nodes).unwrap().evaluations()
-    });
-    assert_eq!(count, 0, "planning");
+    let mut nodes = vec![picardy::Node::default(); 151];
+    for (name, solver) in AnySolver::list() {
+        let (count, evaluations) = allocations(|| {
+            let solver: AnySolver = name.parse().unwrap();
+            let betas = picardy::Betas::scaled_linear(1000, 0.00085, 0.012);
+            let grid = betas.trailing(50, &mut levels).unwrap();
+            let first = solver.plan(&grid, Prediction::Epsilon, &mut nodes).unwrap().evaluations();
+            let curve = picardy::Curve::karras();
+            let grid = betas.respaced(50, &curve, picardy::Final::Data, &mut levels).unwrap();
+            first + solver.plan(&grid, Prediction::Epsilon, &mut nodes).unwrap().evaluations()
+        });
+        assert!(evaluations >= 100);
+        assert_eq!(count, 0, "planning {solver:?}");
+    }
 }

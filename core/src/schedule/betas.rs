@@ -1,6 +1,6 @@
 //! The discrete variance-preserving schedules of DDPM and its kin.
 
-use super::ScheduleError;
+use super::{Final, ScheduleError, Spacing};
 use crate::{Grid, Level, math};
 
 /// How the betas run over the training timesteps `i = 0 .. T`.
@@ -33,31 +33,6 @@ pub enum BetaKind {
     },
 }
 
-/// Which of the `T` training timesteps a run of `N` steps visits (arXiv 2305.08891, table 2).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Spacing {
-    /// `round(T - i T/N) - 1`: starts at the last timestep. The right choice for few steps.
-    #[default]
-    Trailing,
-    /// `(N - 1 - i) floor(T/N) + offset`: ends at timestep `offset`, and never sees the last one.
-    Leading {
-        /// What is added to every timestep: 0 for DDPM, 1 for Stable Diffusion.
-        offset: usize,
-    },
-    /// `round((T-1) (1 - i/(N-1)))`: both ends.
-    Linspace,
-}
-
-/// Where a run ends.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Final {
-    /// At no noise: `alpha = 1`, `sigma = 0`.
-    #[default]
-    Data,
-    /// At the level of training timestep 0 (DDIM's `set_alpha_to_one = false`).
-    FirstTimestep,
-}
-
 /// A discrete schedule: `alpha_bar_t = prod_(i <= t) (1 - beta_i)`, `alpha = sqrt(alpha_bar)`, the network told `t`.
 ///
 /// ```
@@ -74,27 +49,52 @@ pub struct Betas {
     pub train_steps: usize,
     /// The shape.
     pub kind: BetaKind,
+    /// Rescaled to zero terminal SNR: see [`zero_snr`](Self::zero_snr).
+    pub zero_snr: bool,
 }
 
 impl Betas {
+    /// A schedule of any kind.
+    pub const fn new(train_steps: usize, kind: BetaKind) -> Self {
+        Self { train_steps, kind, zero_snr: false }
+    }
+
+    /// The schedule rescaled so that its last timestep has no signal at all (arXiv 2305.08891, algorithm 1):
+    ///
+    /// ```text
+    /// sqrt(alpha_bar_t) <- (sqrt(alpha_bar_t) - sqrt(alpha_bar_T-1)) sqrt(alpha_bar_0)/(sqrt(alpha_bar_0) - sqrt(alpha_bar_T-1))
+    /// ```
+    ///
+    /// The first timestep keeps its level. Epsilon-prediction says nothing at the last; v-prediction does.
+    ///
+    /// ```
+    /// use picardy::Betas;
+    /// let betas = Betas::scaled_linear(1000, 0.00085, 0.012).zero_snr();
+    /// assert_eq!(betas.alpha_bars().last(), Some(0.0));
+    /// ```
+    #[must_use]
+    pub const fn zero_snr(self) -> Self {
+        Self { zero_snr: true, ..self }
+    }
+
     /// [`BetaKind::Linear`]: DDPM's are `linear(1000, 1e-4, 2e-2)`.
     pub const fn linear(train_steps: usize, start: f64, end: f64) -> Self {
-        Self { train_steps, kind: BetaKind::Linear { start, end } }
+        Self::new(train_steps, BetaKind::Linear { start, end })
     }
 
     /// [`BetaKind::ScaledLinear`]: Stable Diffusion's are `scaled_linear(1000, 0.00085, 0.012)`.
     pub const fn scaled_linear(train_steps: usize, start: f64, end: f64) -> Self {
-        Self { train_steps, kind: BetaKind::ScaledLinear { start, end } }
+        Self::new(train_steps, BetaKind::ScaledLinear { start, end })
     }
 
     /// [`BetaKind::Cosine`]: Diffusion Policy's are `cosine(100)`.
     pub const fn cosine(train_steps: usize) -> Self {
-        Self { train_steps, kind: BetaKind::Cosine }
+        Self::new(train_steps, BetaKind::Cosine)
     }
 
     /// [`BetaKind::Sigmoid`].
     pub const fn sigmoid(train_steps: usize, start: f64, end: f64) -> Self {
-        Self { train_steps, kind: BetaKind::Sigmoid { start, end } }
+        Self::new(train_steps, BetaKind::Sigmoid { start, end })
     }
 
     /// The schedule of that name (`linear`, `scaled_linear`, `cosine` or `squaredcos_cap_v2`, `sigmoid`); `None` for
@@ -112,7 +112,7 @@ impl Betas {
             "sigmoid" => BetaKind::Sigmoid { start, end },
             _ => return None,
         };
-        Some(Self { train_steps, kind })
+        Some(Self::new(train_steps, kind))
     }
 
     /// The name under which [`named`](Self::named) finds it.
@@ -135,7 +135,7 @@ impl Betas {
         }
     }
 
-    /// `beta_i`, unchecked: `i` past the end follows the formula on.
+    /// `beta_i` before any rescaling, unchecked: `i` past the end follows the formula on.
     pub fn beta(&self, i: usize) -> f64 {
         let steps = self.train_steps as f64;
         let unit = if self.train_steps > 1 { i as f64 / (steps - 1.0) } else { 0.0 };
@@ -167,10 +167,32 @@ impl Betas {
     /// assert_eq!(Betas::linear(1000, 1e-4, 2e-2).alpha_bars().count(), 1000);
     /// ```
     pub fn alpha_bars(&self) -> impl Iterator<Item = f64> + '_ {
+        let (shift, scale) = self.rescaling();
+        self.raw_alpha_bars().map(move |bar| {
+            if self.zero_snr {
+                let root = (math::sqrt(bar) - shift) * scale;
+                root * root
+            } else {
+                bar
+            }
+        })
+    }
+
+    fn raw_alpha_bars(&self) -> impl Iterator<Item = f64> + '_ {
         (0..self.train_steps).scan(1.0, |product, i| {
             *product *= 1.0 - self.beta(i);
             Some(*product)
         })
+    }
+
+    /// What is taken from `sqrt(alpha_bar)` and what it is then multiplied by. A single timestep stays as it is.
+    fn rescaling(&self) -> (f64, f64) {
+        if !self.zero_snr || self.train_steps < 2 {
+            return (0.0, 1.0);
+        }
+        let first = math::sqrt(1.0 - self.beta(0));
+        let last = math::sqrt(self.raw_alpha_bars().last().unwrap_or(0.0));
+        (last, first / (first - last))
     }
 
     /// The level of one training timestep; costs a walk up to it.
@@ -215,41 +237,19 @@ impl Betas {
         let given = levels.len();
         let levels = levels.get_mut(..steps + 1).ok_or(ScheduleError::Buffer { needed: steps + 1, given })?;
         // Timesteps rise as the place in the run falls, so one walk over the betas meets them all.
-        let mut bars = self.alpha_bars().enumerate();
-        let mut at = bars.next();
-        for (i, level) in levels[..steps].iter_mut().enumerate().rev() {
-            let timestep = self.timestep(i, steps, spacing);
-            while at.is_some_and(|(t, _)| t < timestep) {
-                at = bars.next();
-            }
-            let Some((t, alpha_bar)) = at else {
-                return Err(ScheduleError::Timestep { timestep, train_steps: self.train_steps });
-            };
-            // Products of large betas underflow, tiny betas vanish beside 1: no level is left then.
-            if !(alpha_bar > 0.0 && alpha_bar < 1.0) {
-                return Err(ScheduleError::AlphaBar { timestep: t, value: alpha_bar });
-            }
-            *level = Level::vp(alpha_bar, t as f64);
-        }
+        let mut table = Table::new(self)?;
         levels[steps] = match last {
             Final::Data => Level::DATA,
-            Final::FirstTimestep => Level::vp(1.0 - self.beta(0), 0.0),
+            Final::FirstTimestep => Level::vp(table.bar, 0.0),
         };
-        Grid::new(levels)
-    }
-
-    /// The timestep of step `i` of `steps`.
-    fn timestep(&self, i: usize, steps: usize, spacing: Spacing) -> usize {
-        let (train, n, i_f) = (self.train_steps as f64, steps as f64, i as f64);
-        match spacing {
-            // From the index, not by adding up: a float range can run one step long or short.
-            Spacing::Trailing => math::rint(train - i_f * (train / n)) as usize - 1,
-            Spacing::Leading { offset } => {
-                ((steps - 1 - i) * (self.train_steps / steps)).saturating_add(offset)
+        for (i, level) in levels[..steps].iter_mut().enumerate().rev() {
+            *level = table.level(spacing.timestep(i, steps, self.train_steps))?;
+            // Products of large betas underflow, tiny betas vanish beside 1: no level is left then.
+            if level.sigma == 0.0 || (level.alpha == 0.0 && !self.zero_snr) {
+                return Err(ScheduleError::AlphaBar { timestep: table.timestep, value: table.bar });
             }
-            Spacing::Linspace if steps == 1 => self.train_steps - 1,
-            Spacing::Linspace => math::rint((train - 1.0) / (n - 1.0) * (n - 1.0 - i_f)) as usize,
         }
+        Grid::new(levels)
     }
 
     /// Whether it is a schedule. Betas rise or fall monotonically between their ends, so the two ends speak for all.
@@ -273,4 +273,63 @@ impl Betas {
             None => Ok(()),
         }
     }
+}
+
+/// A walk up the timesteps, at one of them.
+pub(super) struct Table<I> {
+    bars: I,
+    train_steps: usize,
+    pub(super) timestep: usize,
+    pub(super) bar: f64,
+    /// The next timestep's; that of the last is its own.
+    pub(super) above: f64,
+}
+
+impl<'a> Table<()> {
+    pub(super) fn new(betas: &'a Betas) -> Result<Table<impl Iterator<Item = f64> + 'a>, ScheduleError> {
+        let mut bars = betas.alpha_bars();
+        let bar = bars.next().ok_or(ScheduleError::NoTrainSteps)?;
+        let above = bars.next().unwrap_or(bar);
+        Ok(Table { bars, train_steps: betas.train_steps, timestep: 0, bar, above })
+    }
+}
+
+impl<I: Iterator<Item = f64>> Table<I> {
+    /// One timestep up. False at the last.
+    pub(super) fn step(&mut self) -> bool {
+        let more = self.timestep + 1 < self.train_steps;
+        if more {
+            self.timestep += 1;
+            self.bar = self.above;
+            self.above = self.bars.next().unwrap_or(self.bar);
+        }
+        more
+    }
+
+    /// The level at a timestep, which may be a fraction: there `sigma/alpha` is linear between its neighbours.
+    pub(super) fn level(&mut self, t: f64) -> Result<Level, ScheduleError> {
+        let whole = math::floor(t);
+        while (self.timestep as f64) < whole {
+            if !self.step() {
+                let timestep = whole as usize;
+                return Err(ScheduleError::Timestep { timestep, train_steps: self.train_steps });
+            }
+        }
+        if t == whole {
+            return Ok(Level::vp(self.bar, t));
+        }
+        let (low, high) = (ratio(self.bar), ratio(self.above));
+        Ok(at_ratio(low + (t - whole) * (high - low), t))
+    }
+}
+
+/// `sigma/alpha` at an `alpha_bar`.
+pub(super) fn ratio(alpha_bar: f64) -> f64 {
+    math::sqrt((1.0 - alpha_bar) / alpha_bar)
+}
+
+/// The variance-preserving level with this `sigma/alpha`.
+pub(super) fn at_ratio(ratio: f64, t: f64) -> Level {
+    let alpha = 1.0 / math::sqrt(1.0 + ratio * ratio);
+    Level { alpha, sigma: alpha * ratio, t }
 }

@@ -2,11 +2,20 @@
 //!
 //! A schedule fills a caller's `&mut [Level]` and hands it back as a [`Grid`](crate::Grid).
 
+mod beta_quantile;
 mod betas;
+mod curve;
+mod flow;
+mod respaced;
 mod sigmas;
+mod spacing;
 
-pub use betas::{BetaKind, Betas, Final, Spacing};
+pub use betas::{BetaKind, Betas};
+pub use curve::SigmaShape;
+pub use flow::FlowShift;
+pub use respaced::{Curve, Told};
 pub use sigmas::Sigmas;
+pub use spacing::{Final, Spacing};
 
 use core::fmt;
 
@@ -62,6 +71,15 @@ pub enum ScheduleError {
     },
     /// Karras' rho is not positive and finite.
     Rho(f64),
+    /// The shape of a beta distribution is not positive and finite.
+    BetaShape {
+        /// Its alpha.
+        alpha: f64,
+        /// Its beta.
+        beta: f64,
+    },
+    /// The shift of a flow is not positive and finite.
+    Shift(f64),
     /// A level is not finite, is negative, or is all zeros.
     Level {
         /// Its place in the grid.
@@ -104,6 +122,13 @@ impl fmt::Display for ScheduleError {
                 "sigmas from {sigma_max} down to {sigma_min}; they must be finite with 0 < sigma_min < sigma_max"
             ),
             Self::Rho(rho) => write!(f, "rho {rho}; it must be positive and finite (7 is usual)"),
+            Self::BetaShape { alpha, beta } => {
+                write!(
+                    f,
+                    "a beta distribution of {alpha} and {beta}; both must be positive and finite (0.6 is usual)"
+                )
+            }
+            Self::Shift(shift) => write!(f, "shift {shift}; it must be positive and finite (1 is none)"),
             Self::Level { index } => {
                 write!(
                     f,

@@ -1,7 +1,7 @@
 //! Grids of sigmas in the variance-exploding process (EDM).
 
-use super::ScheduleError;
-use crate::{Grid, Level, math};
+use super::{ScheduleError, SigmaShape};
+use crate::{Grid, Level};
 
 /// How sigmas run from `sigma_max` down to `sigma_min` over `N` levels `i = 0 .. N`, `u = i/(N-1)`.
 ///
@@ -40,6 +40,17 @@ pub enum Sigmas {
         /// The first sigma.
         sigma_max: f64,
     },
+    /// `sigma_min + (sigma_max - sigma_min) Q(1 - u)`, `Q` the quantile of the beta distribution (arXiv 2407.12173).
+    Beta {
+        /// The last sigma before the final one.
+        sigma_min: f64,
+        /// The first sigma.
+        sigma_max: f64,
+        /// 0.6 in the paper.
+        alpha: f64,
+        /// 0.6 in the paper.
+        beta: f64,
+    },
 }
 
 impl Sigmas {
@@ -53,33 +64,23 @@ impl Sigmas {
         final_sigma: f64,
         levels: &'a mut [Level],
     ) -> Result<Grid<'a>, ScheduleError> {
-        let (Self::Karras { sigma_min, sigma_max, .. }
-        | Self::Exponential { sigma_min, sigma_max }
-        | Self::LogLinear { sigma_min, sigma_max }) = *self;
+        let (sigma_min, sigma_max, shape) = match *self {
+            Self::Karras { sigma_min, sigma_max, rho } => (sigma_min, sigma_max, SigmaShape::Karras { rho }),
+            Self::Exponential { sigma_min, sigma_max } | Self::LogLinear { sigma_min, sigma_max } => {
+                (sigma_min, sigma_max, SigmaShape::Exponential)
+            }
+            Self::Beta { sigma_min, sigma_max, alpha, beta } => {
+                (sigma_min, sigma_max, SigmaShape::Beta { alpha, beta })
+            }
+        };
         if steps == 0 {
             return Err(ScheduleError::NoSteps);
         }
-        if !(sigma_min > 0.0 && sigma_min < sigma_max && sigma_max.is_finite()) {
-            return Err(ScheduleError::SigmaRange { sigma_min, sigma_max });
-        }
-        if let Self::Karras { rho, .. } = *self {
-            if !(rho > 0.0 && rho.is_finite()) {
-                return Err(ScheduleError::Rho(rho));
-            }
-        }
+        shape.check(sigma_min, sigma_max)?;
         let given = levels.len();
         let levels = levels.get_mut(..steps + 1).ok_or(ScheduleError::Buffer { needed: steps + 1, given })?;
         for (i, level) in levels[..steps].iter_mut().enumerate() {
-            let u = if steps > 1 { i as f64 / (steps - 1) as f64 } else { 0.0 };
-            *level = Level::ve(match *self {
-                Self::Karras { rho, .. } => {
-                    let (low, high) = (math::pow(sigma_min, 1.0 / rho), math::pow(sigma_max, 1.0 / rho));
-                    math::pow(high + u * (low - high), rho)
-                }
-                Self::Exponential { .. } | Self::LogLinear { .. } => {
-                    math::exp(math::ln(sigma_max) + u * (math::ln(sigma_min) - math::ln(sigma_max)))
-                }
-            });
+            *level = Level::ve(shape.sigma(i, steps, sigma_min, sigma_max));
         }
         levels[steps] = Level::ve(final_sigma);
         Grid::new(levels)

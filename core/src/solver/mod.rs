@@ -2,18 +2,72 @@
 //!
 //! A solver has no state, no randomness and no tensors. Its formulas stand in one file, in `f64`; what
 //! comes out are the coefficients of [`Node`]s, and any sampler runs them.
+//!
+//! | solver | order | evaluations of `N` steps | states | form | noise |
+//! |---|---|---|---|---|---|
+//! | [`Ddpm`] | | N | network's | data | yes |
+//! | [`Ddim`] | 1 | N | network's | data | by eta |
+//! | [`Euler`] | 1 | N | VE or flow | data | no |
+//! | [`EulerAncestral`] | | N | VE | data | yes |
+//! | [`Heun`] | 2 | 2N - 1 | VE or flow | data | no |
+//! | [`Edm`] | 2 | 2N - 1 | VE | data | by churn |
+//! | [`DpmSolverPp`] | 1 to 3 | N | network's | data | as SDE |
+//! | [`DpmSolverSingle`] | 1 to 3 | N | network's | data | no |
+//! | [`UniPc`] | 1 to 3, and 1 more | N | network's | data | no |
+//! | [`Deis`] | 1 to 3 | N | network's | noise | no |
+//! | [`Lms`] | 1 to 4 | N | VE | noise | no |
+//! | [`GradientEstimation`] | 1 | N | VE | noise | by mu |
+//! | [`Lcm`], [`Tcd`] | | N | network's | data | yes |
+//! | [`Pinned`] | | N | its own | data | yes |
+//!
+//! The orders are those of the steps; multistep solvers begin with lower ones, and the step to no noise has order 1.
+//! [`AnySolver`] is all of them by name.
 
+mod any;
+mod coordinates;
 mod ddim;
 mod ddpm;
+mod deis;
+mod dpm_solver_pp;
+mod dpm_solver_single;
+mod edm;
+mod euler;
+mod euler_ancestral;
+mod gradient_estimation;
+mod heun;
+mod lagrange;
+mod lcm;
+mod lms;
+mod multistep;
+mod pinned;
+mod tcd;
+mod unipc;
+mod writer;
 
+pub use any::{AnySolver, UnknownSolver};
+pub use coordinates::Coordinates;
 pub use ddim::Ddim;
 pub use ddpm::{Ddpm, Variance};
+pub use deis::Deis;
+pub use dpm_solver_pp::{DpmSolverPp, Variant};
+pub use dpm_solver_single::DpmSolverSingle;
+pub use edm::Edm;
+pub use euler::Euler;
+pub use euler_ancestral::EulerAncestral;
+pub use gradient_estimation::GradientEstimation;
+pub use heun::Heun;
+pub use lcm::Lcm;
+pub use lms::Lms;
+pub use pinned::Pinned;
+pub use tcd::Tcd;
+pub use unipc::{Bh, UniPc};
 
 use crate::{Form, Grid, Level, Node, Plan, PlanError, Prediction};
+use writer::Writer;
 
 /// Turns a grid into a plan.
 pub trait Solver {
-    /// The nodes that a plan of `steps` steps has.
+    /// The most nodes that a plan of `steps` steps has.
     fn nodes(&self, steps: usize) -> usize {
         steps + 1
     }
@@ -21,7 +75,8 @@ pub trait Solver {
     /// Writes the plan into the front of `nodes`.
     ///
     /// # Errors
-    /// A slice shorter than [`nodes`](Solver::nodes), or a prediction that says nothing at some level.
+    /// A slice shorter than the plan (never one of [`nodes`](Solver::nodes)), a setting out of range, or a
+    /// prediction that says nothing at some level.
     fn plan<'a>(
         &self,
         grid: &Grid<'_>,
@@ -38,22 +93,57 @@ fn one_step<'a>(
     nodes: &'a mut [Node],
     step: impl Fn(&Level, &Level) -> [f64; 3],
 ) -> Result<Plan<'a>, PlanError> {
+    write_each(own_node, grid, prediction, form, nodes, |i, levels, node| {
+        let [state, output, noise] = step(&levels[i], &levels[i + 1]);
+        *node = Node { evaluate: node.evaluate, ..Node::one_step(node.level, state, output, noise) };
+    })
+}
+
+/// The frame of the solvers with one node a level, in `coordinates`: see [`write_each`].
+fn write_steps<'a>(
+    coordinates: Coordinates,
+    grid: &Grid<'_>,
+    prediction: Prediction,
+    form: Form,
+    nodes: &'a mut [Node],
+    step: impl Fn(usize, &[Level], &mut Node),
+) -> Result<Plan<'a>, PlanError> {
+    let place =
+        |index: usize, level: &Level, read: Option<(Prediction, Form)>| coordinates.node(index, level, read);
+    write_each(place, grid, prediction, form, nodes, step)
+}
+
+/// The frame of the solvers with one node a level. `place` makes a node without terms at a level;
+/// `step(i, levels, node)` gives the node after `levels[i]`, which stands at `levels[i + 1]`, its terms and its noise.
+fn write_each<'a>(
+    place: impl Fn(usize, &Level, Option<(Prediction, Form)>) -> Result<Node, PlanError>,
+    grid: &Grid<'_>,
+    prediction: Prediction,
+    form: Form,
+    nodes: &'a mut [Node],
+    step: impl Fn(usize, &[Level], &mut Node),
+) -> Result<Plan<'a>, PlanError> {
     let levels = grid.levels();
-    let given = nodes.len();
-    let nodes = nodes.get_mut(..levels.len()).ok_or(PlanError::Buffer { needed: levels.len(), given })?;
-    let mut from = levels[0];
-    for (k, (node, to)) in nodes.iter_mut().zip(levels).enumerate() {
-        *node = if k == 0 {
-            Node { level: *to, noise: to.sigma, ..Node::default() }
-        } else {
-            let [state, output, noise] = step(&from, to);
-            Node::one_step(*to, state, output, noise)
-        };
-        if k < grid.steps() {
-            let singular = PlanError::Singular { node: k, alpha: to.alpha, sigma: to.sigma };
-            node.evaluate = Some(prediction.readout(to, form).ok_or(singular)?);
+    let mut writer = Writer::new(nodes, levels.len())?;
+    for (k, level) in levels.iter().enumerate() {
+        let mut node = place(k, level, if k < grid.steps() { Some((prediction, form)) } else { None })?;
+        match k.checked_sub(1) {
+            None => node.noise = node.level.sigma,
+            Some(i) => step(i, levels, &mut node),
         }
-        from = *to;
+        writer.push(node)?;
     }
-    Plan::new(nodes, form)
+    writer.finish(form)
+}
+
+/// A node without terms whose state is what the network is shown.
+fn own_node(index: usize, level: &Level, read: Option<(Prediction, Form)>) -> Result<Node, PlanError> {
+    let evaluate = match read {
+        None => None,
+        Some((prediction, form)) => {
+            let singular = PlanError::Singular { node: index, alpha: level.alpha, sigma: level.sigma };
+            Some(prediction.readout(level, form).ok_or(singular)?)
+        }
+    };
+    Ok(Node { level: *level, evaluate, ..Node::default() })
 }

@@ -1,0 +1,79 @@
+#!/usr/bin/env python3
+"""More reference cases, in the format of tests/CONFORMANCE.md: solvers and schedules that the public generator leaves out.
+
+    python tests/peers/more_cases.py PATH/TO/generate.py --seed 0 > tests/data/more_cases.json
+
+Needs diffusers, torch and scipy, and the public generate.py, whose runner it uses. Kinds: `lms`, `lcm`, `tcd` (eta),
+`dpmsolver++single` (order); schedules: `exponential_sigmas`, `beta_sigmas`, `steps_offset`, `zero_snr`, `final_sigmas_type`.
+"""
+import argparse
+import importlib.util
+import json
+import sys
+
+import numpy as np
+import torch
+from diffusers import schedulers as S
+
+p = argparse.ArgumentParser()
+p.add_argument("generator")
+p.add_argument("--seed", type=int, default=0)
+a = p.parse_args()
+spec = importlib.util.spec_from_file_location("generate", a.generator)
+G = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(G)
+rng = np.random.default_rng(a.seed)
+out = []
+
+
+def add(solver, sched, pred, steps, schedule, wrap=lambda s: s):
+    dim, batch = int(rng.integers(1, 6)), int(rng.integers(1, 4))
+    mix = G.Mixture(rng, dim)
+    x = rng.normal(size=(batch, dim)) * float(sched.init_noise_sigma)
+    got = G.run(wrap(sched), mix, pred, torch.tensor(x, dtype=G.F64), steps, rng, "vp")
+    if got is None or not np.isfinite(np.asarray(got[3])).all():
+        return print("no case:", solver, schedule, file=sys.stderr)
+    traj, seen, noise, final = got
+    out.append(dict(name=f"{solver['kind']}-{len(out)}", solver=solver, schedule=schedule, prediction=pred, steps=steps,
+                    dim=dim, batch=batch, model=mix.to_json(), init=x.tolist(), noise=noise, levels=seen,
+                    trajectory=traj, final=final))
+
+
+# Divisors of 1000: elsewhere diffusers' DDIM steps to t - T // n, which is not the next node.
+for steps in (4, 10):
+    for name, lo, hi in (("linear", 1e-4, 2e-2), ("scaled_linear", 0.00085, 0.012)):
+        s = dict(kind="ddpm", train_steps=1000, beta_schedule=name, beta_start=lo, beta_end=hi)
+        c = dict(num_train_timesteps=1000, beta_schedule=name, beta_start=lo, beta_end=hi)
+        pred = str(rng.choice(["epsilon", "v_prediction"]))
+        for spacing in ("trailing", "leading", "linspace"):
+            sp = dict(s, spacing=spacing)
+            add(dict(kind="lms", order=4), S.LMSDiscreteScheduler(**c, prediction_type=pred, timestep_spacing=spacing), pred, steps, sp)
+        d = dict(s, spacing="distilled")
+        add(dict(kind="lcm"), S.LCMScheduler(**c, prediction_type=pred, clip_sample=False), pred, steps, d)
+        for eta in (0.0, 0.3, 1.0):
+            add(dict(kind="tcd", eta=eta), S.TCDScheduler(**c, prediction_type=pred, clip_sample=False), pred, steps, d, lambda k: G.Eta(k, eta))
+        for order, variant in ((2, "midpoint"), (3, "heun")):
+            # always spaced so, whatever is asked
+            add(dict(kind="dpmsolver++single", order=order),
+                S.DPMSolverSinglestepScheduler(**c, prediction_type=pred, solver_order=order, solver_type=variant, lower_order_final=True), pred, steps,
+                dict(s, spacing="linspace_open"))
+        for curve in ("exponential", "beta"):
+            kw = {f"use_{curve}_sigmas": True}
+            sp = dict(s, spacing="trailing", **{f"{curve}_sigmas": True})
+            add(dict(kind="euler"), S.EulerDiscreteScheduler(**c, **kw, prediction_type=pred, timestep_spacing="trailing"), pred, steps, sp)
+            add(dict(kind="heun"), S.HeunDiscreteScheduler(**c, **kw, prediction_type=pred, timestep_spacing="trailing"), pred, steps, sp)
+            add(dict(kind="dpmsolver++", order=2, variant="midpoint"),
+                S.DPMSolverMultistepScheduler(**c, **kw, prediction_type=pred, timestep_spacing="trailing"), pred, steps, sp)
+        sp = dict(s, spacing="leading", steps_offset=1)
+        add(dict(kind="euler"), S.EulerDiscreteScheduler(**c, prediction_type=pred, timestep_spacing="leading", steps_offset=1), pred, steps, sp)
+        add(dict(kind="unipc", order=2, variant="bh2"),
+            S.UniPCMultistepScheduler(**c, prediction_type=pred, timestep_spacing="leading", steps_offset=1), pred, steps, sp)
+        sp = dict(s, spacing="trailing", final_sigmas_type="sigma_min")
+        for order in (2, 3):
+            add(dict(kind="dpmsolver++", order=order, variant="midpoint"),
+                S.DPMSolverMultistepScheduler(**c, prediction_type=pred, solver_order=order, timestep_spacing="trailing", final_sigmas_type="sigma_min"), pred, steps, sp)
+        sp = dict(s, spacing="trailing", zero_snr=True)
+        add(dict(kind="ddim", eta=0.0), G.Eta(S.DDIMScheduler(**c, prediction_type="v_prediction", clip_sample=False,
+            timestep_spacing="trailing", rescale_betas_zero_snr=True), 0.0), "v_prediction", steps, sp)
+
+json.dump(dict(version=1, oracle=f"diffusers {G.diffusers.__version__}", cases=out), sys.stdout)
