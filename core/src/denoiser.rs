@@ -44,9 +44,11 @@ pub struct Batch<'a> {
 
 impl<'a> Batch<'a> {
     pub(crate) fn new(nodes: &'a [Node], spans: &'a [Span]) -> Self {
-        let mut batch = Self { nodes, spans, rows: 0, parts: &[true] };
-        batch.rows = batch.iter().count();
-        batch
+        let rows_of = |span: &Span| {
+            let nodes = nodes.get(span.first_node..span.end_node).unwrap_or(&[]);
+            span.items * nodes.iter().filter(|node| node.evaluate.is_some()).count()
+        };
+        Self { nodes, spans, rows: spans.iter().map(rows_of).sum(), parts: &[true] }
     }
 
     /// The same rows once for each part, which says whether they are conditional.

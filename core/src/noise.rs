@@ -218,10 +218,9 @@ pub fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
 /// Two Box-Muller pairs: `sqrt(-2 ln u) (cos, sin)(2 pi v)`, `u` in (0, 1) so that the logarithm is finite. The
 /// second pair is left out where at most two normals are `wanted`.
 fn normals(bits: [u32; 4], wanted: usize) -> [f64; BLOCK] {
-    const UNIT: f64 = 1.0 / 4_294_967_296.0;
     let pair = |a: u32, b: u32| {
-        let radius = math::sqrt(-2.0 * math::ln((f64::from(a) + 0.5) * UNIT));
-        let (sin, cos) = math::sincos(f64::from(b) * UNIT * core::f64::consts::TAU);
+        let radius = math::sqrt(-2.0 * math::ln((f64::from(a) + 0.5) * (1.0 / 4_294_967_296.0)));
+        let (sin, cos) = sin_cos_of_turn(b);
         [radius * cos, radius * sin]
     };
     let [a, b] = pair(bits[0], bits[1]);
@@ -229,9 +228,62 @@ fn normals(bits: [u32; 4], wanted: usize) -> [f64; BLOCK] {
     [a, b, c, d]
 }
 
+/// `(sin, cos)(2 pi turn / 2^32)`. A whole number of turns needs no reduction: the top bits are the nearest quarter,
+/// the rest an angle within an eighth, where the Taylor series to `x^15` and `x^16` are exact to the last bit or two.
+fn sin_cos_of_turn(turn: u32) -> (f64, f64) {
+    let quarter = turn.wrapping_add(1 << 29) >> 30;
+    let rest = turn.wrapping_sub(quarter << 30) as i32;
+    let x = f64::from(rest) * (core::f64::consts::TAU / 4_294_967_296.0);
+    let y = x * x;
+    // Coefficients +-1/n!, from the lowest power up.
+    let series = |coefficients: [f64; 8]| coefficients.iter().rev().fold(0.0, |sum, c| sum * y + c);
+    let sin = x * series([
+        1.0,
+        -1.0 / 6.0,
+        1.0 / 120.0,
+        -1.0 / 5_040.0,
+        1.0 / 362_880.0,
+        -1.0 / 39_916_800.0,
+        1.0 / 6_227_020_800.0,
+        -1.0 / 1_307_674_368_000.0,
+    ]);
+    let cos = 1.0
+        + y * series([
+            -1.0 / 2.0,
+            1.0 / 24.0,
+            -1.0 / 720.0,
+            1.0 / 40_320.0,
+            -1.0 / 3_628_800.0,
+            1.0 / 479_001_600.0,
+            -1.0 / 87_178_291_200.0,
+            1.0 / 20_922_789_888_000.0,
+        ]);
+    match quarter {
+        0 => (sin, cos),
+        1 => (cos, -sin),
+        2 => (-sin, -cos),
+        _ => (-cos, sin),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sines_and_cosines_of_turns_are_those_of_libm() {
+        for i in 0..100_000u32 {
+            let turn = i.wrapping_mul(2_654_435_761);
+            let angle = f64::from(turn) * (core::f64::consts::TAU / 4_294_967_296.0);
+            let (sin, cos) = sin_cos_of_turn(turn);
+            assert!(
+                (sin - libm::sin(angle)).abs() < 1e-15 && (cos - libm::cos(angle)).abs() < 1e-15,
+                "{turn}"
+            );
+        }
+        assert_eq!(sin_cos_of_turn(0), (0.0, 1.0));
+        assert_eq!(sin_cos_of_turn(1 << 30), (1.0, 0.0));
+    }
 
     #[test]
     fn philox_agrees_with_the_published_vectors() {

@@ -116,6 +116,20 @@ impl<'a, T: Real> SliceFrames<'a, T> {
         }
     }
 
+    /// Fills a short row number by number (chunks would cost more than the sums): `fill` is given what reads the same
+    /// place of any row.
+    #[inline(always)]
+    fn in_numbers(&mut self, dst: usize, fill: impl Fn(&dyn Fn(usize) -> T) -> T) {
+        for i in 0..self.dim {
+            let number = |row: usize| {
+                let at = row.checked_mul(self.dim).and_then(|start| start.checked_add(i));
+                at.and_then(|at| self.memory.get(at)).copied().unwrap_or_default()
+            };
+            let value = fill(&number);
+            self.set_chunk(dst, i, &[value]);
+        }
+    }
+
     fn numbers(&mut self, row: usize) -> &mut [T] {
         self.range(row..row.saturating_add(1)).and_then(|range| self.memory.get_mut(range)).unwrap_or(&mut [])
     }
@@ -152,13 +166,9 @@ impl<T: Real> Tensor for SliceFrames<'_, T> {
 
     fn combine(&mut self, dst: usize, terms: &[(f64, usize)]) {
         if self.dim < SMALL {
-            // Number by number: chunks would cost more than the sums.
-            for i in 0..self.dim {
-                let value = |row: usize| self.chunk(row, i, 1).first().copied().unwrap_or_default();
-                let sum = terms.iter().fold(T::ZERO, |sum, &(w, row)| sum + T::from_f64(w) * value(row));
-                self.set_chunk(dst, i, &[sum]);
-            }
-            return;
+            return self.in_numbers(dst, |number| {
+                terms.iter().fold(T::ZERO, |sum, &(weight, row)| sum + T::from_f64(weight) * number(row))
+            });
         }
         self.in_chunks(dst, |frames, at, sum| {
             for &(weight, row) in terms {
@@ -172,6 +182,9 @@ impl<T: Real> Tensor for SliceFrames<'_, T> {
 
     fn extrapolate(&mut self, dst: usize, base: usize, weight: f64, a: usize, b: usize) {
         let weight = T::from_f64(weight);
+        if self.dim < SMALL {
+            return self.in_numbers(dst, |number| number(base) + weight * (number(a) - number(b)));
+        }
         self.in_chunks(dst, |frames, at, sum| {
             let [base, a, b] = [base, a, b].map(|row| frames.chunk(row, at, sum.len()));
             for (((s, base), a), b) in sum.iter_mut().zip(base).zip(a).zip(b) {
@@ -191,7 +204,9 @@ impl<T: Real> Tensor for SliceFrames<'_, T> {
         let rows = (self.row(a.0), self.row(a.1), self.row(b.0), self.row(b.1));
         if self.dim < SMALL {
             let numbers = rows.0.iter().zip(rows.1).zip(rows.2).zip(rows.3);
-            return numbers.fold(T::ZERO, |sum, (((a0, a1), b0), b1)| sum + (*a0 - *a1) * (*b0 - *b1)).to_f64();
+            return numbers
+                .fold(T::ZERO, |sum, (((a0, a1), b0), b1)| sum + (*a0 - *a1) * (*b0 - *b1))
+                .to_f64();
         }
         let chunks = rows
             .0

@@ -409,16 +409,17 @@ impl<F: Tensor> PicardRun<'_, F> {
 
     /// The slope at node `j`: from the last two rounds where the choice asks for that and both are there.
     fn slope(&mut self, item: usize, j: usize, seen: usize) -> f64 {
-        let prior = self.picard.slope.prior(self.plan, j, self.picard.data_variance);
-        if !self.picard.slope.uses_history() || j >= seen || !self.is_evaluated(j) {
-            return prior;
+        if self.picard.slope.uses_history() && j < seen && self.is_evaluated(j) {
+            let (rows, now, before) = (self.rows, self.generation, self.next_generation());
+            let dx = (rows.state(item, now, j), rows.state(item, before, j));
+            let dm = (rows.output(item, now, j), rows.output(item, before, j));
+            let secant = self.frames.dot(dx, dm) / self.frames.dot(dx, dx);
+            // A state that did not change has no secant.
+            if secant.is_finite() {
+                return Slope::clamp(secant, self.plan, j);
+            }
         }
-        let (rows, now, before) = (self.rows, self.generation, self.next_generation());
-        let dx = (rows.state(item, now, j), rows.state(item, before, j));
-        let dm = (rows.output(item, now, j), rows.output(item, before, j));
-        let secant = self.frames.dot(dx, dm) / self.frames.dot(dx, dx);
-        // A state that did not change has no secant.
-        if secant.is_finite() { Slope::clamp(secant, self.plan, j) } else { prior }
+        self.picard.slope.prior(self.plan, j, self.picard.data_variance)
     }
 }
 
