@@ -18,8 +18,7 @@ pub fn write_npy(path: &Path, shape: &[usize], values: &[f32]) -> io::Result<()>
         let said = format!("{} values are no array of shape {shape:?}", values.len());
         return Err(io::Error::new(io::ErrorKind::InvalidInput, said));
     }
-    let mut temporary =
-        tempfile::Builder::new().prefix(".samples-").suffix(".npy").tempfile_in(parent(path))?;
+    let mut temporary = temporary(path, ".samples-", ".npy")?;
     {
         let mut buffer = io::BufWriter::new(temporary.as_file_mut());
         let shape: Vec<u64> = shape.iter().map(|&extent| extent as u64).collect();
@@ -40,18 +39,24 @@ pub fn parent(path: &Path) -> &Path {
     }
 }
 
-/// Moves a finished temporary file to `path`, readable as ordinary files are.
+/// A temporary file beside `path`, which it is to become.
 ///
 /// # Errors
-/// The system's: the file cannot be moved there.
-pub fn keep(temporary: NamedTempFile, path: &Path) -> io::Result<()> {
+/// The system's: there can be no file.
+pub fn temporary(path: &Path, prefix: &str, suffix: &str) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    // Temporary files are the user's alone by default; results are as readable as the umask says.
     #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // Temporary files are the user's alone; a result is as readable as others of the user's.
-        // The umask can only be read by setting it, so the usual one is assumed.
-        std::fs::set_permissions(temporary.path(), std::fs::Permissions::from_mode(0o644))?;
-    }
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.prefix(prefix).suffix(suffix).tempfile_in(parent(path))
+}
+
+/// Moves a finished temporary file to `path`.
+///
+/// # Errors
+/// The system's: the file cannot be written out or moved there.
+pub fn keep(temporary: NamedTempFile, path: &Path) -> io::Result<()> {
+    temporary.as_file().sync_all()?;
     temporary.persist(path).map(drop).map_err(|error| error.error)
 }
 
@@ -70,5 +75,14 @@ mod tests {
         assert_eq!(npy.into_vec::<f32>().unwrap()[5], 5.5);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
         assert!(write_npy(&path, &[2, 2], &[0.0]).is_err());
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            // As readable as a file that is written plainly.
+            let plain = dir.path().join("plain");
+            std::fs::write(&plain, "").unwrap();
+            let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode();
+            assert_eq!(mode(&path), mode(&plain));
+        }
     }
 }

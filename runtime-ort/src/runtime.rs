@@ -130,6 +130,9 @@ impl Runtime {
             origin: located.origin,
             said,
         };
+        if std::fs::metadata(&located.path).is_ok_and(|about| about.len() == 0) {
+            return Err(unusable("the file is empty".to_owned()));
+        }
         match dylib::looks_whole(&located.path) {
             Ok(true) => {}
             Ok(false) => return Err(unusable("the file was cut short".to_owned())),

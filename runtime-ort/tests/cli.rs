@@ -171,7 +171,8 @@ fn each_wrong_word_is_named_and_leaves_no_file() {
         (&["card.onnx", "--solver", "ddpm", "--eta", "0"], "--eta 0"),
         (&["card.onnx", "--variance", "large"], "--variance"),
         (&["card.onnx", "--slope", "secant"], "--method picard"),
-        (&["card.onnx", "--method", "picard", "--window", "0"], "window of 0"),
+        (&["card.onnx", "--method", "picard", "--window", "0"], "leave it out"),
+        (&["card.onnx", "--window", "0"], "--method picard"),
         (&["card.onnx", "--method", "picard", "--tolerance", "NaN"], "tolerance NaN"),
         (&["card.onnx", "--item-shape", "3"], "[3]"),
         (&["card.onnx", "--picture", "out.npy"], "two files"),
@@ -219,6 +220,56 @@ fn metadata_that_is_wrong_is_named() {
     }
 }
 
+/// A model whose card lacks a key or has another's value, under `name`.
+fn damaged(dir: &Path, name: &str, change: impl FnOnce(&mut Vec<(String, String)>)) {
+    let mut metadata = card();
+    change(&mut metadata);
+    std::fs::write(dir.join(name), PlainMlp::new(2, 8, 8, 1).onnx(&metadata)).unwrap();
+}
+
+#[test]
+fn flags_stand_in_for_damaged_metadata() {
+    let dir = models();
+    damaged(dir.path(), "partial.onnx", |card| card.retain(|(key, _)| key != "picardy.seed"));
+    damaged(dir.path(), "wrong.onnx", |card| {
+        card.iter_mut().filter(|(key, _)| key == "picardy.data_scale").for_each(|(_, v)| v.push_str(",4"));
+    });
+    let flags = ["--train-steps", "100", "--beta-start", "0.001", "--beta-end", "0.1"];
+    said(&picardy_ort(dir.path(), &["sample", "card.onnx", "--normalised", "--out", "right.npy"]));
+    for (model, key) in [("partial.onnx", "picardy.seed"), ("wrong.onnx", "picardy.data_scale")] {
+        let complaint = complaint(&picardy_ort(dir.path(), &["sample", model, "--out", "a.npy"]));
+        for part in [key, "export the model again", "--prediction and --schedule"] {
+            assert!(complaint.contains(part), "{part} in {complaint}");
+        }
+        assert!(!complaint.contains("yourself"), "{complaint}");
+        let info = said(&picardy_ort(dir.path(), &["info", model]));
+        assert!(info.contains("export the model again") && !info.contains("yourself"), "{info}");
+
+        let named = ["--prediction", "epsilon", "--schedule", "linear", "--out", "a.npy"];
+        let output = picardy_ort(dir.path(), &[&["sample", model], &named[..], &flags].concat());
+        said(&output);
+        let note = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(note.contains("note: ") && note.contains(key), "{note}");
+        assert_eq!(numbers(&dir.path().join("a.npy")), numbers(&dir.path().join("right.npy")));
+    }
+    let output = picardy_ort(dir.path(), &["sample", "partial.onnx", "--prediction", "epsilon"]);
+    assert!(complaint(&output).contains("name its --schedule"));
+}
+
+#[test]
+fn both_names_of_the_velocity_are_taken() {
+    let dir = models();
+    let sample = |name: &str| {
+        let args = ["sample", "plain.onnx", "--schedule", "linear", "--out", "a.npy", "--prediction", name];
+        said(&picardy_ort(dir.path(), &args));
+        numbers(&dir.path().join("a.npy"))
+    };
+    let v = sample("v");
+    assert_eq!(v, sample("v_prediction"));
+    assert_eq!(v, sample("v-prediction"));
+    assert_ne!(v, sample("epsilon"));
+}
+
 /// The command in an environment where no library can be found, or a bad one is named.
 fn bare(dir: &Path, dylib: Option<&str>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_picardy-ort"));
@@ -233,6 +284,7 @@ fn bare(dir: &Path, dylib: Option<&str>) -> Command {
 fn a_library_that_is_missing_or_bad_is_named_with_its_mend() {
     let dir = models();
     std::fs::write(dir.path().join("libbad.so"), vec![b'x'; 4096]).unwrap();
+    std::fs::write(dir.path().join("libempty.so"), "").unwrap();
 
     let cut = picardy_ort::Runtime::load(None).unwrap().path();
     let bytes = std::fs::read(cut).unwrap();
@@ -241,6 +293,7 @@ fn a_library_that_is_missing_or_bad_is_named_with_its_mend() {
         ("/nowhere/libonnxruntime.so", "/nowhere/libonnxruntime.so"),
         ("libbad.so", "libbad.so"),
         ("libcut.so", "cut short"),
+        ("libempty.so", "is empty"),
         // A library, but another one. There is no such file in the directory, and no search for it either.
         ("libm.so.6", "libm.so.6"),
         (".", "named by ORT_DYLIB_PATH"),

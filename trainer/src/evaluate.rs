@@ -1,7 +1,8 @@
 //! How good a network's samples are.
 
-use crate::data::DataError;
+use crate::data::{DataError, MAX_POINTS};
 use crate::metrics::{GaussianKernel, MetricError, Mmd};
+use crate::model::has_room;
 use picardy::nn::{Artifact, MlpDenoiser, ModelError, ResidualMlp};
 use picardy::{
     Betas, Level, Memory, Node, Noise, PlanError, Prediction, SampleError, Sampler, ScheduleError,
@@ -40,7 +41,8 @@ const CHUNK: usize = 128;
 /// items. The result depends on the seed alone, not on the number of threads.
 ///
 /// # Errors
-/// A file that is no network, more steps than the schedule has, a network that gives NaN.
+/// A file that is no network, more steps than the schedule has, a network that gives NaN;
+/// [`DataError::PointCount`] unless `count` is 1 to [`MAX_POINTS`].
 pub fn sample(
     network: &[u8],
     betas: Betas,
@@ -50,11 +52,19 @@ pub fn sample(
     seed: u64,
 ) -> Result<Vec<f32>, EvaluateError> {
     let model = ResidualMlp::from_artifact(&Artifact::parse(network).map_err(ModelError::from)?)?;
+    betas.check()?;
+    if steps > betas.train_steps {
+        return Err(ScheduleError::TooManySteps { asked: steps, train_steps: betas.train_steps }.into());
+    }
+    let dim = model.dim();
+    if !(1..=MAX_POINTS).contains(&count) || !has_room(4 * count as u128 * dim as u128) {
+        let limit = MAX_POINTS.min((crate::model::MAX_BYTES / 4) as usize / dim.max(1));
+        return Err(DataError::PointCount { asked: count, limit }.into());
+    }
     let mut levels = vec![Level::default(); steps + 1];
     let grid = betas.trailing(steps, &mut levels)?;
     let mut nodes = vec![Node::default(); solver.nodes(steps)];
     let plan = solver.plan(&grid, Prediction::Epsilon, &mut nodes)?;
-    let dim = model.dim();
     let mut samples = vec![0.0f32; count * dim];
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
     let part = count.div_ceil(threads).next_multiple_of(CHUNK);
@@ -99,4 +109,29 @@ pub fn mmd(
 ) -> Result<Mmd, EvaluateError> {
     let samples = sample(network, betas, solver, steps, fresh.len() / dim.max(1), seed)?;
     Ok(GaussianKernel::default().mmd(&samples, fresh, dim)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Mlp, MlpConfig, Precision};
+    use picardy::Ddim;
+
+    #[test]
+    fn hostile_counts_are_refused() {
+        let model = Mlp::<f32>::new(MlpConfig { dim: 2, width: 4, blocks: 1 }, 1, 0).unwrap();
+        let bytes = model.to_safetensors(&[], Precision::F32).unwrap();
+        let run = |steps, count| {
+            sample(&bytes, Betas::linear(10, 1e-4, 2e-2), &Ddim::default(), steps, count, 0)
+                .map(|samples| samples.len())
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(run(10, 3), Ok(6));
+        for count in [0, usize::MAX, 1 << 62] {
+            assert!(run(10, count).unwrap_err().contains(&format!("cannot draw {count} points")));
+        }
+        for steps in [0, 11, usize::MAX] {
+            assert!(run(steps, 3).unwrap_err().contains(&format!("{steps} steps")));
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! What the network was trained for: the metadata's word, and the flags' for what it does not say.
 
+use std::io::Write;
+
 use anyhow::{anyhow, bail};
 use clap::ValueEnum;
 use picardy::{Betas, Prediction};
@@ -7,7 +9,7 @@ use picardy_ort::OrtDenoiser;
 
 /// The flags that describe a model without metadata.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Model without metadata")]
+#[command(next_help_heading = "Model without metadata, or with damaged metadata")]
 pub(crate) struct ProcessArgs {
     /// What the network's output is.
     #[arg(long, value_name = "KIND")]
@@ -36,7 +38,7 @@ pub(crate) struct ProcessArgs {
 enum PredictionFlag {
     Epsilon,
     Sample,
-    #[value(alias = "v_prediction", alias = "v-prediction")]
+    #[value(aliases = ["v_prediction", "v-prediction"])]
     V,
     Flow,
 }
@@ -64,9 +66,22 @@ pub(super) struct Process {
 /// The process of `denoiser`, whose metadata speaks where it has any.
 ///
 /// A flag that the metadata speaks for already is an error: whichever of the two won in silence, some
-/// would expect the other.
+/// would expect the other. Metadata that is damaged gives way to the flags, and stderr says so.
 pub(super) fn of(denoiser: &OrtDenoiser, args: &ProcessArgs) -> anyhow::Result<Process> {
-    let Some(card) = denoiser.card()? else { return of_flags(args) };
+    let card = match denoiser.card() {
+        Ok(Some(card)) => card,
+        Ok(None) => return of_flags(args, "the model has no picardy metadata"),
+        Err(error) if args.prediction.is_some() || args.schedule.is_some() => {
+            let process = of_flags(args, &error.to_string())?;
+            // A stderr that is gone is no failure of ours.
+            let _ = writeln!(
+                std::io::stderr(),
+                "note: {error}; the flags stand for all of the metadata, and the samples are as the network makes them"
+            );
+            return Ok(process);
+        }
+        Err(error) => bail!("{error}; or name its --prediction and --schedule"),
+    };
     let named = [
         ("--prediction", args.prediction.is_some()),
         ("--schedule", args.schedule.is_some()),
@@ -88,10 +103,11 @@ pub(super) fn of(denoiser: &OrtDenoiser, args: &ProcessArgs) -> anyhow::Result<P
     })
 }
 
-fn of_flags(args: &ProcessArgs) -> anyhow::Result<Process> {
-    let missing =
-        |flag: &str, kinds: &str| anyhow!("the model has no picardy metadata: name its {flag} ({kinds})");
-    let prediction = args.prediction.ok_or_else(|| missing("--prediction", "epsilon, sample, v or flow"))?;
+/// The flags' process; `why` it is theirs.
+fn of_flags(args: &ProcessArgs, why: &str) -> anyhow::Result<Process> {
+    let missing = |flag: &str, kinds: &str| anyhow!("{why}: name its {flag} ({kinds})");
+    let prediction =
+        args.prediction.ok_or_else(|| missing("--prediction", "epsilon, sample, v_prediction or flow"))?;
     let schedule =
         args.schedule.ok_or_else(|| missing("--schedule", "linear, scaled-linear, cosine or sigmoid"))?;
     let train_steps = args.train_steps.unwrap_or(1000) as usize;

@@ -242,6 +242,9 @@ fn sample(
             run_sampler(args, &Sequential, plan, denoiser)
         }
         MethodFlag::Picard => {
+            if method.window == Some(0) {
+                bail!("a window of 0 nodes: give --window at least 1, or leave it out for the whole run");
+            }
             let standard = Picard::default();
             let picard = Picard {
                 window: method.window.unwrap_or(standard.window),
@@ -295,7 +298,7 @@ fn filled<T: Clone>(length: Option<usize>, value: T) -> anyhow::Result<Vec<T>> {
     match length.filter(|&length| memory.try_reserve_exact(length).is_ok()) {
         Some(length) => memory.resize(length, value),
         None => {
-            let gigabytes = length.map_or(f64::INFINITY, |n| (n * size_of::<T>()) as f64 / 1e9);
+            let gigabytes = length.map_or(f64::INFINITY, |n| n as f64 * size_of::<T>() as f64 / 1e9);
             bail!("the run takes {gigabytes:.0} GB of memory: give a smaller --batch, --window or --steps");
         }
     }

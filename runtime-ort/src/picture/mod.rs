@@ -148,11 +148,7 @@ pub fn write_png(
     use_font();
     let write = |source| PictureError::Write { path: path.to_path_buf(), source };
     let draw = |said: String| PictureError::Draw { path: path.to_path_buf(), said };
-    let temporary = tempfile::Builder::new()
-        .prefix(".picture-")
-        .suffix(".png")
-        .tempfile_in(crate::output::parent(path))
-        .map_err(write)?;
+    let temporary = crate::output::temporary(path, ".picture-", ".png").map_err(write)?;
     {
         let area = BitMapBackend::new(temporary.path(), size).into_drawing_area();
         area.fill(&WHITE).map_err(|error| draw(error.to_string()))?;

@@ -9,7 +9,7 @@ use crate::model::{Mlp, Precision};
 use crate::rng::Rng;
 use crate::train::Trainer;
 use anyhow::Context;
-use picardy::nn::{Artifact, ModelCard};
+use picardy::nn::{Artifact, CardError, ModelCard, key};
 use picardy::{Betas, Ddim, Ddpm};
 use std::path::PathBuf;
 
@@ -37,7 +37,7 @@ pub(super) struct EvalArgs {
     /// Evaluations per item for the likelihood.
     #[arg(long, default_value_t = 128)]
     draws: usize,
-    /// Items whose likelihood is estimated.
+    /// Items whose likelihood is estimated, at least 2.
     #[arg(long, default_value_t = 1000)]
     items: usize,
     /// Seed of samples and draws.
@@ -52,15 +52,26 @@ enum SolverArg {
 }
 
 pub(super) fn eval(args: &EvalArgs) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        args.items >= 2,
+        "--items {}: a mean and its error take at least 2 items; name more",
+        args.items
+    );
+    let path = || args.model.display();
     let (bytes, own) = if args.model.is_dir() {
         let run = Trainer::resume(&args.model.join(CHECKPOINT))?;
         let bytes = run.trainer.averaged().to_safetensors(&run.trainer.card(), Precision::F32)?;
         (bytes, Some(run.origin))
     } else {
-        (std::fs::read(&args.model).with_context(|| args.model.display().to_string())?, None)
+        (std::fs::read(&args.model).with_context(|| path().to_string())?, None)
     };
-    let artifact = Artifact::parse(&bytes)?;
-    let card = ModelCard::from_lookup(|key| artifact.metadata(key))?;
+    let artifact = Artifact::parse(&bytes).with_context(|| path().to_string())?;
+    let card = ModelCard::from_lookup(|key| artifact.metadata(key)).map_err(|error| match error {
+        CardError::Missing { key: key::VERSION } => {
+            anyhow::anyhow!("{}: it has no picardy metadata; name a model of `picardy-train export`", path())
+        }
+        error => anyhow::anyhow!("{}: {error}", path()),
+    })?;
     let (source, seed) = match (&args.data, own) {
         (Some(source), _) => (source.clone(), args.seed),
         (None, Some(origin)) => (origin.source, origin.seed),
@@ -72,14 +83,13 @@ pub(super) fn eval(args: &EvalArgs) -> anyhow::Result<()> {
     let steps = args.steps.unwrap_or(card.schedule.train_steps);
     let count = args.samples;
     let samples = match args.solver {
-        SolverArg::Ddpm => {
-            evaluate::sample(&bytes, card.schedule, &Ddpm::default(), steps, count, args.seed)?
-        }
-        SolverArg::Ddim => {
-            evaluate::sample(&bytes, card.schedule, &Ddim::default(), steps, count, args.seed)?
-        }
+        SolverArg::Ddpm => evaluate::sample(&bytes, card.schedule, &Ddpm::default(), steps, count, args.seed),
+        SolverArg::Ddim => evaluate::sample(&bytes, card.schedule, &Ddim::default(), steps, count, args.seed),
     };
-    let mmd = GaussianKernel::default().mmd(&samples, &x, dim)?;
+    let samples = samples.with_context(|| path().to_string())?;
+    let mmd = GaussianKernel::default()
+        .mmd(&samples, &x, dim)
+        .with_context(|| format!("{count} samples against {} points of {}", x.len() / dim, data.name()))?;
     println!(
         "mmd {:.5} +- {:.5}   ({:?}, {steps} steps, {count} samples against {} points)",
         mmd.value,
@@ -88,8 +98,8 @@ pub(super) fn eval(args: &EvalArgs) -> anyhow::Result<()> {
         x.len() / dim
     );
 
-    let mut model = Mlp::from_safetensors(&bytes, ROWS)?;
-    let gaussian = Gaussian::fit(&x, dim)?;
+    let mut model = Mlp::from_safetensors(&bytes, ROWS).with_context(|| path().to_string())?;
+    let gaussian = Gaussian::fit(&x, dim).with_context(|| format!("no likelihood for {}", data.name()))?;
     let levels = LogSnrDraws::for_eigenvalues(gaussian.eigenvalues());
     let items = &x[..args.items.saturating_mul(dim).min(x.len())];
     let mut rng = Rng::new(args.seed, u64::MAX);
@@ -104,7 +114,20 @@ pub(super) fn eval(args: &EvalArgs) -> anyhow::Result<()> {
         items.len() / dim,
         args.draws
     );
+    if of_training(&source, &data, &card) {
+        println!(
+            "note: the points are the file's own points, which it was trained on; name others with --data to see how \
+             it does on new ones"
+        );
+    }
     Ok(())
+}
+
+/// Whether the data are the very points that the network was trained on: a file's whose moments the card has.
+fn of_training(source: &Source, data: &Dataset, card: &ModelCard<'_>) -> bool {
+    matches!(source, Source::File(_))
+        && card.data_mean.iter().eq(data.mean().iter().copied())
+        && card.data_scale.iter().eq(data.scale().iter().copied())
 }
 
 fn table(betas: Betas) -> anyhow::Result<NoiseTable> {

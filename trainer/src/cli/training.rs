@@ -3,7 +3,7 @@
 use super::settings::TrainArgs;
 use crate::export;
 use crate::model::Precision;
-use crate::train::{Checkpoint, Log, Origin, Trainer};
+use crate::train::{Checkpoint, Log, LogState, Origin, Trainer};
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::Path;
@@ -27,7 +27,7 @@ pub(super) fn train(args: &TrainArgs) -> anyhow::Result<()> {
     let origin = Origin { source: args.data.clone(), points: args.points, seed: config.seed };
     let trainer = Trainer::new(config, origin.load()?)?;
     std::fs::create_dir_all(&args.out).with_context(|| format!("{}", args.out.display()))?;
-    go_on(Checkpoint { trainer, origin }, &args.out, args.checkpoint_every)
+    go_on(Checkpoint { trainer, origin, log: LogState::default() }, &args.out, args.checkpoint_every)
 }
 
 pub(super) fn resume(run: &Path, every: u64) -> anyhow::Result<()> {
@@ -54,7 +54,7 @@ fn go_on(mut checkpoint: Checkpoint, run: &Path, every: u64) -> anyhow::Result<(
     })?;
     let path = run.join(CHECKPOINT);
     let trainer = &mut checkpoint.trainer;
-    let mut log = Log::open(&run.join(LOG), trainer.steps(), LOG_EVERY)
+    let mut log = Log::open(&run.join(LOG), trainer.steps(), LOG_EVERY, checkpoint.log)
         .with_context(|| format!("{}", run.join(LOG).display()))?;
     let bar = progress_bar(trainer.config().steps, trainer.steps());
     let outcome = loop {
@@ -64,19 +64,37 @@ fn go_on(mut checkpoint: Checkpoint, run: &Path, every: u64) -> anyhow::Result<(
         let step = match checkpoint.trainer.step() {
             Ok(step) => step,
             // The state before the step is good, and is kept.
-            Err(error) => break Err(error),
+            Err(error) => break Err(error.into()),
         };
-        if let Some([standard, contrastive]) = log.step(&step)? {
-            bar.set_message(format!("{standard:.4} + {contrastive:.4}"));
+        let logged = log.step(&step);
+        checkpoint.log = log.state();
+        match logged {
+            Ok(Some([standard, contrastive])) => bar.set_message(format!("{standard:.4} + {contrastive:.4}")),
+            Ok(None) => {}
+            // The step itself is good, and is kept.
+            Err(error) => {
+                let said = format!(
+                    "{}: {error}; make room for it, then `picardy-train resume {}` goes on",
+                    run.join(LOG).display(),
+                    run.display()
+                );
+                break Err(anyhow::anyhow!(said));
+            }
         }
         bar.set_position(step.step);
         if step.step.is_multiple_of(every.max(1)) {
             checkpoint.save(&path)?;
         }
     };
-    checkpoint.save(&path)?;
+    let saved = checkpoint.save(&path);
     bar.abandon();
-    outcome?;
+    match (outcome, saved) {
+        (Ok(()), saved) => saved?,
+        (Err(error), Ok(())) => return Err(error),
+        (Err(error), Err(unsaved)) => {
+            anyhow::bail!("{error:#}; and the last checkpoint is not saved: {unsaved}")
+        }
+    }
     if checkpoint.trainer.is_finished() {
         export(&checkpoint.trainer, run, Precision::F32)
     } else {

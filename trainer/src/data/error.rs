@@ -142,6 +142,35 @@ pub enum DataError {
         /// Its greatest value.
         max: f64,
     },
+    /// A column with values that single precision does not reach: samples, which are f32, could not have them.
+    #[error("{}: column {column} runs from {min:e} to {max:e}, and samples are written in single precision, which ends \
+             at 3.4e38: rescale it", path.display())]
+    BeyondSingle {
+        /// The file.
+        path: PathBuf,
+        /// The column, from 1.
+        column: usize,
+        /// Its least value.
+        min: f64,
+        /// Its greatest value.
+        max: f64,
+    },
+    /// A column that varies by less than single precision tells apart: samples, which are f32, would all be equal.
+    #[error("{}: column {column} runs from {min:?} to {max:?} with a standard deviation of {deviation:e}, which single \
+             precision, which samples are written in, does not tell apart there: subtract its mean or rescale it",
+             path.display())]
+    BelowSingle {
+        /// The file.
+        path: PathBuf,
+        /// The column, from 1.
+        column: usize,
+        /// Its least value.
+        min: f64,
+        /// Its greatest value.
+        max: f64,
+        /// Its standard deviation.
+        deviation: f64,
+    },
     /// A CSV file that cannot be parsed, an unreadable byte sequence excepted (that is [`DataError::NotANumber`]).
     #[error("{}: not a table of cells: {reason}", path.display())]
     Table {

@@ -8,7 +8,8 @@ use super::{DataError, Dataset};
 ///
 /// # Errors
 ///
-/// [`DataError::Empty`], [`DataError::TooFewRows`], [`DataError::Constant`], [`DataError::TooWide`].
+/// [`DataError::Empty`], [`DataError::TooFewRows`], [`DataError::Constant`], [`DataError::TooWide`],
+/// [`DataError::BeyondSingle`], [`DataError::BelowSingle`].
 pub(super) fn standardise(path: &Path, points: &[f64], dim: usize) -> Result<Dataset, DataError> {
     if points.is_empty() || dim == 0 {
         return Err(DataError::Empty { path: path.into() });
@@ -33,6 +34,13 @@ pub(super) fn standardise(path: &Path, points: &[f64], dim: usize) -> Result<Dat
         // A range of 0 gives NaN here, a subnormal one divides badly: neither is normal.
         if !deviation.is_normal() {
             return Err(DataError::Constant { path: path.into(), column: index + 1, value: min });
+        }
+        let (path, column, largest) = (path.into(), index + 1, min.abs().max(max.abs()));
+        if largest > f64::from(f32::MAX) {
+            return Err(DataError::BeyondSingle { path, column, min, max });
+        }
+        if deviation < f64::from(f32::MIN_POSITIVE).max(largest * f64::from(f32::EPSILON)) {
+            return Err(DataError::BelowSingle { path, column, min, max, deviation });
         }
         mean.push(min + range * centre);
         scale.push(deviation);

@@ -185,9 +185,26 @@ fn bad_text_is_named() {
 
 #[test]
 fn extreme_but_sound_columns_are_standardised() {
-    for text in ["1e-300\n3e-300\n", "1e307\n3e307\n", "1000000000001\n1000000000003\n"] {
-        assert_eq!(read("a.csv", text).unwrap().data(), [-1.0, 1.0]);
+    for text in ["1e-37\n3e-37\n", "1e38\n3e38\n", "1000001\n1000003\n"] {
+        let set = read("a.csv", text).unwrap();
+        assert_eq!(set.data(), [-1.0, 1.0]);
+        // Samples are the network's numbers in the data's units and in f32: finite, and not all equal.
+        let back: Vec<f32> = set.restore(set.data()).iter().map(|&p| p as f32).collect();
+        assert!(back.iter().all(|p| p.is_finite()) && back[0] < back[1], "{back:?}");
     }
+}
+
+#[test]
+fn columns_that_f32_cannot_hold_are_refused() {
+    for text in ["1e300\n3e300\n", "1\n1e39\n", "-4e38\n1\n"] {
+        assert_error(read("a.csv", text), &["a.csv", "column 1", "3.4e38", "rescale"]);
+    }
+    for text in ["1e-300\n3e-300\n", "1000000000001\n1000000000003\n", "1\n1.00000001\n"] {
+        assert_error(read("a.csv", text), &["a.csv", "column 1", "single precision", "subtract its mean"]);
+    }
+    // Far outliers crush the rest of their column, but nothing overflows.
+    let set = read("a.csv", format!("1e38\n{}", "1\n2\n".repeat(500))).unwrap();
+    assert!(set.data().iter().all(|x| x.is_finite()));
 }
 
 #[test]

@@ -17,7 +17,7 @@
 
 use super::standard::{fill_normal, mix};
 use super::{Gaussian, LogSnrDraws, LossError, NoiseTable, items, sigmoid, softplus};
-use crate::model::{Mlp, MlpError};
+use crate::model::{Mlp, MlpError, has_room};
 use crate::op::Element;
 use crate::rng::Rng;
 
@@ -73,7 +73,8 @@ impl<T: Element> Contrastive<T> {
     ///
     /// # Errors
     ///
-    /// [`LossError::Setting`] where a setting is 0, negative or not finite.
+    /// [`LossError::Setting`] where a setting is 0, negative or not finite, [`LossError::TooManyRows`] where a step's
+    /// rows cannot be counted.
     pub fn new(config: ContrastiveConfig, gaussian: Gaussian, dim: usize) -> Result<Self, LossError> {
         let counts = [("items", config.items), ("draws", config.draws), ("dim", dim)];
         for (name, value) in
@@ -85,7 +86,13 @@ impl<T: Element> Contrastive<T> {
         }
         config.levels.check("levels")?;
         config.zeta.check("zeta")?;
-        let rows = Self::rows_of(&config);
+        let ContrastiveConfig { items, draws, .. } = config;
+        let rows = items.checked_mul(draws).and_then(|n| n.checked_mul(2));
+        let numbers = rows.and_then(|rows| rows.checked_mul(dim));
+        let (Some(rows), Some(_)) = (rows, numbers.filter(|&n| has_room(n as u128 * size_of::<T>() as u128)))
+        else {
+            return Err(LossError::TooManyRows { items, draws });
+        };
         let room = |n: usize| vec![T::ZERO; n];
         Ok(Self {
             gaussian,
@@ -104,10 +111,6 @@ impl<T: Element> Contrastive<T> {
     /// The rows that a step evaluates in one call: what the network's `max_batch` must be at least.
     pub fn rows(&self) -> usize {
         self.rows.len()
-    }
-
-    fn rows_of(config: &ContrastiveConfig) -> usize {
-        2 * config.items * config.draws
     }
 
     /// Adds the gradient of `weight sum over items of loss` to the network's and gives that sum's value.

@@ -9,6 +9,9 @@ pub struct Gaussian {
     entropy: f64,
 }
 
+/// Eigenvalues below this share of the largest are the rounding errors of a singular covariance of f32 data.
+const NOTHING: f64 = 1e-12;
+
 /// The most coordinates whose full covariance is taken; above, the variances stand for the eigenvalues.
 const FULL: usize = 64;
 
@@ -31,10 +34,11 @@ impl Gaussian {
     ///
     /// # Errors
     ///
-    /// [`LossError::Items`] or [`LossError::Empty`] where the data is not whole items, [`LossError::Eigenvalue`] where its
-    /// covariance is singular.
+    /// [`LossError::Items`] or [`LossError::Empty`] where the data is not whole items, [`LossError::TooFewRows`] or
+    /// [`LossError::Eigenvalue`] where its covariance is singular.
     pub fn fit(data: &[f32], dim: usize) -> Result<Self, LossError> {
-        let n = items(data.len(), dim)? as f64;
+        let rows = items(data.len(), dim)?;
+        let n = rows as f64;
         let mut mean = vec![0.0; dim];
         for row in data.chunks_exact(dim) {
             mean.iter_mut().zip(row).for_each(|(m, &x)| *m += f64::from(x) / n);
@@ -47,6 +51,9 @@ impl Gaussian {
             }
             return Self::new(variances);
         }
+        if rows <= dim {
+            return Err(LossError::TooFewRows { rows, dim });
+        }
         let mut covariance = vec![0.0; dim * dim];
         for row in data.chunks_exact(dim) {
             for i in 0..dim {
@@ -56,7 +63,12 @@ impl Gaussian {
                 }
             }
         }
-        Self::new(eigenvalues(&mut covariance, dim))
+        let eigenvalues = eigenvalues(&mut covariance, dim);
+        let largest = eigenvalues.iter().copied().fold(0.0, f64::max);
+        match eigenvalues.iter().find(|&&value| value <= NOTHING * largest) {
+            Some(&value) => Err(LossError::Eigenvalue { value }),
+            None => Self::new(eigenvalues),
+        }
     }
 
     /// The covariance's eigenvalues.
@@ -135,7 +147,14 @@ mod tests {
         assert_eq!(fit.eigenvalues(), [1.0, 4.0]);
         let two_pi_e = 2.0 * std::f64::consts::PI * std::f64::consts::E;
         assert!((fit.entropy() - (two_pi_e.ln() + 0.5 * 4.0f64.ln())).abs() < 1e-12);
-        assert!(matches!(Gaussian::fit(&[1.0, 5.0, 2.0, 5.0], 2), Err(LossError::Eigenvalue { .. })));
+        let few = Gaussian::fit(&[1.0, 5.0, 2.0, 6.0], 2);
+        assert_eq!(few, Err(LossError::TooFewRows { rows: 2, dim: 2 }));
+        let constant = Gaussian::fit(&[1.0, 5.0, 2.0, 5.0, 3.0, 5.0], 2);
+        assert!(matches!(constant, Err(LossError::Eigenvalue { .. })), "{constant:?}");
+        // The second column is the first's, but for rounding.
+        let repeated: Vec<f32> = (0..50).flat_map(|i| [i as f32 * 0.1, i as f32 * 0.3 + 1.0]).collect();
+        let repeated = Gaussian::fit(&repeated, 2);
+        assert!(matches!(repeated, Err(LossError::Eigenvalue { .. })), "{repeated:?}");
         assert!(matches!(Gaussian::fit(&[1.0; 3], 2), Err(LossError::Items { .. })));
         assert!(matches!(Gaussian::fit(&[], 2), Err(LossError::Empty(_))));
     }

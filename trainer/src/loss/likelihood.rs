@@ -11,7 +11,7 @@ use crate::rng::Rng;
 pub struct Nll {
     /// Its mean over items.
     pub mean: f64,
-    /// The mean's standard error, from the spread between items.
+    /// The mean's standard error, from the spread between items; NaN of one item.
     pub standard_error: f64,
 }
 
@@ -73,5 +73,5 @@ pub fn nll<T: Element>(
     }
     let mean = sum / n as f64;
     let variance = (squares / n as f64 - mean * mean).max(0.0);
-    Ok(Nll { mean, standard_error: (variance / (n.max(2) - 1) as f64).sqrt() })
+    Ok(Nll { mean, standard_error: (variance / (n - 1) as f64).sqrt() })
 }

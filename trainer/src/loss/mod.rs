@@ -22,7 +22,8 @@ use crate::model::MlpError;
 pub enum LossError {
     /// A schedule that is no schedule.
     #[error(
-        "alpha-bar of timestep {step} is {value}: it must lie strictly between 0 and 1 and fall with the timestep"
+        "alpha-bar of timestep {step} is {value}: it must lie strictly between 0 and 1 and fall with the timestep; \
+         choose betas further from 0 and from 1, or fewer timesteps"
     )]
     Schedule {
         /// The timestep.
@@ -41,8 +42,32 @@ pub enum LossError {
         /// Its value.
         value: f64,
     },
-    /// An eigenvalue that is not positive: a constant coordinate, or coordinates that repeat one another.
-    #[error("the data's covariance has the eigenvalue {value}: drop constant and repeated columns")]
+    /// More rows in a step than can be counted.
+    #[error(
+        "the contrastive loss takes 2 x {items} items x {draws} draws in one step: give fewer items or draws"
+    )]
+    TooManyRows {
+        /// Items per step.
+        items: usize,
+        /// Draws per item and density.
+        draws: usize,
+    },
+    /// No more items than coordinates, so that their covariance is singular whatever they are.
+    #[error(
+        "the covariance of {rows} rows of {dim} columns is singular: give at least {} rows, or drop columns",
+        .dim.saturating_add(1)
+    )]
+    TooFewRows {
+        /// The items.
+        rows: usize,
+        /// Coordinates of an item.
+        dim: usize,
+    },
+    /// An eigenvalue that is not positive: a coordinate that is constant, or a linear combination of others.
+    #[error(
+        "the covariance has the eigenvalue {value:.3e}: a column is constant, or a linear combination of others; \
+         drop such columns"
+    )]
     Eigenvalue {
         /// The eigenvalue.
         value: f64,

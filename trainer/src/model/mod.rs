@@ -32,6 +32,42 @@ impl MlpConfig {
     }
 }
 
+impl MlpConfig {
+    /// How many parameters the network has; saturates.
+    pub(crate) fn parameters(self) -> u128 {
+        let [dim, width, blocks] = [self.dim, self.width, self.blocks].map(|n| n as u128);
+        let affine = |inputs: u128, outputs: u128| outputs.saturating_mul(inputs.saturating_add(1));
+        let norm = width.saturating_mul(2);
+        let block = affine(width, width).saturating_mul(2).saturating_add(norm);
+        [affine(dim, width), blocks.saturating_mul(block), norm, affine(width, dim)]
+            .into_iter()
+            .fold(0, u128::saturating_add)
+    }
+
+    /// The bytes of a network of `max_batch` rows whose numbers take `size` bytes; saturates.
+    pub(crate) fn bytes(self, max_batch: usize, size: usize) -> u128 {
+        let [dim, width, blocks] = [self.dim, self.width, self.blocks].map(|n| n as u128);
+        // `Kept`, per row.
+        let wide = width.saturating_mul(blocks.saturating_mul(4).saturating_add(6));
+        let row = wide.saturating_add(dim.saturating_mul(2)).saturating_add(blocks.saturating_mul(2));
+        let rows = row.saturating_add(2).saturating_mul(max_batch as u128);
+        self.parameters().saturating_mul(2).saturating_add(rows).saturating_mul(size as u128)
+    }
+}
+
+/// The most memory that a network or a training run may take: 64 GiB.
+pub const MAX_BYTES: u64 = 1 << 36;
+
+/// Whether there is room for `bytes`: at most [`MAX_BYTES`], and no more than the system would give.
+pub(crate) fn has_room(bytes: u128) -> bool {
+    let asked = usize::try_from(bytes).ok().filter(|_| bytes <= u128::from(MAX_BYTES));
+    asked.is_some_and(|asked| {
+        let mut room = Vec::<u8>::new();
+        // The compiler may leave out an allocation that nobody looks at.
+        std::hint::black_box(&mut room).try_reserve_exact(asked).is_ok()
+    })
+}
+
 /// Why a network cannot be built or run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MlpError {
@@ -42,6 +78,20 @@ pub enum MlpError {
         .0.dim, .0.width, .0.blocks
     )]
     Config(MlpConfig),
+    /// A network that takes more than [`MAX_BYTES`], or more than the system would give.
+    #[error(
+        "a network of dimension {}, width {} and {} blocks for {max_batch} rows takes {:.1} GB of memory, more than \
+         there is (at most {:.0} GB are taken): give a smaller width or fewer rows",
+        .config.dim, .config.width, .config.blocks, *.bytes as f64 / 1e9, MAX_BYTES as f64 / 1e9
+    )]
+    Memory {
+        /// Its sizes.
+        config: MlpConfig,
+        /// Its rows.
+        max_batch: usize,
+        /// What it takes.
+        bytes: u128,
+    },
     /// More rows than the network was built for.
     #[error("{got} rows were given to a network built for {max}: build it with a larger `max_batch`")]
     Batch {
@@ -128,11 +178,15 @@ impl<T: Element> Mlp<T> {
     ///
     /// # Errors
     ///
-    /// [`MlpError::Config`] where a size is out of range.
+    /// [`MlpError::Config`] where a size is out of range, [`MlpError::Memory`] where the network is too large.
     pub fn new(config: MlpConfig, max_batch: usize, seed: u64) -> Result<Self, MlpError> {
         let MlpConfig { dim, width, blocks } = config;
         if dim == 0 || width == 0 || width % 2 == 1 || blocks == 0 || blocks > MAX_BLOCKS {
             return Err(MlpError::Config(config));
+        }
+        let bytes = config.bytes(max_batch, size_of::<T>());
+        if !has_room(bytes) {
+            return Err(MlpError::Memory { config, max_batch, bytes });
         }
         let (places, layout) = Places::new(config);
         let parameters = initial(&layout, seed);

@@ -1,11 +1,13 @@
 //! Everything that a run needs to go on, in one file.
 
-use super::{TrainConfig, TrainError, Trainer, write_whole};
+use super::trainer::{check, shape};
+use super::{LogState, TrainConfig, TrainError, Trainer, write_whole};
 use crate::data::{DataError, Dataset, Source};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Why a checkpoint cannot be written or taken up.
@@ -19,6 +21,14 @@ pub enum CheckpointError {
         path: PathBuf,
         /// The system's reason.
         error: std::io::Error,
+    },
+    /// There is none.
+    #[error(
+        "there is no checkpoint {path}: name the folder of a run, or begin one with `picardy-train train --out FOLDER`"
+    )]
+    Missing {
+        /// Where it was looked for.
+        path: PathBuf,
     },
     /// The file is no checkpoint, or a damaged one.
     #[error("{path} is no picardy checkpoint: {reason}; resume from another")]
@@ -57,6 +67,28 @@ struct Header {
     step: u64,
     adam_steps: u64,
     ema_steps: u64,
+    /// Checkpoints of before this was kept begin a new line of the log.
+    #[serde(default)]
+    log: LogState,
+}
+
+impl Header {
+    /// The counters: a step counts one in each.
+    fn check(&self) -> Result<(), String> {
+        let (step, steps) = (self.step, self.config.steps);
+        if step > steps {
+            return Err(format!("it has taken {step} of {steps} steps"));
+        }
+        for (name, count) in [("adam_steps", self.adam_steps), ("ema_steps", self.ema_steps)] {
+            if count != step {
+                return Err(format!("`{name}` is {count} after {step} steps"));
+            }
+        }
+        if self.log.count > step {
+            return Err(format!("its log counts {} steps of {step}", self.log.count));
+        }
+        Ok(())
+    }
 }
 
 const KEY: &str = "picardy.checkpoint";
@@ -89,6 +121,8 @@ pub struct Checkpoint {
     pub trainer: Trainer,
     /// Its data.
     pub origin: Origin,
+    /// What its log has taken note of since its last line.
+    pub log: LogState,
 }
 
 impl Checkpoint {
@@ -97,7 +131,7 @@ impl Checkpoint {
     /// # Errors
     /// The file system's.
     pub fn save(&self, path: &Path) -> Result<(), CheckpointError> {
-        let Self { trainer, origin } = self;
+        let Self { trainer, origin, log } = self;
         let header = Header {
             config: trainer.config.clone(),
             source: origin.source.to_string(),
@@ -107,6 +141,7 @@ impl Checkpoint {
             step: trainer.step,
             adam_steps: trainer.adam.steps(),
             ema_steps: trainer.ema.steps(),
+            log: *log,
         };
         let format = |reason: String| CheckpointError::Format { path: path.to_owned(), reason };
         let header = serde_json::to_string(&header).map_err(|error| format(error.to_string()))?;
@@ -134,10 +169,15 @@ impl Trainer {
     /// Takes a run up where a checkpoint left it.
     ///
     /// # Errors
-    /// A file that is no checkpoint, or data that is gone or another.
+    /// A file that is no checkpoint, or data that is gone or another. What the file says is checked before anything
+    /// is allocated for it.
     pub fn resume(path: &Path) -> Result<Checkpoint, CheckpointError> {
-        let bytes =
-            std::fs::read(path).map_err(|error| CheckpointError::File { path: path.to_owned(), error })?;
+        let bytes = std::fs::read(path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound | ErrorKind::NotADirectory => {
+                CheckpointError::Missing { path: path.to_owned() }
+            }
+            _ => CheckpointError::File { path: path.to_owned(), error },
+        })?;
         let format = |reason: String| CheckpointError::Format { path: path.to_owned(), reason };
         let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|error| format(error.to_string()))?;
         let file = SafeTensors::deserialize(&bytes).map_err(|error| format(error.to_string()))?;
@@ -147,18 +187,19 @@ impl Trainer {
             .and_then(|entries| entries.get(KEY))
             .ok_or_else(|| format(format!("it has no `{KEY}` entry")))?;
         let header: Header = serde_json::from_str(header).map_err(|error| format(error.to_string()))?;
+        check(&header.config).map_err(|error| format(error.to_string()))?;
+        header.check().map_err(&format)?;
         let origin = Origin { source: header.source.parse()?, points: header.points, seed: header.data_seed };
         let data = origin.load()?;
         if hash(&data) != header.data_hash {
             return Err(CheckpointError::OtherData { path: path.to_owned(), source_name: header.source });
         }
-        let mut trainer = Self::new(header.config, data)?;
-        let expected = trainer.model.parameters().len();
+        let expected = shape(&header.config, data.dim()).parameters();
         let read = |name: &str| {
             let tensor = file.tensor(name).map_err(|error| format(error.to_string()))?;
             let values: Vec<f32> =
                 tensor.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-            if tensor.dtype() != Dtype::F32 || values.len() != expected {
+            if tensor.dtype() != Dtype::F32 || values.len() as u128 != expected {
                 return Err(format(format!(
                     "tensor `{name}` has {} numbers, {expected} belong there",
                     values.len()
@@ -166,11 +207,14 @@ impl Trainer {
             }
             Ok(values)
         };
-        trainer.model.parameters_mut().copy_from_slice(&read("parameters")?);
-        trainer.adam.restore(&read("adam.mean")?, &read("adam.square")?, header.adam_steps);
-        trainer.ema.restore(&read("ema")?, header.ema_steps);
+        let (parameters, ema) = (read("parameters")?, read("ema")?);
+        let (mean, square) = (read("adam.mean")?, read("adam.square")?);
+        let mut trainer = Self::new(header.config, data)?;
+        trainer.model.parameters_mut().copy_from_slice(&parameters);
+        trainer.adam.restore(&mean, &square, header.adam_steps);
+        trainer.ema.restore(&ema, header.ema_steps);
         trainer.step = header.step;
-        Ok(Checkpoint { trainer, origin })
+        Ok(Checkpoint { trainer, origin, log: header.log })
     }
 }
 

@@ -1,7 +1,17 @@
 //! What a training run is told.
 
+use super::TrainError;
 use picardy::Betas;
 use serde::{Deserialize, Serialize};
+
+/// The largest [`TrainConfig::width`].
+pub const MAX_WIDTH: usize = 65_536;
+/// The largest [`TrainConfig::batch`], and the most contrastive items times draws.
+pub const MAX_ROWS: usize = 1 << 24;
+/// The largest [`TrainConfig::steps`].
+pub const MAX_STEPS: u64 = 1_000_000_000_000;
+/// The largest [`Schedule::train_steps`].
+pub const MAX_TRAIN_STEPS: usize = 1_000_000;
 
 /// Which loss.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,7 +38,7 @@ impl LossKind {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ContrastiveSettings {
-    /// Items per step.
+    /// Items per step; times the draws, at most [`MAX_ROWS`].
     pub items: usize,
     /// Draws of (l, eps) per item and density.
     pub draws: usize,
@@ -50,7 +60,7 @@ impl Default for ContrastiveSettings {
 pub struct Schedule {
     /// `linear`, `scaled_linear`, `cosine` or `sigmoid`.
     pub kind: String,
-    /// Timesteps.
+    /// Timesteps, at most [`MAX_TRAIN_STEPS`].
     pub train_steps: usize,
     /// The first beta.
     pub beta_start: f64,
@@ -65,24 +75,33 @@ impl Default for Schedule {
 }
 
 impl Schedule {
-    /// The betas; `None` for a name that is none, or betas outside (0, 1).
-    pub fn betas(&self) -> Option<Betas> {
-        let betas = Betas::named(&self.kind, self.train_steps, self.beta_start, self.beta_end)?;
-        betas.check().ok().map(|()| betas)
+    /// The betas.
+    ///
+    /// # Errors
+    /// [`TrainError::Setting`] for a name that is none, [`TrainError::Schedule`] for betas outside (0, 1).
+    pub fn betas(&self) -> Result<Betas, TrainError> {
+        let betas = Betas::named(&self.kind, self.train_steps, self.beta_start, self.beta_end);
+        let betas = betas.ok_or_else(|| TrainError::Setting {
+            name: "schedule",
+            value: format!("`{}`", self.kind),
+            expected: "linear, scaled_linear, cosine or sigmoid",
+        })?;
+        betas.check()?;
+        Ok(betas)
     }
 }
 
-/// All settings of a run.
+/// All settings of a run; all that it takes must fit [`MAX_BYTES`](crate::model::MAX_BYTES) of memory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainConfig {
-    /// Width of the residual MLP.
+    /// Width of the residual MLP, even, at most [`MAX_WIDTH`].
     pub width: usize,
     /// Its blocks.
     pub blocks: usize,
-    /// Optimiser steps.
+    /// Optimiser steps, at most [`MAX_STEPS`].
     pub steps: u64,
-    /// Items per step of the standard loss.
+    /// Items per step of the standard loss, at most [`MAX_ROWS`].
     pub batch: usize,
     /// The highest learning rate; it falls along half a cosine to 0.
     pub rate: f64,

@@ -1,60 +1,80 @@
 //! The log of a run: JSON lines.
 
 use super::Step;
+use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{ErrorKind, Write};
 use std::path::Path;
+
+/// What the log has taken note of since its last line; a checkpoint keeps it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogState {
+    /// The sums of the standard and of the contrastive loss.
+    pub sum: [f64; 2],
+    /// The steps they are sums over.
+    pub count: u64,
+}
 
 /// A file of one JSON object per logged step, with the losses averaged over the steps since the last one.
 #[derive(Debug)]
 pub struct Log {
-    file: BufWriter<File>,
+    file: File,
     every: u64,
-    sum: [f64; 2],
-    count: u64,
+    state: LogState,
 }
 
 impl Log {
-    /// Opens the log of a run that has taken `steps` steps; later lines (of a run that went further before it was
-    /// resumed from an earlier checkpoint) are dropped. Logs every `every` steps.
+    /// Opens the log of a run that has taken `steps` steps and whose log was in `state` then; later lines (of a run
+    /// that went further before it was resumed from an earlier checkpoint) are dropped. Logs every `every` steps.
     ///
     /// # Errors
     /// The file system's.
-    pub fn open(path: &Path, steps: u64, every: u64) -> std::io::Result<Self> {
-        if let Ok(old) = File::open(path) {
-            let mut kept = String::new();
-            for line in BufReader::new(old).lines() {
-                let line = line?;
-                let step =
-                    serde_json::from_str::<serde_json::Value>(&line).ok().and_then(|v| v["step"].as_u64());
-                if step.is_some_and(|step| step <= steps) {
-                    kept.push_str(&line);
-                    kept.push('\n');
+    pub fn open(path: &Path, steps: u64, every: u64, state: LogState) -> std::io::Result<Self> {
+        match std::fs::read(path) {
+            Ok(old) => {
+                let mut kept = Vec::new();
+                for line in old.split_inclusive(|&byte| byte == b'\n') {
+                    let step = serde_json::from_slice::<serde_json::Value>(line)
+                        .ok()
+                        .and_then(|value| value["step"].as_u64());
+                    // A line without its end was cut off by a full disk or a crash.
+                    if line.ends_with(b"\n") && step.is_some_and(|step| step <= steps) {
+                        kept.extend_from_slice(line);
+                    }
                 }
+                super::write_whole(path, &kept)?;
             }
-            super::write_whole(path, kept.as_bytes())?;
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
         }
         let file = OpenOptions::new().create(true).append(true).open(path)?;
-        Ok(Self { file: BufWriter::new(file), every: every.max(1), sum: [0.0; 2], count: 0 })
+        Ok(Self { file, every: every.max(1), state })
     }
 
     /// Takes note of a step; gives the mean losses where a line was written.
     ///
     /// # Errors
-    /// The file system's.
+    /// The file system's. The step is taken note of all the same, and belongs to the next line that is written.
     pub fn step(&mut self, step: &Step) -> std::io::Result<Option<[f64; 2]>> {
-        self.sum[0] += step.standard;
-        self.sum[1] += step.contrastive;
-        self.count += 1;
+        let LogState { sum, count } = &mut self.state;
+        sum[0] += step.standard;
+        sum[1] += step.contrastive;
+        *count += 1;
         if !step.step.is_multiple_of(self.every) {
             return Ok(None);
         }
-        let mean = self.sum.map(|sum| sum / self.count as f64);
+        let mean = sum.map(|sum| sum / *count as f64);
         let line = Step { standard: mean[0], contrastive: mean[1], ..*step };
-        serde_json::to_writer(&mut self.file, &line)?;
-        self.file.write_all(b"\n")?;
-        self.file.flush()?;
-        (self.sum, self.count) = ([0.0; 2], 0);
+        let mut bytes = serde_json::to_vec(&line)?;
+        bytes.push(b'\n');
+        self.file.write_all(&bytes)?;
+        self.state = LogState::default();
         Ok(Some(mean))
+    }
+
+    /// What a checkpoint must keep for the log to go on as if the run had not been stopped.
+    pub const fn state(&self) -> LogState {
+        self.state
     }
 }

@@ -9,8 +9,10 @@ mod log;
 mod trainer;
 
 pub use checkpoint::{Checkpoint, CheckpointError, Origin};
-pub use config::{ContrastiveSettings, LossKind, Schedule, TrainConfig};
-pub use log::Log;
+pub use config::{
+    ContrastiveSettings, LossKind, MAX_ROWS, MAX_STEPS, MAX_TRAIN_STEPS, MAX_WIDTH, Schedule, TrainConfig,
+};
+pub use log::{Log, LogState};
 pub use trainer::{Step, TrainError, Trainer};
 
 use std::io::Write;
@@ -21,6 +23,16 @@ use std::path::Path;
 /// # Errors
 /// The file system's.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    stage(path, bytes)?.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// The file under a temporary name beside `path`, whole and on the disk.
+pub(crate) fn stage(path: &Path, bytes: &[u8]) -> std::io::Result<tempfile::NamedTempFile> {
+    if path.is_dir() {
+        let said = "it is a directory, and a file is to be written there: move it away";
+        return Err(std::io::Error::new(std::io::ErrorKind::IsADirectory, said));
+    }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     // Temporary files are the user's alone by default; results are as readable as the umask says.
@@ -29,6 +41,5 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut file = builder.prefix(".picardy-").tempfile_in(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
+    Ok(file)
 }

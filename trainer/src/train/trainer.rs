@@ -1,13 +1,13 @@
 //! The loop, one step at a time.
 
-use super::{LossKind, TrainConfig};
+use super::{ContrastiveSettings, LossKind, MAX_ROWS, MAX_STEPS, MAX_TRAIN_STEPS, MAX_WIDTH, TrainConfig};
 use crate::data::Dataset;
 use crate::loss::{Contrastive, ContrastiveConfig, Gaussian, LogSnrDraws, LossError, NoiseTable, Standard};
-use crate::model::{Mlp, MlpConfig, MlpError};
+use crate::model::{MAX_BYTES, Mlp, MlpConfig, MlpError, has_room};
 use crate::optimiser::{Adam, AdamConfig, CosineRate, Ema, clip_scale};
 use crate::rng::Rng;
-use picardy::Prediction;
-use picardy::nn::{ModelCard, Numbers};
+use picardy::nn::{MAX_BLOCKS, ModelCard, Numbers};
+use picardy::{Prediction, ScheduleError};
 
 /// Why training cannot start or go on.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -22,6 +22,27 @@ pub enum TrainError {
         value: String,
         /// What it may be.
         expected: &'static str,
+    },
+    /// The noise schedule is none.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
+    /// The run takes more memory than [`MAX_BYTES`], or than the system would give.
+    #[error(
+        "the run takes {:.1} GB of memory, more than there is (at most {:.0} GB are taken): lower the width, the \
+         batch, or the contrastive items and draws",
+        *.bytes as f64 / 1e9, MAX_BYTES as f64 / 1e9
+    )]
+    Memory {
+        /// What it takes.
+        bytes: u128,
+    },
+    /// The contrastive loss needs a Gaussian fitted to the data, whose covariance is singular.
+    #[error("{data}: {error}, or train with the standard loss, which needs no covariance")]
+    Covariance {
+        /// The data's name.
+        data: String,
+        /// Why it is singular.
+        error: LossError,
     },
     /// The network cannot be built.
     #[error(transparent)]
@@ -81,7 +102,6 @@ pub struct Trainer {
     pub(super) step: u64,
     rate: CosineRate,
     table: NoiseTable,
-    gaussian: Gaussian,
     standard: Standard<f32>,
     contrastive: Option<Contrastive<f32>>,
     batch: Vec<f32>,
@@ -94,31 +114,31 @@ impl Trainer {
     /// A run at its beginning.
     ///
     /// # Errors
-    /// Settings out of range, or data with a singular covariance.
+    /// Settings out of range, too large for the memory, or, for the contrastive loss, data with a singular covariance.
     pub fn new(config: TrainConfig, data: Dataset) -> Result<Self, TrainError> {
         check(&config)?;
-        let betas = config.schedule.betas().ok_or_else(|| TrainError::Setting {
-            name: "schedule",
-            value: format!("{:?}", config.schedule),
-            expected: "linear, scaled_linear, cosine or sigmoid, with betas in (0, 1)",
-        })?;
+        let betas = config.schedule.betas()?;
         let dim = data.dim();
+        let bytes = bytes(&config, dim);
+        if !has_room(bytes) {
+            return Err(TrainError::Memory { bytes });
+        }
         let table = NoiseTable::new(betas.alpha_bars().collect())?;
-        let gaussian = Gaussian::fit(data.data(), dim)?;
         let contrastive = match config.loss {
             LossKind::Standard => None,
             LossKind::Contrastive => {
+                let gaussian = Gaussian::fit(data.data(), dim)
+                    .map_err(|error| TrainError::Covariance { data: data.name().to_owned(), error })?;
                 let levels = LogSnrDraws::for_eigenvalues(gaussian.eigenvalues());
                 let settings = config.contrastive;
                 let weight = settings.weight / settings.items.max(1) as f64;
                 let (items, draws, shared) = (settings.items, settings.draws, settings.shared);
                 let estimator = ContrastiveConfig { items, draws, weight, shared, levels, zeta: levels };
-                Some(Contrastive::new(estimator, gaussian.clone(), dim)?)
+                Some(Contrastive::new(estimator, gaussian, dim)?)
             }
         };
         let rows = contrastive.as_ref().map_or(0, Contrastive::rows).max(config.batch);
-        let shape = MlpConfig { dim, width: config.width, blocks: config.blocks };
-        let model = Mlp::new(shape, rows, config.seed)?;
+        let model = Mlp::new(shape(&config, dim), rows, config.seed)?;
         let parameters = model.parameters().len();
         let optimiser = AdamConfig { weight_decay: config.weight_decay, ..AdamConfig::default() };
         Ok(Self {
@@ -126,13 +146,12 @@ impl Trainer {
             ema: Ema::new(config.ema, model.parameters()),
             rate: CosineRate { peak: config.rate, floor: 0.0, warmup: config.warmup, total: config.steps },
             standard: Standard::new(config.batch, dim),
-            batch: vec![0.0; config.batch.max(config.contrastive.items) * dim],
+            batch: vec![0.0; drawn(&config) * dim],
             step: 0,
             config,
             data,
             model,
             table,
-            gaussian,
             contrastive,
         })
     }
@@ -199,9 +218,14 @@ impl Trainer {
         &self.table
     }
 
-    /// The Gaussian fitted to the data.
-    pub const fn gaussian(&self) -> &Gaussian {
-        &self.gaussian
+    /// The Gaussian fitted to the data, computed at each call.
+    ///
+    /// # Errors
+    /// [`TrainError::Covariance`] where there is none.
+    pub fn gaussian(&self) -> Result<Gaussian, TrainError> {
+        let name = || self.data.name().to_owned();
+        Gaussian::fit(self.data.data(), self.data.dim())
+            .map_err(|error| TrainError::Covariance { data: name(), error })
     }
 
     /// The metadata that both exported files carry.
@@ -217,7 +241,7 @@ fn card(config: &TrainConfig, data: &Dataset) -> Vec<(String, String)> {
     let squares: f64 = data.data().iter().map(|x| f64::from(*x).powi(2)).sum();
     let mut entries = Vec::new();
     // Numbers that were just written as numbers are lists of numbers, and the schedule was checked at the start.
-    if let (Some(schedule), Some(shape), Some(data_mean), Some(data_scale)) =
+    if let (Ok(schedule), Some(shape), Some(data_mean), Some(data_scale)) =
         (config.schedule.betas(), Numbers::new(&shape), Numbers::new(&mean), Numbers::new(&scale))
     {
         let card = ModelCard {
@@ -247,12 +271,55 @@ fn draw_items(data: &Dataset, out: &mut [f32], rng: &mut Rng) {
     }
 }
 
-fn check(config: &TrainConfig) -> Result<(), TrainError> {
+/// The network's sizes.
+pub(super) fn shape(config: &TrainConfig, dim: usize) -> MlpConfig {
+    MlpConfig { dim, width: config.width, blocks: config.blocks }
+}
+
+/// The items that a step draws together.
+fn drawn(config: &TrainConfig) -> usize {
+    match config.loss {
+        LossKind::Standard => config.batch,
+        LossKind::Contrastive => config.batch.max(config.contrastive.items),
+    }
+}
+
+/// The bytes of the run's buffers, without the data; saturates. The settings have been checked.
+fn bytes(config: &TrainConfig, dim: usize) -> u128 {
+    let rows = match config.loss {
+        LossKind::Standard => 0,
+        LossKind::Contrastive => 2 * config.contrastive.items * config.contrastive.draws,
+    };
+    let shape = shape(config, dim);
+    let network = shape.bytes(rows.max(config.batch), size_of::<f32>());
+    // Adam's two, the average, and its copy with a gradient that is exported.
+    let copies = shape.parameters().saturating_mul(5 * size_of::<f32>() as u128);
+    // z, eps, dout, and the items themselves; t, weights and factors.
+    let row = (dim as u128).saturating_mul(16).saturating_add(64);
+    let items = rows as u128 + config.batch as u128 + drawn(config) as u128;
+    network.saturating_add(copies).saturating_add(items.saturating_mul(row))
+}
+
+/// Refuses settings out of range; whatever passes can be computed with.
+pub(super) fn check(config: &TrainConfig) -> Result<(), TrainError> {
     let setting = |name, value: String, expected| Err(TrainError::Setting { name, value, expected });
     let positive = "positive and finite";
+    let ContrastiveSettings { items, draws, .. } = config.contrastive;
+    let contrastive = config.loss == LossKind::Contrastive;
+    let rows = items.checked_mul(draws);
     match config {
-        c if c.steps == 0 => setting("steps", c.steps.to_string(), "at least 1"),
-        c if c.batch == 0 => setting("batch", c.batch.to_string(), "at least 1"),
+        c if !(1..=MAX_STEPS).contains(&c.steps) => {
+            setting("steps", c.steps.to_string(), "1 to 1000000000000")
+        }
+        c if !(1..=MAX_ROWS).contains(&c.batch) => setting("batch", c.batch.to_string(), "1 to 16777216"),
+        c if c.width > MAX_WIDTH => setting("width", c.width.to_string(), "even, 2 to 65536"),
+        c if !(1..=MAX_BLOCKS).contains(&c.blocks) => setting("blocks", c.blocks.to_string(), "1 to 8"),
+        c if !(1..=MAX_TRAIN_STEPS).contains(&c.schedule.train_steps) => {
+            setting("train_steps", c.schedule.train_steps.to_string(), "1 to 1000000")
+        }
+        _ if contrastive && (rows.is_none_or(|n| n > MAX_ROWS) || items > MAX_ROWS) => {
+            setting("contrastive items x draws", format!("{items} x {draws}"), "at most 16777216")
+        }
         c if !(c.rate > 0.0 && c.rate.is_finite()) => setting("rate", c.rate.to_string(), positive),
         c if c.clip.is_nan() || c.clip <= 0.0 => setting("clip", c.clip.to_string(), "positive"),
         c if !(0.0..1.0).contains(&c.ema) => setting("ema", c.ema.to_string(), "in [0, 1)"),
@@ -261,5 +328,86 @@ fn check(config: &TrainConfig) -> Result<(), TrainError> {
             setting("weight_decay", c.weight_decay.to_string(), "0 or more, finite")
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Builtin;
+
+    fn refused(change: impl FnOnce(&mut TrainConfig)) -> String {
+        let mut config = TrainConfig::default();
+        change(&mut config);
+        let data = Builtin::TwoMoons.sample(10, 0).unwrap();
+        Trainer::new(config, data).expect_err("too large").to_string()
+    }
+
+    #[test]
+    fn hostile_sizes_are_refused_with_their_value() {
+        for huge in [usize::MAX, usize::MAX - 1, 1 << 62, 1 << 40] {
+            let said = huge.to_string();
+            assert!(refused(|c| c.width = huge).contains(&said));
+            assert!(refused(|c| c.blocks = huge).contains(&said));
+            assert!(refused(|c| c.batch = huge).contains(&said));
+            assert!(refused(|c| c.contrastive.items = huge).contains(&said));
+            assert!(refused(|c| c.contrastive.draws = huge).contains(&said));
+            assert!(refused(|c| (c.contrastive.items, c.contrastive.draws) = (0, huge)).contains("items"));
+            assert!(refused(|c| c.schedule.train_steps = huge).contains(&said));
+            assert!(refused(|c| c.steps = huge as u64).contains(&said));
+        }
+        // Each setting is in range, and all together are too much.
+        let said = refused(|c| (c.width, c.batch) = (MAX_WIDTH, MAX_ROWS));
+        assert!(said.contains("GB of memory"), "{said}");
+    }
+
+    #[test]
+    fn the_estimate_covers_the_buffers() {
+        let config = TrainConfig { width: 64, ..TrainConfig::default() };
+        let data = Builtin::TwoMoons.sample(10, 0).unwrap();
+        let trainer = Trainer::new(config, data).unwrap();
+        let parameters = trainer.model.parameters().len();
+        assert_eq!(shape(&trainer.config, 2).parameters(), parameters as u128);
+        let rows = trainer.contrastive.as_ref().map_or(0, Contrastive::rows);
+        assert_eq!(rows, 512);
+        // At least six vectors of parameters and fourteen blocks of activations.
+        let least = 4 * (6 * parameters + 14 * 64 * rows);
+        assert!(bytes(&trainer.config, 2) >= least as u128);
+    }
+
+    #[test]
+    fn only_the_contrastive_loss_needs_a_covariance() {
+        let folder = tempfile::tempdir().unwrap();
+        let load = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            crate::data::read_file(path).unwrap()
+        };
+        let few = load("few.csv", "1,2\n3,5\n");
+        let same = load("same.csv", "1,2\n2,4\n3,6\n4,8\n5,10\n");
+        for (data, parts) in [(few, ["few.csv", "2 rows of 2"]), (same, ["same.csv", "linear combination"])] {
+            let config = |loss| TrainConfig { loss, steps: 2, width: 4, ..TrainConfig::default() };
+            let error = Trainer::new(config(LossKind::Contrastive), data.clone()).unwrap_err().to_string();
+            assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+            assert!(error.contains("standard loss"), "{error}");
+            let mut trainer = Trainer::new(config(LossKind::Standard), data).unwrap();
+            trainer.step().unwrap();
+            assert!(trainer.gaussian().is_err());
+        }
+    }
+
+    #[test]
+    fn a_bad_schedule_is_told_plainly() {
+        for (change, parts) in [
+            ((1e-4, 1.5), ["beta 1.5", "timestep 999"]),
+            ((-0.1, 0.02), ["beta -0.1", "timestep 0"]),
+            ((f64::NAN, 0.02), ["NaN", "(0, 1)"]),
+        ] {
+            let said = refused(|c| (c.schedule.beta_start, c.schedule.beta_end) = change);
+            assert!(parts.iter().all(|part| said.contains(part)) && !said.contains('{'), "{said}");
+        }
+        let said = refused(|c| c.schedule.kind = "quadratic".into());
+        assert!(said.contains("`quadratic`") || said.contains("quadratic"), "{said}");
+        assert!(said.contains("sigmoid") && !said.contains('{'), "{said}");
     }
 }
