@@ -191,7 +191,9 @@ impl<T: Real> Tensor for SliceFrames<'_, T> {
         let rows = (self.row(a.0), self.row(a.1), self.row(b.0), self.row(b.1));
         if self.dim < SMALL {
             let numbers = rows.0.iter().zip(rows.1).zip(rows.2).zip(rows.3);
-            return numbers.fold(T::ZERO, |sum, (((a0, a1), b0), b1)| sum + (*a0 - *a1) * (*b0 - *b1)).to_f64();
+            return numbers
+                .fold(T::ZERO, |sum, (((a0, a1), b0), b1)| sum + (*a0 - *a1) * (*b0 - *b1))
+                .to_f64();
         }
         let chunks = rows
             .0

@@ -173,7 +173,8 @@ impl<'a> Artifact<'a> {
             if let Entry::TensorView { name: other, layout } = entry {
                 if other == name {
                     let bytes = self.data.get(layout.begin..layout.end).ok_or(ArtifactError::Missing)?;
-                    found = Ok(TensorView { dtype: layout.dtype, shape: layout.shape, rank: layout.rank, bytes });
+                    found =
+                        Ok(TensorView { dtype: layout.dtype, shape: layout.shape, rank: layout.rank, bytes });
                 }
             }
             Ok(())

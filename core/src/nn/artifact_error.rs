@@ -121,23 +121,43 @@ impl fmt::Display for ArtifactError {
             Self::Overflow { offset } => {
                 write!(f, "the number at byte {offset} of the header is out of range: export it again")
             }
-            Self::TooManyTensors => write!(f, "the artifact has over {} tensors: it is for a larger runtime", super::MAX_TENSORS),
-            Self::Duplicate { entry } => write!(f, "entry {entry} of the header has an earlier one's name: export it again"),
+            Self::TooManyTensors => {
+                write!(f, "the artifact has over {} tensors: it is for a larger runtime", super::MAX_TENSORS)
+            }
+            Self::Duplicate { entry } => {
+                write!(f, "entry {entry} of the header has an earlier one's name: export it again")
+            }
             Self::Dtype { entry } => {
                 write!(f, "tensor {entry} is neither F32 nor F16: convert it before it is read here")
             }
-            Self::Rank { entry } => write!(f, "tensor {entry} has over {} axes: reshape it before it is read here", super::MAX_RANK),
+            Self::Rank { entry } => write!(
+                f,
+                "tensor {entry} has over {} axes: reshape it before it is read here",
+                super::MAX_RANK
+            ),
             Self::Incomplete { entry } => {
-                write!(f, "tensor {entry} does not have dtype, shape and data_offsets once each: export it again")
+                write!(
+                    f,
+                    "tensor {entry} does not have dtype, shape and data_offsets once each: export it again"
+                )
             }
             Self::Offsets { entry, begin, end, data } => write!(
                 f,
                 "tensor {entry} lies at bytes {begin} to {end} of {data}, which does not fit its dtype and shape: export it again"
             ),
-            Self::Overlap { entry } => write!(f, "tensor {entry} shares bytes with an earlier one: export it again"),
-            Self::Unused { bytes } => write!(f, "{bytes} bytes of the data belong to no tensor: export it again"),
-            Self::Missing => write!(f, "the artifact has no tensor of that name: export it with picardy-train"),
-            Self::WrongDtype => write!(f, "the tensor's element type is not the one asked for: ask for the one that `dtype` names"),
+            Self::Overlap { entry } => {
+                write!(f, "tensor {entry} shares bytes with an earlier one: export it again")
+            }
+            Self::Unused { bytes } => {
+                write!(f, "{bytes} bytes of the data belong to no tensor: export it again")
+            }
+            Self::Missing => {
+                write!(f, "the artifact has no tensor of that name: export it with picardy-train")
+            }
+            Self::WrongDtype => write!(
+                f,
+                "the tensor's element type is not the one asked for: ask for the one that `dtype` names"
+            ),
             Self::Misaligned { alignment } => write!(
                 f,
                 "the tensor's address is not a multiple of {alignment}: keep the bytes in `picardy::nn::Aligned`"

@@ -74,12 +74,12 @@ impl<'a> ModelCard<'a> {
         exactly(key::CONDITIONING, CONDITIONING)?;
         let positive =
             |key| number::<usize>(key, text(key)?, "a positive integer").and_then(|n| at_least_one(key, n));
-        let list = |key| {
-            Numbers::new(text(key)?)
-                .ok_or(invalid(key, text(key)?, "a list of numbers and commas"))
-        };
+        let list =
+            |key| Numbers::new(text(key)?).ok_or(invalid(key, text(key)?, "a list of numbers and commas"));
         let name = text(key::PREDICTION)?;
-        let prediction = name.parse().map_err(|_| invalid(key::PREDICTION, name, "one of epsilon, sample, v_prediction, flow"))?;
+        let prediction = name
+            .parse()
+            .map_err(|_| invalid(key::PREDICTION, name, "one of epsilon, sample, v_prediction, flow"))?;
         let train_steps: usize = number(key::TRAIN_STEPS, text(key::TRAIN_STEPS)?, "a positive integer")?;
         at_least_one(key::TRAIN_STEPS, train_steps)?;
         let beta = |key| {
@@ -92,10 +92,12 @@ impl<'a> ModelCard<'a> {
         };
         let (start, end) = (beta(key::BETA_START)?, beta(key::BETA_END)?);
         let kind = text(key::SCHEDULE)?;
-        let schedule = Betas::named(kind, train_steps, start, end).ok_or(invalid(key::SCHEDULE, kind, "one of linear, scaled_linear, cosine, sigmoid"))?;
-        schedule
-            .check()
-            .map_err(|_| invalid(key::BETA_END, end, "the end of betas in (0, 1)"))?;
+        let schedule = Betas::named(kind, train_steps, start, end).ok_or(invalid(
+            key::SCHEDULE,
+            kind,
+            "one of linear, scaled_linear, cosine, sigmoid",
+        ))?;
+        schedule.check().map_err(|_| invalid(key::BETA_END, end, "the end of betas in (0, 1)"))?;
         let card = Self {
             model: text(key::MODEL)?,
             schedule,

@@ -150,9 +150,14 @@ impl fmt::Display for ModelError {
                 write!(f, "tensor `{name}` has shape {got:?} where the network's is {expected:?}")
             }
             Self::Rank { name, got } => {
-                write!(f, "tensor `{name}` has {got} axes where a matrix [outputs, inputs] belongs; export the network again")
+                write!(
+                    f,
+                    "tensor `{name}` has {got} axes where a matrix [outputs, inputs] belongs; export the network again"
+                )
             }
-            Self::NoCoordinates => write!(f, "`input.weight` has no columns: a network of 0 coordinates; export it again"),
+            Self::NoCoordinates => {
+                write!(f, "`input.weight` has no columns: a network of 0 coordinates; export it again")
+            }
             Self::OddWidth { width } => {
                 write!(f, "the network's width {width} is not a positive even number")
             }
