@@ -112,7 +112,10 @@ fn betas(schedule: &Value) -> Result<Betas> {
 }
 
 /// The solver that a case names, as the oracle runs it.
-fn solver(case: &Value) -> Result<AnySolver> {
+///
+/// # Errors
+/// A solver that is not there.
+pub fn solver(case: &Value) -> Result<AnySolver> {
     let spec = &case["solver"];
     let order = || count(spec, "order");
     let known = |given: Option<&str>, names: &[&str]| -> Result<usize> {
@@ -166,7 +169,10 @@ fn solver(case: &Value) -> Result<AnySolver> {
 }
 
 /// The levels of a run, as the oracle of a case chooses them: libraries space timesteps by the solver.
-fn grid<'a>(case: &Value, steps: usize, levels: &'a mut [Level]) -> Result<Grid<'a>> {
+///
+/// # Errors
+/// A schedule that is not there, or has no such run.
+pub fn grid<'a>(case: &Value, steps: usize, levels: &'a mut [Level]) -> Result<Grid<'a>> {
     let (schedule, kind) = (&case["schedule"], text(&case["solver"], "kind")?);
     Ok(match text(schedule, "kind")? {
         "ddpm" => {
@@ -342,9 +348,11 @@ fn try_case(case: &Value, tolerance: f64, its_levels: bool) -> Result<(f64, Opti
         Ok(())
     };
     let mut memory = Memory::new();
-    // A plan's front is a plan: each state by the sampler itself.
+    // A plan's front, its last node not evaluated, is a plan: each state by the sampler itself.
     for (k, expected) in at.iter().zip(trajectory) {
-        let front = Plan::new(&plan.nodes()[..=*k], plan.form())?;
+        let mut nodes = plan.nodes()[..=*k].to_vec();
+        nodes[*k].evaluate = None;
+        let front = Plan::new(&nodes, plan.form())?;
         let mut x = init.clone();
         let mut workspace = memory.workspace(Sequential.need(&front, batch), dim);
         Sequential.run(&front, &mut model, &Noise::tape(&tape, batch, dim), &mut x, &mut workspace)?;

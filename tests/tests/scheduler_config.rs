@@ -1,8 +1,11 @@
 //! diffusers' scheduler_config.json: the defaults of its classes, real pipelines' files, and hostile text.
 
-use picardy::config::{ConfigError, ConfigGuard, ScheduleConfig, SchedulerConfig, SolverConfig, Step};
+use picardy::config::{ConfigError, ConfigGuard, ScheduleConfig, SchedulerConfig};
 use picardy::guard::{Clamp, DynamicThreshold};
-use picardy::{Betas, Final, Prediction, Spacing, Variance};
+use picardy::{
+    AnySolver, Betas, Curve, Ddim, Ddpm, Deis, DpmSolverPp, DpmSolverSingle, Euler, EulerAncestral, Final,
+    FlowShift, Heun, Lcm, Lms, Prediction, SigmaShape, Spacing, Tcd, Told, UniPc,
+};
 use proptest::prelude::*;
 
 fn read(text: &str) -> SchedulerConfig {
@@ -14,9 +17,9 @@ fn error(class: &str, rest: &str) -> String {
     text.parse::<SchedulerConfig>().unwrap_err().to_string()
 }
 
-fn betas(config: &SchedulerConfig) -> picardy::config::BetasConfig {
+fn spaced(config: &SchedulerConfig) -> (Betas, Spacing, Final) {
     match config.schedule {
-        ScheduleConfig::Betas(betas) => betas,
+        ScheduleConfig::Spaced { betas, spacing, last } => (betas, spacing, last),
         other => panic!("{other:?}"),
     }
 }
@@ -26,13 +29,8 @@ fn betas(config: &SchedulerConfig) -> picardy::config::BetasConfig {
 fn the_defaults_of_every_class() {
     let (ddpm, sd) = (Betas::linear(1000, 1e-4, 2e-2), Betas::scaled_linear(1000, 0.00085, 0.012));
     let leading = Spacing::Leading { offset: 0 };
-    let dpm = SolverConfig::DpmSolverPp {
-        order: 2,
-        step: Step::Midpoint,
-        sde: false,
-        lower_order_final: true,
-        euler_at_final: false,
-    };
+    let (fractional, open) = (Spacing::LinspaceFractional, Spacing::LinspaceOpen);
+    let distilled = Spacing::Distilled { original: 50 };
     let base = r#""num_train_timesteps": 1000, "beta_start": 0.0001, "beta_end": 0.02, "beta_schedule": "linear",
         "trained_betas": null, "prediction_type": "epsilon", "_diffusers_version": "0.42.1""#;
     let sd_base = r#""num_train_timesteps": 1000, "beta_start": 0.00085, "beta_end": 0.012,
@@ -49,11 +47,11 @@ fn the_defaults_of_every_class() {
         "sample_max_value": 1.0, "lower_order_final": true, "use_flow_sigmas": false, "flow_shift": 1.0,
         "use_dynamic_shifting": false, "time_shift_type": "exponential""#
     );
-    let cases = [
+    let cases: [(_, _, AnySolver, _, _, _); 12] = [
         (
             "DDPMScheduler",
             format!(r#"{base}, {clip}, "variance_type": "fixed_small""#),
-            SolverConfig::Ddpm { variance: Variance::FixedSmall },
+            Ddpm::fixed_small().into(),
             ddpm,
             leading,
             true,
@@ -61,7 +59,7 @@ fn the_defaults_of_every_class() {
         (
             "DDIMScheduler",
             format!(r#"{base}, {clip}, "set_alpha_to_one": true"#),
-            SolverConfig::Ddim { eta: 0.0 },
+            Ddim { eta: 0.0 }.into(),
             ddpm,
             leading,
             true,
@@ -72,9 +70,9 @@ fn the_defaults_of_every_class() {
                 r#"{base}, {sigmas}, "interpolation_type": "linear", "sigma_min": null,
             "sigma_max": null, "timestep_type": "discrete", "rescale_betas_zero_snr": false, "final_sigmas_type": "zero""#
             ),
-            SolverConfig::Euler,
+            Euler::ve().into(),
             ddpm,
-            Spacing::Linspace,
+            fractional,
             false,
         ),
         (
@@ -83,9 +81,9 @@ fn the_defaults_of_every_class() {
                 r#"{base}, "timestep_spacing": "linspace", "steps_offset": 0,
             "rescale_betas_zero_snr": false"#
             ),
-            SolverConfig::EulerAncestral,
+            EulerAncestral { eta: 1.0 }.into(),
             ddpm,
-            Spacing::Linspace,
+            fractional,
             false,
         ),
         (
@@ -95,17 +93,17 @@ fn the_defaults_of_every_class() {
             "beta_end": 0.012, "beta_schedule": "linear", "trained_betas": null, "prediction_type": "epsilon",
             "clip_sample": false, "clip_sample_range": 1.0"#
             ),
-            SolverConfig::Heun,
+            Heun::ve().into(),
             Betas::linear(1000, 0.00085, 0.012),
-            Spacing::Linspace,
+            fractional,
             false,
         ),
         (
             "LMSDiscreteScheduler",
             format!("{base}, {sigmas}"),
-            SolverConfig::Lms,
+            Lms { order: 4 }.into(),
             ddpm,
-            Spacing::Linspace,
+            fractional,
             false,
         ),
         (
@@ -115,9 +113,9 @@ fn the_defaults_of_every_class() {
             "solver_type": "midpoint", "euler_at_final": false, "use_lu_lambdas": false, "final_sigmas_type": "zero",
             "lambda_min_clipped": -Infinity, "variance_type": null, "rescale_betas_zero_snr": false"#
             ),
-            dpm,
+            DpmSolverPp::order2().into(),
             ddpm,
-            Spacing::Linspace,
+            open,
             false,
         ),
         (
@@ -127,9 +125,9 @@ fn the_defaults_of_every_class() {
             "solver_type": "midpoint", "final_sigmas_type": "zero", "lambda_min_clipped": -Infinity,
             "variance_type": null"#
             ),
-            SolverConfig::DpmSolverSingle { order: 2 },
+            DpmSolverSingle { order: 2 }.into(),
             ddpm,
-            Spacing::Linspace,
+            open,
             false,
         ),
         (
@@ -139,39 +137,30 @@ fn the_defaults_of_every_class() {
             "disable_corrector": [], "solver_p": null, "final_sigmas_type": "zero", "rescale_betas_zero_snr": false,
             "sigma_min": null, "sigma_max": null, "shift_terminal": null"#
             ),
-            SolverConfig::UniPc { order: 2, bh2: true, lower_order_final: true },
+            UniPc::default().into(),
             ddpm,
-            Spacing::Linspace,
+            open,
             false,
         ),
         (
             "DEISMultistepScheduler",
             format!(r#"{multistep}, "algorithm_type": "deis", "solver_type": "logrho""#),
-            SolverConfig::Deis { order: 2, lower_order_final: true },
+            Deis { order: 2, lower_order_final: true }.into(),
             ddpm,
-            Spacing::Linspace,
+            open,
             false,
         ),
-        (
-            "LCMScheduler",
-            sd_base.into(),
-            SolverConfig::Lcm { original_steps: 50, timestep_scaling: 10.0 },
-            sd,
-            leading,
-            false,
-        ),
-        ("TCDScheduler", sd_base.into(), SolverConfig::Tcd { original_steps: 50 }, sd, leading, false),
+        ("LCMScheduler", sd_base.into(), Lcm::default().into(), sd, distilled, false),
+        ("TCDScheduler", sd_base.into(), Tcd { eta: 0.3, betas: sd }.into(), sd, distilled, false),
     ];
     for (class, keys, solver, table, spacing, clips) in cases {
         let written = read(&format!(r#"{{"_class_name": "{class}", {keys}}}"#));
         assert_eq!(written.solver, solver, "{class}");
-        let schedule = betas(&written);
-        assert_eq!(
-            (schedule.betas, schedule.spacing, schedule.last),
-            (table, spacing, Final::Data),
-            "{class}"
-        );
-        assert_eq!((schedule.zero_snr, schedule.curve), (false, None), "{class}");
+        let last = match written.solver {
+            AnySolver::Deis(_) | AnySolver::Tcd(_) => Final::FirstTimestep,
+            _ => Final::Data,
+        };
+        assert_eq!(spaced(&written), (table, spacing, last), "{class}");
         assert_eq!(written.prediction, Prediction::Epsilon, "{class}");
         let guard = clips.then(|| ConfigGuard::Clamp(Clamp::symmetric(1.0).unwrap()));
         assert_eq!(written.guard, guard, "{class}");
@@ -180,13 +169,13 @@ fn the_defaults_of_every_class() {
         assert_eq!(read(&format!(r#"{{"_class_name": "{class}"}}"#)), written, "{class}");
     }
     for (class, solver) in [
-        ("FlowMatchEulerDiscreteScheduler", SolverConfig::FlowEuler),
-        ("FlowMatchHeunDiscreteScheduler", SolverConfig::FlowHeun),
+        ("FlowMatchEulerDiscreteScheduler", AnySolver::from(Euler::flow())),
+        ("FlowMatchHeunDiscreteScheduler", AnySolver::from(Heun::flow())),
     ] {
         let config =
             read(&format!(r#"{{"_class_name": "{class}", "num_train_timesteps": 1000, "shift": 3.0}}"#));
         assert_eq!((config.solver, config.prediction), (solver, Prediction::Flow));
-        assert_eq!(config.schedule, ScheduleConfig::Flow { train_steps: 1000, shift: 3.0 });
+        assert_eq!(config.schedule, ScheduleConfig::Flow(FlowShift { train_steps: 1000, shift: 3.0 }));
     }
 }
 
@@ -197,7 +186,7 @@ fn what_pipelines_ship() {
         r#"{"_class_name": "DDIMScheduler", "num_train_timesteps": 100, "beta_start": 0.0001, "beta_end": 0.02,
             "beta_schedule": "squaredcos_cap_v2", "clip_sample": true, "prediction_type": "epsilon"}"#,
     );
-    assert_eq!(betas(&policy).betas, Betas::cosine(100));
+    assert_eq!(spaced(&policy).0, Betas::cosine(100));
     assert!(policy.keeps_noise && policy.guard.is_some());
     // A latent model with v-prediction, and Karras sigmas on a multistep solver.
     let latent = read(
@@ -207,16 +196,17 @@ fn what_pipelines_ship() {
             "algorithm_type": "sde-dpmsolver++", "final_sigmas_type": "sigma_min", "rescale_betas_zero_snr": true}"#,
     );
     assert_eq!(latent.prediction, Prediction::V);
-    assert_eq!((latent.solver.name(), latent.guard), ("sde-dpmsolver++", None));
-    let schedule = betas(&latent);
-    assert_eq!((schedule.spacing, schedule.last), (Spacing::Leading { offset: 1 }, Final::FirstTimestep));
-    assert!(schedule.zero_snr && schedule.curve == Some(picardy::config::SigmaCurve::Karras));
+    assert_eq!((latent.solver, latent.guard), (DpmSolverPp::sde().into(), None));
+    let curve = Curve { shape: SigmaShape::Karras { rho: 7.0 }, between: None, told: Told::Rounded };
+    let betas = Betas::scaled_linear(1000, 0.00085, 0.012).zero_snr();
+    assert_eq!(latent.schedule, ScheduleConfig::Curved { betas, curve, last: Final::FirstTimestep });
     // A video model's flow under UniPC.
     let flow = read(
         r#"{"_class_name": "UniPCMultistepScheduler", "prediction_type": "flow_prediction", "use_flow_sigmas": true,
             "flow_shift": 3.0, "num_train_timesteps": 1000}"#,
     );
-    assert_eq!(flow.schedule, ScheduleConfig::Flow { train_steps: 1000, shift: 3.0 });
+    let shift = FlowShift { train_steps: 1000, shift: 3.0 };
+    assert_eq!(flow.schedule, ScheduleConfig::FlowOpen { flow: shift, top: 1.0, bottom: 0.001 });
     // Pixels with a dynamic threshold: it goes before the clipping.
     let pixels = read(
         r#"{"_class_name": "DDPMScheduler", "thresholding": true, "dynamic_thresholding_ratio": 0.95,
@@ -224,7 +214,7 @@ fn what_pipelines_ship() {
     );
     let threshold = DynamicThreshold::within(0.95, 1.0, 1.5).unwrap();
     assert_eq!(pixels.guard, Some(ConfigGuard::DynamicThreshold(threshold)));
-    assert_eq!(pixels.solver, SolverConfig::Ddpm { variance: Variance::FixedLarge });
+    assert_eq!(pixels.solver, Ddpm::fixed_large().into());
 }
 
 #[test]
@@ -283,6 +273,23 @@ fn a_wrong_value_names_its_key_the_value_and_what_is_allowed() {
             r#""use_karras_sigmas": true, "use_beta_sigmas": true"#,
             ["use_beta_sigmas", "true", "only one"],
         ),
+        (
+            "DPMSolverMultistepScheduler",
+            r#""solver_order": 3, "solver_type": "heun""#,
+            ["solver_type", "heun", "midpoint"],
+        ),
+        (
+            "DPMSolverMultistepScheduler",
+            r#""solver_order": 3, "algorithm_type": "sde-dpmsolver++""#,
+            ["solver_order", "3", "1, 2"],
+        ),
+        (
+            "DPMSolverMultistepScheduler",
+            r#""final_sigmas_type": "sigma_min", "euler_at_final": true"#,
+            ["euler_at_final", "true", "zero"],
+        ),
+        ("DPMSolverSinglestepScheduler", r#""solver_order": 3"#, ["solver_type", "missing", "heun"]),
+        ("DEISMultistepScheduler", r#""use_flow_sigmas": true"#, ["use_flow_sigmas", "true", "false"]),
         ("UniPCMultistepScheduler", r#""predict_x0": false"#, ["predict_x0", "false", "true"]),
         ("UniPCMultistepScheduler", r#""disable_corrector": [0]"#, ["disable_corrector", "[0]", "[]"]),
         (

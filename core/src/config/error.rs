@@ -1,6 +1,6 @@
 //! Why a configuration cannot be taken.
 
-use crate::ScheduleError;
+use crate::{PlanError, ScheduleError};
 use alloc::string::String;
 use core::fmt;
 
@@ -26,8 +26,16 @@ pub enum ConfigError {
         /// What may stand there.
         allowed: &'static str,
     },
-    /// The betas are no schedule.
+    /// The betas are no schedule, or a run does not go with it.
     Schedule(ScheduleError),
+    /// The solver has no plan for a run.
+    Plan(PlanError),
+}
+
+impl From<PlanError> for ConfigError {
+    fn from(error: PlanError) -> Self {
+        Self::Plan(error)
+    }
 }
 
 impl From<ScheduleError> for ConfigError {
@@ -42,7 +50,9 @@ impl fmt::Display for ConfigError {
             Self::Json(error) => write!(f, "not a scheduler configuration: {error}"),
             Self::Missing { key, allowed } => write!(f, "{key} is missing; {allowed}"),
             Self::Value { key, value, allowed } => write!(f, "{key} is {value}; {allowed}"),
-            Self::Schedule(error) => write!(f, "beta_start, beta_end: {error}"),
+            Self::Plan(error) => error.fmt(f),
+            Self::Schedule(error @ ScheduleError::Beta { .. }) => write!(f, "beta_start, beta_end: {error}"),
+            Self::Schedule(error) => error.fmt(f),
         }
     }
 }

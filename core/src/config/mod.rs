@@ -10,35 +10,39 @@ mod json;
 mod solver;
 
 pub use error::ConfigError;
-pub use solver::{SolverConfig, Step};
 
 use crate::guard::{Clamp, DynamicThreshold};
-use crate::{Betas, Final, Guard, GuardError, HostTensor, Prediction, Row, Spacing};
+use crate::{
+    AnySolver, BetaKind, Betas, Curve, Final, FlowShift, Grid, Guard, GuardError, HostTensor, Level, Node,
+    Plan, Prediction, Row, ScheduleError, SigmaShape, Solver, Spacing, Tcd, Told,
+};
 use core::str::FromStr;
 use fields::Fields;
+use solver::{Class, End, Walk};
 
-/// A scheduler's configuration.
+/// A scheduler's configuration: [`plan`](Self::plan) is what it runs.
 ///
 /// ```
-/// use picardy::config::{ScheduleConfig, SchedulerConfig, SolverConfig};
-/// use picardy::{Betas, Prediction, Spacing};
+/// use picardy::config::SchedulerConfig;
+/// use picardy::{AnySolver, Ddim, Level, Node, Prediction};
 /// let config: SchedulerConfig = r#"{
 ///     "_class_name": "DDIMScheduler", "beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012,
 ///     "clip_sample": false, "set_alpha_to_one": false, "steps_offset": 1, "skip_prk_steps": true
 /// }"#
 /// .parse()?;
-/// assert_eq!(config.solver, SolverConfig::Ddim { eta: 0.0 });
+/// assert_eq!(config.solver, AnySolver::Ddim(Ddim { eta: 0.0 }));
 /// assert_eq!(config.prediction, Prediction::Epsilon);
-/// let ScheduleConfig::Betas(schedule) = config.schedule else { panic!() };
-/// assert_eq!(schedule.betas, Betas::scaled_linear(1000, 0.00085, 0.012));
-/// assert_eq!(schedule.spacing, Spacing::Leading { offset: 1 });
+///
+/// let (mut levels, mut nodes) = (vec![Level::default(); config.levels(50)], vec![Node::default(); config.nodes(50)]);
+/// let plan = config.plan(50, &mut levels, &mut nodes)?;
+/// assert_eq!((plan.evaluations(), plan.nodes()[0].level.t), (50, 981.0));
 /// # Ok::<(), picardy::config::ConfigError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct SchedulerConfig {
     /// How to step between levels.
-    pub solver: SolverConfig,
+    pub solver: AnySolver,
     /// Which noise levels there are, and which a run visits.
     pub schedule: ScheduleConfig,
     /// What the network returns.
@@ -50,47 +54,87 @@ pub struct SchedulerConfig {
     pub keeps_noise: bool,
 }
 
-/// The schedule that a configuration asks for.
+/// The schedule that a configuration asks for, and how its class walks it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum ScheduleConfig {
-    /// Discrete, variance preserving.
-    Betas(BetasConfig),
-    /// Flow matching.
-    Flow {
-        /// The number of training timesteps.
-        train_steps: usize,
-        /// `sigma <- shift sigma / (1 + (shift - 1) sigma)`; 1 for none.
-        shift: f64,
+    /// [`Betas::grid`].
+    Spaced {
+        /// The table.
+        betas: Betas,
+        /// `timestep_spacing`, with `steps_offset`, as the class has it.
+        spacing: Spacing,
+        /// Where a run ends.
+        last: Final,
+    },
+    /// [`Betas::respaced`]: `use_karras_sigmas`, `use_exponential_sigmas`, `use_beta_sigmas`.
+    Curved {
+        /// The table.
+        betas: Betas,
+        /// The curve.
+        curve: Curve,
+        /// Where a run ends.
+        last: Final,
+    },
+    /// [`FlowShift::grid`]: the classes of flow matching.
+    Flow(FlowShift),
+    /// [`FlowShift::open_grid`]: `use_flow_sigmas` with the multistep classes.
+    FlowOpen {
+        /// The shift.
+        flow: FlowShift,
+        /// Where the sigmas start, before the shift.
+        top: f64,
+        /// What lies a step below the last of them.
+        bottom: f64,
     },
 }
 
-/// A discrete schedule and how a run walks it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct BetasConfig {
-    /// The table.
-    pub betas: Betas,
-    /// The table is rescaled to end at zero signal (arXiv 2305.08891, algorithm 1).
-    pub zero_snr: bool,
-    /// `timestep_spacing`, with `steps_offset`. What the class makes of the name is the class's own.
-    pub spacing: Spacing,
-    /// Where a run ends.
-    pub last: Final,
-    /// Sigmas along a curve in place of the spacing.
-    pub curve: Option<SigmaCurve>,
-}
+impl SchedulerConfig {
+    /// How many levels a run of so many steps has.
+    pub const fn levels(&self, steps: usize) -> usize {
+        steps.saturating_add(1)
+    }
 
-/// `use_karras_sigmas`, `use_exponential_sigmas`, `use_beta_sigmas`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SigmaCurve {
-    /// arXiv 2206.00364, eq. 5, `rho = 7`.
-    Karras,
-    /// Equal steps in `ln sigma`.
-    Exponential,
-    /// Quantiles of a beta distribution, both its parameters 0.6.
-    Beta,
+    /// How many nodes its plan has.
+    pub fn nodes(&self, steps: usize) -> usize {
+        self.solver.nodes(steps)
+    }
+
+    /// The levels of a run, in the front of `levels`.
+    ///
+    /// # Errors
+    /// As the schedule's own `grid`.
+    ///
+    /// ```
+    /// use picardy::Level;
+    /// let config: picardy::config::SchedulerConfig =
+    ///     r#"{"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 3.0}"#.parse()?;
+    /// let mut levels = [Level::default(); 29];
+    /// assert_eq!(config.grid(28, &mut levels)?.levels()[0].t, 1000.0);
+    /// # Ok::<(), picardy::config::ConfigError>(())
+    /// ```
+    pub fn grid<'a>(&self, steps: usize, levels: &'a mut [Level]) -> Result<Grid<'a>, ScheduleError> {
+        match &self.schedule {
+            ScheduleConfig::Spaced { betas, spacing, last } => betas.grid(steps, *spacing, *last, levels),
+            ScheduleConfig::Curved { betas, curve, last } => betas.respaced(steps, curve, *last, levels),
+            ScheduleConfig::Flow(flow) => flow.grid(steps, levels),
+            ScheduleConfig::FlowOpen { flow, top, bottom } => flow.open_grid(steps, *top, *bottom, levels),
+        }
+    }
+
+    /// The plan of a run; its levels and nodes lie in the front of the caller's.
+    ///
+    /// # Errors
+    /// [`ConfigError::Schedule`] as [`grid`](Self::grid), [`ConfigError::Plan`] as [`Solver::plan`].
+    pub fn plan<'a>(
+        &self,
+        steps: usize,
+        levels: &mut [Level],
+        nodes: &'a mut [Node],
+    ) -> Result<Plan<'a>, ConfigError> {
+        let grid = self.grid(steps, levels)?;
+        Ok(self.solver.plan(&grid, self.prediction, nodes)?)
+    }
 }
 
 /// A guard that a configuration can name.
@@ -121,16 +165,21 @@ impl FromStr for SchedulerConfig {
     /// Text that is no JSON object; a class or a value that is not known, named with its key and what is allowed.
     fn from_str(text: &str) -> Result<Self, ConfigError> {
         let fields = Fields::parse(text)?;
-        let class = solver::Class::read(&fields)?;
-        let solver = class.solver(&fields)?;
+        let class = Class::read(&fields)?;
+        let mut solver = class.solver(&fields)?;
         let schedule = schedule(&fields, &class)?;
-        let flow = matches!(schedule, ScheduleConfig::Flow { .. });
+        if let (AnySolver::Tcd(Tcd { betas, .. }), ScheduleConfig::Spaced { betas: table, .. }) =
+            (&mut solver, &schedule)
+        {
+            *betas = *table;
+        }
+        let flow = matches!(schedule, ScheduleConfig::Flow(_) | ScheduleConfig::FlowOpen { .. });
         Ok(Self {
             solver,
             schedule,
             prediction: prediction(&fields, flow)?,
             guard: guard(&fields, &class)?,
-            keeps_noise: matches!(solver, SolverConfig::Ddim { .. }),
+            keeps_noise: matches!(solver, AnySolver::Ddim(_)),
         })
     }
 }
@@ -150,7 +199,7 @@ fn prediction(fields: &Fields, flow: bool) -> Result<Prediction, ConfigError> {
     }
 }
 
-fn schedule(fields: &Fields, class: &solver::Class) -> Result<ScheduleConfig, ConfigError> {
+fn schedule(fields: &Fields, class: &Class) -> Result<ScheduleConfig, ConfigError> {
     let train_steps = fields.count("num_train_timesteps", 1000)?;
     if class.flow || (class.flow_sigmas && fields.flag("use_flow_sigmas", false)?) {
         return flow(fields, class, train_steps);
@@ -174,45 +223,75 @@ fn schedule(fields: &Fields, class: &solver::Class) -> Result<ScheduleConfig, Co
     betas.check()?;
     let offset = fields.whole("steps_offset", 0, 0, train_steps - 1)?;
     let name = if class.spaces { fields.text("timestep_spacing", class.spacing)? } else { class.spacing };
-    let spacing = match name {
-        "leading" => Spacing::Leading { offset },
-        "trailing" => Spacing::Trailing,
-        "linspace" => Spacing::Linspace,
+    let spacing = match (class.walk, name) {
+        (Walk::Distilled, _) => {
+            Spacing::Distilled { original: fields.count("original_inference_steps", 50)? }
+        }
+        (_, "trailing") => Spacing::Trailing,
+        (Walk::Open, "leading") => Spacing::LeadingOpen { offset },
+        (_, "leading") => Spacing::Leading { offset },
+        (Walk::Open, "linspace") => Spacing::LinspaceOpen,
+        (Walk::Fractional, "linspace") => Spacing::LinspaceFractional,
+        (Walk::Whole, "linspace") => Spacing::Linspace,
         _ => return Err(fields.refuse("timestep_spacing", "allowed are leading, trailing, linspace")),
     };
-    let last = if class.alpha_to_one {
-        if fields.flag("set_alpha_to_one", true)? { Final::Data } else { Final::FirstTimestep }
-    } else if class.final_sigmas {
-        match fields.text("final_sigmas_type", "zero")? {
-            "zero" => Final::Data,
-            "sigma_min" => Final::FirstTimestep,
-            _ => return Err(fields.refuse("final_sigmas_type", "allowed are zero, sigma_min")),
-        }
+    let last = last(fields, class)?;
+    let betas = if class.zero_snr && fields.flag("rescale_betas_zero_snr", false)? {
+        betas.zero_snr()
     } else {
-        Final::Data
+        betas
     };
-    let zero_snr = class.zero_snr && fields.flag("rescale_betas_zero_snr", false)?;
-    Ok(ScheduleConfig::Betas(BetasConfig { betas, zero_snr, spacing, last, curve: curve(fields, class)? }))
+    Ok(match curve(fields, class, spacing, &betas)? {
+        Some(curve) => ScheduleConfig::Curved { betas, curve, last },
+        None => ScheduleConfig::Spaced { betas, spacing, last },
+    })
 }
 
-fn curve(fields: &Fields, class: &solver::Class) -> Result<Option<SigmaCurve>, ConfigError> {
+fn last(fields: &Fields, class: &Class) -> Result<Final, ConfigError> {
+    let data = match class.end {
+        End::Data => true,
+        End::FirstTimestep => false,
+        End::AlphaToOne => fields.flag("set_alpha_to_one", true)?,
+        End::FinalSigmas => match fields.text("final_sigmas_type", "zero")? {
+            "zero" => true,
+            "sigma_min" => false,
+            _ => return Err(fields.refuse("final_sigmas_type", "allowed are zero, sigma_min")),
+        },
+    };
+    Ok(if data { Final::Data } else { Final::FirstTimestep })
+}
+
+fn curve(
+    fields: &Fields,
+    class: &Class,
+    spacing: Spacing,
+    betas: &Betas,
+) -> Result<Option<Curve>, ConfigError> {
     let mut found = None;
     if !class.curves {
         return Ok(None);
     }
-    for (key, curve) in [
-        ("use_karras_sigmas", SigmaCurve::Karras),
-        ("use_exponential_sigmas", SigmaCurve::Exponential),
-        ("use_beta_sigmas", SigmaCurve::Beta),
+    for (key, shape) in [
+        ("use_karras_sigmas", SigmaShape::Karras { rho: 7.0 }),
+        ("use_exponential_sigmas", SigmaShape::Exponential),
+        ("use_beta_sigmas", SigmaShape::Beta { alpha: 0.6, beta: 0.6 }),
     ] {
-        if fields.flag(key, false)? && found.replace(curve).is_some() {
+        if fields.flag(key, false)? && found.replace(shape).is_some() {
             return Err(fields.refuse(key, "only one of the three curves of sigmas may be true"));
         }
     }
-    Ok(found)
+    Ok(found.map(|shape| {
+        if class.walk == Walk::Fractional {
+            return Curve { shape, between: Some(spacing), told: Told::Fractional };
+        }
+        // They all cut a timestep; most of them round it before, with Karras' curve.
+        let cut = class.cuts_cosine && betas.kind == BetaKind::Cosine;
+        let rounded = matches!(shape, SigmaShape::Karras { .. }) && !cut;
+        Curve { shape, between: None, told: if rounded { Told::Rounded } else { Told::Truncated } }
+    }))
 }
 
-fn flow(fields: &Fields, class: &solver::Class, train_steps: usize) -> Result<ScheduleConfig, ConfigError> {
+fn flow(fields: &Fields, class: &Class, train_steps: usize) -> Result<ScheduleConfig, ConfigError> {
     for key in ["use_dynamic_shifting", "use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas"] {
         let mend = "not taken with flow matching; give false, and as shift the exponential of a dynamic one";
         fields.must_be_false(key, mend)?;
@@ -222,10 +301,18 @@ fn flow(fields: &Fields, class: &solver::Class, train_steps: usize) -> Result<Sc
     if !(shift > 0.0 && shift.is_finite()) {
         return Err(fields.refuse(key, "give a positive number, 1 for none"));
     }
-    Ok(ScheduleConfig::Flow { train_steps, shift })
+    let flow = FlowShift { train_steps, shift };
+    if class.flow {
+        return Ok(ScheduleConfig::Flow(flow));
+    }
+    let zero = ["zero"];
+    fields.must_be_one_of("final_sigmas_type", &zero, "with flow matching only zero is taken")?;
+    let least = 1.0 / train_steps as f64;
+    let (top, bottom) = if class.flow_from_one { (1.0, least) } else { (1.0 - least, 0.0) };
+    Ok(ScheduleConfig::FlowOpen { flow, top, bottom })
 }
 
-fn guard(fields: &Fields, class: &solver::Class) -> Result<Option<ConfigGuard>, ConfigError> {
+fn guard(fields: &Fields, class: &Class) -> Result<Option<ConfigGuard>, ConfigError> {
     if class.thresholds && fields.flag("thresholding", false)? {
         let ratio = fields.number("dynamic_thresholding_ratio", 0.995)?;
         let most = fields.number("sample_max_value", 1.0)?;

@@ -2,119 +2,10 @@
 
 use super::ConfigError;
 use super::fields::Fields;
-use crate::Variance;
-
-/// The solver that a configuration asks for, with its settings.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum SolverConfig {
-    /// DDPM.
-    Ddpm {
-        /// Which variance.
-        variance: Variance,
-    },
-    /// DDIM.
-    Ddim {
-        /// How much noise; a configuration seldom says.
-        eta: f64,
-    },
-    /// Euler's method in sigma.
-    Euler,
-    /// Euler's method with fresh noise.
-    EulerAncestral,
-    /// Heun's method in sigma.
-    Heun,
-    /// DPM-Solver++, multistep.
-    DpmSolverPp {
-        /// 1 to 3.
-        order: usize,
-        /// The form of the second order.
-        step: Step,
-        /// The stochastic one.
-        sde: bool,
-        /// Lower orders at the end of runs of less than 15 steps.
-        lower_order_final: bool,
-        /// First order at the last step.
-        euler_at_final: bool,
-    },
-    /// DPM-Solver++, single step.
-    DpmSolverSingle {
-        /// 1 to 3.
-        order: usize,
-    },
-    /// UniPC.
-    UniPc {
-        /// 1 to 3.
-        order: usize,
-        /// `B(h) = e^h - 1` (`bh2`) in place of `h` (`bh1`).
-        bh2: bool,
-        /// Lower orders at the end.
-        lower_order_final: bool,
-    },
-    /// DEIS.
-    Deis {
-        /// 1 to 3.
-        order: usize,
-        /// Lower orders at the end of runs of less than 15 steps.
-        lower_order_final: bool,
-    },
-    /// Linear multistep in sigma.
-    Lms,
-    /// Latent consistency.
-    Lcm {
-        /// The steps that the model was distilled on.
-        original_steps: usize,
-        /// What timesteps are multiplied by in the boundary condition.
-        timestep_scaling: f64,
-    },
-    /// Trajectory consistency.
-    Tcd {
-        /// The steps that the model was distilled on.
-        original_steps: usize,
-    },
-    /// Euler's method for flow matching.
-    FlowEuler,
-    /// Heun's method for flow matching.
-    FlowHeun,
-}
-
-/// The two forms of DPM-Solver++'s second order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Step {
-    /// `midpoint`.
-    #[default]
-    Midpoint,
-    /// `heun`.
-    Heun,
-}
-
-impl SolverConfig {
-    /// The solver's name: what [`Solver`](crate::Solver)s are called at run time, but for orders and variants.
-    ///
-    /// ```
-    /// use picardy::config::SolverConfig;
-    /// assert_eq!(SolverConfig::Ddim { eta: 0.0 }.name(), "ddim");
-    /// ```
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Ddpm { .. } => "ddpm",
-            Self::Ddim { .. } => "ddim",
-            Self::Euler => "euler",
-            Self::EulerAncestral => "euler_ancestral",
-            Self::Heun => "heun",
-            Self::DpmSolverPp { sde: false, .. } => "dpmsolver++",
-            Self::DpmSolverPp { sde: true, .. } => "sde-dpmsolver++",
-            Self::DpmSolverSingle { .. } => "dpmsolver++2s",
-            Self::UniPc { .. } => "unipc",
-            Self::Deis { .. } => "deis",
-            Self::Lms => "lms",
-            Self::Lcm { .. } => "lcm",
-            Self::Tcd { .. } => "tcd",
-            Self::FlowEuler => "flow_euler",
-            Self::FlowHeun => "flow_heun",
-        }
-    }
-}
+use crate::{
+    AnySolver, Bh, Ddim, Ddpm, Deis, DpmSolverPp, DpmSolverSingle, Euler, EulerAncestral, Heun, Lcm, Lms,
+    Tcd, UniPc, Variance, Variant,
+};
 
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
@@ -134,6 +25,30 @@ enum Kind {
     FlowHeun,
 }
 
+/// What a class makes of a spacing's name.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Walk {
+    /// Whole timesteps, from the last to the first.
+    Whole,
+    /// One interval left to the last step.
+    Open,
+    /// Fractions of timesteps.
+    Fractional,
+    /// Some of the steps that the model was distilled on, whatever the name.
+    Distilled,
+}
+
+/// What says where a run ends.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum End {
+    Data,
+    FirstTimestep,
+    /// `set_alpha_to_one`.
+    AlphaToOne,
+    /// `final_sigmas_type`.
+    FinalSigmas,
+}
+
 /// What a class's configuration knows, and its defaults (diffusers 0.42.1).
 #[derive(Clone, Copy)]
 pub(super) struct Class {
@@ -147,10 +62,12 @@ pub(super) struct Class {
     pub(super) spacing: &'static str,
     /// Knows `timestep_spacing` and `steps_offset`.
     pub(super) spaces: bool,
-    /// Knows `set_alpha_to_one`.
-    pub(super) alpha_to_one: bool,
-    /// Knows `final_sigmas_type`.
-    pub(super) final_sigmas: bool,
+    pub(super) walk: Walk,
+    pub(super) end: End,
+    /// Its flow sigmas start at 1, not one timestep below.
+    pub(super) flow_from_one: bool,
+    /// Does not round Karras' timesteps with cosine betas.
+    pub(super) cuts_cosine: bool,
     /// Knows `rescale_betas_zero_snr`.
     pub(super) zero_snr: bool,
     /// Knows the curves of sigmas.
@@ -177,8 +94,10 @@ impl Class {
             beta_schedule: "linear",
             spacing: "leading",
             spaces: true,
-            alpha_to_one: false,
-            final_sigmas: false,
+            walk: Walk::Whole,
+            end: End::Data,
+            flow_from_one: false,
+            cuts_cosine: false,
             zero_snr: true,
             curves: false,
             clips: Some(true),
@@ -187,18 +106,20 @@ impl Class {
         const EULER: Class = Class {
             kind: Kind::Euler,
             spacing: "linspace",
-            final_sigmas: true,
+            walk: Walk::Fractional,
+            end: End::FinalSigmas,
             curves: true,
             clips: None,
             thresholds: false,
             ..DDPM
         };
-        const DPM: Class = Class { kind: Kind::DpmMulti, flow_sigmas: true, thresholds: true, ..EULER };
+        const DPM: Class =
+            Class { kind: Kind::DpmMulti, flow_sigmas: true, walk: Walk::Open, thresholds: true, ..EULER };
         const LCM: Class = Class {
             kind: Kind::Lcm,
             betas: (0.00085, 0.012),
             beta_schedule: "scaled_linear",
-            alpha_to_one: true,
+            walk: Walk::Distilled,
             clips: Some(false),
             ..DDPM
         };
@@ -206,116 +127,112 @@ impl Class {
         Ok(match fields.text("_class_name", "")? {
             "DDPMScheduler" | "DDPMParallelScheduler" => DDPM,
             "DDIMScheduler" | "DDIMParallelScheduler" => {
-                Class { kind: Kind::Ddim, alpha_to_one: true, ..DDPM }
+                Class { kind: Kind::Ddim, end: End::AlphaToOne, ..DDPM }
             }
             "EulerDiscreteScheduler" => EULER,
             "EulerAncestralDiscreteScheduler" => {
-                Class { kind: Kind::EulerAncestral, curves: false, final_sigmas: false, ..EULER }
+                Class { kind: Kind::EulerAncestral, curves: false, end: End::Data, ..EULER }
             }
             "HeunDiscreteScheduler" => Class {
                 kind: Kind::Heun,
                 betas: (0.00085, 0.012),
-                final_sigmas: false,
+                end: End::Data,
                 zero_snr: false,
                 clips: Some(false),
                 ..EULER
             },
-            "LMSDiscreteScheduler" => {
-                Class { kind: Kind::Lms, final_sigmas: false, zero_snr: false, ..EULER }
-            }
-            "DPMSolverMultistepScheduler" => DPM,
+            "LMSDiscreteScheduler" => Class { kind: Kind::Lms, end: End::Data, zero_snr: false, ..EULER },
+            "DPMSolverMultistepScheduler" => Class { cuts_cosine: true, ..DPM },
             "DPMSolverSinglestepScheduler" => {
                 Class { kind: Kind::DpmSingle, spaces: false, zero_snr: false, ..DPM }
             }
-            "UniPCMultistepScheduler" => Class { kind: Kind::UniPc, ..DPM },
-            "DEISMultistepScheduler" => {
-                Class { kind: Kind::Deis, final_sigmas: false, zero_snr: false, ..DPM }
-            }
+            "UniPCMultistepScheduler" => Class { kind: Kind::UniPc, flow_from_one: true, ..DPM },
+            "DEISMultistepScheduler" => Class {
+                kind: Kind::Deis,
+                flow_sigmas: false,
+                end: End::FirstTimestep,
+                zero_snr: false,
+                ..DPM
+            },
             "LCMScheduler" => LCM,
             // It knows the keys of clipping and thresholding, and does neither.
-            "TCDScheduler" => Class { kind: Kind::Tcd, clips: None, thresholds: false, ..LCM },
+            "TCDScheduler" => {
+                Class { kind: Kind::Tcd, end: End::FirstTimestep, clips: None, thresholds: false, ..LCM }
+            }
             "FlowMatchEulerDiscreteScheduler" => FLOW,
             "FlowMatchHeunDiscreteScheduler" => Class { kind: Kind::FlowHeun, ..FLOW },
             _ => return Err(fields.refuse("_class_name", ALLOWED)),
         })
     }
 
-    pub(super) fn solver(&self, fields: &Fields) -> Result<SolverConfig, ConfigError> {
+    pub(super) fn solver(&self, fields: &Fields) -> Result<AnySolver, ConfigError> {
         self.refuse_what_is_not_here(fields)?;
         let order = || {
             fields
                 .whole("solver_order", 2, 1, 3)
                 .map_err(|_| fields.refuse("solver_order", "allowed are 1, 2, 3"))
         };
-        let lower = |default| fields.flag("lower_order_final", default);
+        let lower = || fields.flag("lower_order_final", true);
         Ok(match self.kind {
-            Kind::Ddpm => SolverConfig::Ddpm {
+            Kind::Ddpm => Ddpm {
                 variance: match fields.text("variance_type", "fixed_small")? {
                     "fixed_small" | "fixed_small_log" => Variance::FixedSmall,
                     "fixed_large" | "fixed_large_log" => Variance::FixedLarge,
                     _ => return Err(fields.refuse("variance_type", "allowed are fixed_small, fixed_large")),
                 },
-            },
+            }
+            .into(),
             Kind::Ddim => {
                 let eta = fields.number("eta", 0.0)?;
                 if !(0.0..=1.0).contains(&eta) {
                     return Err(fields.refuse("eta", "give a number in [0, 1]"));
                 }
-                SolverConfig::Ddim { eta }
+                Ddim { eta }.into()
             }
-            Kind::Euler => SolverConfig::Euler,
-            Kind::EulerAncestral => SolverConfig::EulerAncestral,
-            Kind::Heun => SolverConfig::Heun,
-            Kind::DpmMulti => SolverConfig::DpmSolverPp {
-                order: order()?,
-                step: match fields.text("solver_type", "midpoint")? {
-                    // The names of other classes' types mean the default, as there.
-                    "midpoint" | "logrho" | "bh1" | "bh2" => Step::Midpoint,
-                    "heun" => Step::Heun,
-                    _ => return Err(fields.refuse("solver_type", "allowed are midpoint, heun")),
-                },
-                sde: match fields.text("algorithm_type", "dpmsolver++")? {
-                    "dpmsolver++" => false,
-                    "sde-dpmsolver++" => true,
-                    _ => {
-                        return Err(
-                            fields.refuse("algorithm_type", "allowed are dpmsolver++, sde-dpmsolver++")
-                        );
-                    }
-                },
-                lower_order_final: lower(true)?,
-                euler_at_final: fields.flag("euler_at_final", false)?,
-            },
+            Kind::Euler => Euler::ve().into(),
+            Kind::EulerAncestral => EulerAncestral::default().into(),
+            Kind::Heun => Heun::ve().into(),
+            Kind::DpmMulti => dpm_multistep(fields, order()?, lower()?)?.into(),
             Kind::DpmSingle => {
                 fields.must_be_one_of("algorithm_type", &["dpmsolver++"], "allowed is dpmsolver++")?;
-                let types = ["midpoint", "logrho", "bh1", "bh2"];
-                fields.must_be_one_of("solver_type", &types, "allowed is midpoint")?;
-                SolverConfig::DpmSolverSingle { order: order()? }
+                fields.must_be_one_of("final_sigmas_type", &["zero"], "allowed is zero")?;
+                let order = order()?;
+                let heun = fields.text("solver_type", "midpoint")? == "heun";
+                if heun != (order == 3) && order != 1 {
+                    let allowed = "allowed are midpoint with solver_order 2, heun with solver_order 3";
+                    return Err(fields.refuse("solver_type", allowed));
+                }
+                let types = ["midpoint", "heun", "logrho", "bh1", "bh2"];
+                fields.must_be_one_of("solver_type", &types, "allowed are midpoint, heun")?;
+                DpmSolverSingle { order }.into()
             }
-            Kind::UniPc => SolverConfig::UniPc {
+            Kind::UniPc => UniPc {
                 order: order()?,
-                bh2: match fields.text("solver_type", "bh2")? {
-                    "bh2" | "midpoint" | "heun" | "logrho" => true,
-                    "bh1" => false,
+                variant: match fields.text("solver_type", "bh2")? {
+                    "bh2" | "midpoint" | "heun" | "logrho" => Bh::B2,
+                    "bh1" => Bh::B1,
                     _ => return Err(fields.refuse("solver_type", "allowed are bh1, bh2")),
                 },
-                lower_order_final: lower(true)?,
-            },
+                lower_order_final: lower()?,
+            }
+            .into(),
             Kind::Deis => {
                 let types = ["deis", "dpmsolver", "dpmsolver++"];
                 fields.must_be_one_of("algorithm_type", &types, "allowed is deis")?;
                 let types = ["logrho", "midpoint", "heun", "bh1", "bh2"];
                 fields.must_be_one_of("solver_type", &types, "allowed is logrho")?;
-                SolverConfig::Deis { order: order()?, lower_order_final: lower(true)? }
+                fields.must_be_false("use_flow_sigmas", "only false is taken with this class")?;
+                Deis { order: order()?, lower_order_final: lower()? }.into()
             }
-            Kind::Lms => SolverConfig::Lms,
-            Kind::Lcm => SolverConfig::Lcm {
-                original_steps: fields.count("original_inference_steps", 50)?,
-                timestep_scaling: fields.number("timestep_scaling", 10.0)?,
-            },
-            Kind::Tcd => SolverConfig::Tcd { original_steps: fields.count("original_inference_steps", 50)? },
-            Kind::FlowEuler => SolverConfig::FlowEuler,
-            Kind::FlowHeun => SolverConfig::FlowHeun,
+            Kind::Lms => Lms::default().into(),
+            Kind::Lcm => {
+                let timestep_scaling = fields.number("timestep_scaling", 10.0)?;
+                Lcm { timestep_scaling, ..Lcm::default() }.into()
+            }
+            // The betas come with the schedule.
+            Kind::Tcd => Tcd::default().into(),
+            Kind::FlowEuler => Euler::flow().into(),
+            Kind::FlowHeun => Heun::flow().into(),
         })
     }
 
@@ -358,4 +275,29 @@ impl Class {
         }
         Ok(())
     }
+}
+
+fn dpm_multistep(fields: &Fields, order: usize, lower_order_final: bool) -> Result<DpmSolverPp, ConfigError> {
+    let variant = match fields.text("solver_type", "midpoint")? {
+        // The names of other classes' types mean the default, as there.
+        "midpoint" | "logrho" | "bh1" | "bh2" => Variant::Midpoint,
+        "heun" if order < 3 => Variant::Heun,
+        "heun" => return Err(fields.refuse("solver_type", "with solver_order 3 only midpoint is taken")),
+        _ => return Err(fields.refuse("solver_type", "allowed are midpoint, heun")),
+    };
+    let sde = match fields.text("algorithm_type", "dpmsolver++")? {
+        "dpmsolver++" => false,
+        "sde-dpmsolver++" if order < 3 => true,
+        "sde-dpmsolver++" => {
+            return Err(fields.refuse("solver_order", "with sde-dpmsolver++ allowed are 1, 2"));
+        }
+        _ => {
+            return Err(fields.refuse("algorithm_type", "allowed are dpmsolver++, sde-dpmsolver++"));
+        }
+    };
+    // A step to no noise has order 1 in any case.
+    if order > 1 && fields.text("final_sigmas_type", "zero")? != "zero" {
+        fields.must_be_false("euler_at_final", "true is taken with final_sigmas_type zero alone")?;
+    }
+    Ok(DpmSolverPp { order, variant, sde, lower_order_final })
 }

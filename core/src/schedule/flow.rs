@@ -1,7 +1,7 @@
 //! Grids of flow matching.
 
 use super::ScheduleError;
-use crate::{Grid, Level};
+use crate::{Grid, Level, math};
 
 /// The sigmas of flow matching, shifted towards noise (arXiv 2403.03206, eq. 23), the network told `train_steps sigma`:
 ///
@@ -34,6 +34,57 @@ impl FlowShift {
     /// # Errors
     /// No steps, more steps than timesteps, a shift that is not positive, a slice that is too short.
     pub fn grid<'a>(&self, steps: usize, levels: &'a mut [Level]) -> Result<Grid<'a>, ScheduleError> {
+        let levels = self.room(steps, levels)?;
+        let train = self.train_steps as f64;
+        let least = self.shifted(1.0 / train);
+        for (i, level) in levels[..steps].iter_mut().enumerate() {
+            let u = if i == 0 { 1.0 } else { 1.0 + i as f64 / (steps - 1) as f64 * (least - 1.0) };
+            let sigma = self.shifted(u);
+            *level = Level { alpha: 1.0 - sigma, sigma, t: train * sigma };
+        }
+        levels[steps] = Level::DATA;
+        Grid::new(levels)
+    }
+    /// `steps` sigmas `shift(top + i/N (bottom - top))` and then none: as the multistep solvers' first libraries have it,
+    /// which leave one interval to the last step, shift once and tell the network whole timesteps, cut.
+    ///
+    /// The first sigma stays a millionth below 1, where multistep solvers have no log-SNR.
+    ///
+    /// ```
+    /// use picardy::{FlowShift, Level};
+    /// let mut levels = [Level::default(); 5];
+    /// let grid = FlowShift { train_steps: 1000, shift: 1.0 }.open_grid(4, 1.0, 0.001, &mut levels)?;
+    /// assert_eq!(grid.levels().iter().map(|level| level.t).collect::<Vec<_>>(), [999.0, 750.0, 500.0, 250.0, 0.0]);
+    /// # Ok::<(), picardy::ScheduleError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`grid`](Self::grid); sigmas that do not fall, or leave [0, 1].
+    pub fn open_grid<'a>(
+        &self,
+        steps: usize,
+        top: f64,
+        bottom: f64,
+        levels: &'a mut [Level],
+    ) -> Result<Grid<'a>, ScheduleError> {
+        let levels = self.room(steps, levels)?;
+        if !(bottom >= 0.0 && bottom < top && top <= 1.0) {
+            return Err(ScheduleError::SigmaRange { sigma_min: bottom, sigma_max: top });
+        }
+        for (i, level) in levels[..steps].iter_mut().enumerate() {
+            let sigma = self.shifted(top + i as f64 / steps as f64 * (bottom - top)).min(1.0 - 1e-6);
+            *level = Level { alpha: 1.0 - sigma, sigma, t: math::floor(self.train_steps as f64 * sigma) };
+        }
+        levels[steps] = Level::DATA;
+        Grid::new(levels)
+    }
+
+    fn shifted(&self, u: f64) -> f64 {
+        self.shift * u / (1.0 + (self.shift - 1.0) * u)
+    }
+
+    /// The front of `levels` that a run takes, once it is known to be one.
+    fn room<'a>(&self, steps: usize, levels: &'a mut [Level]) -> Result<&'a mut [Level], ScheduleError> {
         let (train_steps, shift) = (self.train_steps, self.shift);
         if steps == 0 {
             return Err(ScheduleError::NoSteps);
@@ -48,16 +99,6 @@ impl FlowShift {
             return Err(ScheduleError::Shift(shift));
         }
         let given = levels.len();
-        let levels = levels.get_mut(..steps + 1).ok_or(ScheduleError::Buffer { needed: steps + 1, given })?;
-        let train = train_steps as f64;
-        let shifted = |u: f64| shift * u / (1.0 + (shift - 1.0) * u);
-        let least = shifted(1.0 / train);
-        for (i, level) in levels[..steps].iter_mut().enumerate() {
-            let u = if i == 0 { 1.0 } else { 1.0 + i as f64 / (steps - 1) as f64 * (least - 1.0) };
-            let sigma = shifted(u);
-            *level = Level { alpha: 1.0 - sigma, sigma, t: train * sigma };
-        }
-        levels[steps] = Level::DATA;
-        Grid::new(levels)
+        levels.get_mut(..steps + 1).ok_or(ScheduleError::Buffer { needed: steps + 1, given })
     }
 }

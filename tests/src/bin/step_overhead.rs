@@ -4,7 +4,8 @@
 //! median microseconds per step, and what the run gave. `tests/peers/step_overhead.sh` runs it beside diffusers.
 
 use picardy::{
-    Batch, Betas, Ddim, Ddpm, Level, Memory, Node, Noise, Prediction, Sampler, Sequential, Solver, denoiser,
+    Batch, Betas, Ddim, Ddpm, DpmSolverPp, Level, Memory, Node, Noise, Prediction, Sampler, Sequential,
+    Solver, denoiser,
 };
 use std::time::{Duration, Instant};
 
@@ -48,6 +49,7 @@ fn main() -> anyhow::Result<()> {
     let dim = std::env::args().nth(1).map_or(Ok(16), |dim| dim.parse())?;
     anyhow::ensure!(dim >= 4, "states of {dim} numbers; give at least 4");
     let (ddim, ddpm) = (measure(&Ddim::default(), dim)?, measure(&Ddpm::default(), dim)?);
-    println!("{}", serde_json::json!({ "ddim": ddim, "ddpm": ddpm }));
+    let dpm = measure(&DpmSolverPp::order2(), dim)?;
+    println!("{}", serde_json::json!({ "ddim": ddim, "ddpm": ddpm, "dpmsolver++": dpm }));
     Ok(())
 }
