@@ -36,8 +36,9 @@ import json, statistics, sys
 
 runs = [json.loads(text) for text in sys.argv[1:]]
 for run in runs:
-    ours, theirs = run["ours"]["ddim"]["sample"], run["theirs"]["ddim"]["sample"]
-    assert max(abs(a - b) for a, b in zip(ours, theirs)) < 1e-4, (ours, theirs)
+    for solver in ("ddim", "dpmsolver++"):
+        ours, theirs = run["ours"][solver]["sample"], run["theirs"][solver]["sample"]
+        assert max(abs(a - b) for a, b in zip(ours, theirs)) < 1e-4, (solver, ours, theirs)
 
 result = {}
 for dim in (16, 16384):
