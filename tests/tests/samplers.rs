@@ -321,3 +321,24 @@ fn a_window_that_needs_no_network_calls_none() {
     assert_eq!((report.rounds, report.evaluations, report.finished), (1, 1, true));
     assert_eq!(calls, 1);
 }
+
+#[test]
+fn after_a_failed_call_a_sequential_run_gives_its_newest_state() {
+    let nodes = plan(Solved::Ddim(0.0), 5);
+    let plan = Plan::new(&nodes, Form::Data).unwrap();
+    let mut spoiling = denoiser::from_fn(|batch: &Batch<'_>, x: &[f64], out: &mut [f64]| {
+        out.fill(1e6);
+        if batch.iter().any(|row| row.node == 2) {
+            return Err("gone");
+        }
+        out.copy_from_slice(x);
+        Ok(())
+    });
+    let (noise, mut x, mut memory) = (Noise::seeded(0), [0.0f64; 2], picardy::Memory::new());
+    plan.start(&noise, 2, &mut x);
+    let mut workspace = memory.workspace(Sequential.need(&plan, 1), 2);
+    let mut run = Sequential.begin(&plan, &noise, &x, &mut workspace).unwrap();
+    while run.step(&mut spoiling) != Err(SampleError::Denoiser("gone")) {}
+    assert!(!run.finish(&mut x).finished);
+    assert!(x.iter().all(|x| x.abs() < 10.0), "{x:?}");
+}

@@ -62,7 +62,16 @@ impl Sequential {
         for (item, x) in x.chunks(dim).enumerate() {
             frames.load(item, x);
         }
-        Ok(SequentialRun { plan, noise, frames, batch, node: 0, evaluations: 0, rounds: 0 })
+        Ok(SequentialRun {
+            plan,
+            noise,
+            frames,
+            batch,
+            node: 0,
+            evaluations: 0,
+            rounds: 0,
+            interrupted: false,
+        })
     }
 }
 
@@ -105,6 +114,8 @@ pub struct SequentialRun<'r, F> {
     node: usize,
     evaluations: usize,
     rounds: usize,
+    /// A call has begun and not ended well: the outputs before it may be overwritten.
+    interrupted: bool,
 }
 
 impl<F: Tensor> SequentialRun<'_, F> {
@@ -145,12 +156,13 @@ impl<F: Tensor> SequentialRun<'_, F> {
         }))
     }
 
-    /// Writes the sample (or, before the end, the last estimate of the data) and says what the run cost.
+    /// Writes the sample (or, before the end, the last estimate of the data; after a failed call, the newest state) and
+    /// says what the run cost.
     pub fn finish(self, x: &mut [F::Scalar]) -> Report {
         let (dim, finished) = (self.frames.dim(), self.node == self.plan.last());
         for (item, x) in x.chunks_mut(dim).take(self.batch).enumerate() {
             let mut row = self.state(self.node, item);
-            if let (false, Some(before)) = (finished, self.last_evaluated()) {
+            if let (false, Some(before)) = (finished || self.interrupted, self.last_evaluated()) {
                 // In data form the last output is the estimate; in noise form the newest state makes it one.
                 let dst = self.output(before, item);
                 recurrence::data(self.frames, self.plan, self.node, dst, row, dst);
@@ -192,6 +204,7 @@ impl<F: Tensor> SequentialRun<'_, F> {
         }
         let spans = [Span { first_item: 0, items: batch, first_node: node, end_node: node + 1, seen: 0 }];
         let call = Batch::new(self.plan.nodes(), &spans);
+        self.interrupted = true;
         denoiser
             .evaluate(&call, self.frames, x..x + batch, out..out + batch)
             .map_err(SampleError::Denoiser)?;
@@ -205,6 +218,7 @@ impl<F: Tensor> SequentialRun<'_, F> {
                 recurrence::guard(self.frames, self.plan, guard, (item, node), state, out)?;
             }
         }
+        self.interrupted = false;
         Ok(batch)
     }
 
