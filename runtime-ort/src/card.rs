@@ -1,7 +1,5 @@
 //! What a model was trained for, as its metadata says.
 
-use std::fmt;
-
 use picardy::nn::{CardError, ModelCard, key};
 
 use crate::{denoiser::OrtDenoiser, session::Model};
@@ -11,7 +9,7 @@ use crate::{denoiser::OrtDenoiser, session::Model};
 #[non_exhaustive]
 pub enum MetadataError {
     /// A key is missing or wrong.
-    #[error("{}", Told(.0))]
+    #[error(transparent)]
     Card(#[from] CardError),
     /// The metadata and the graph disagree.
     #[error(
@@ -23,18 +21,6 @@ pub enum MetadataError {
         /// The graph's.
         graph: Vec<usize>,
     },
-}
-
-/// A card's error with its mend, which one of them leaves out.
-struct Told<'a>(&'a CardError);
-
-impl fmt::Display for Told<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            error @ CardError::Length { .. } => write!(f, "{error}; export the model again"),
-            error => error.fmt(f),
-        }
-    }
 }
 
 impl Model {

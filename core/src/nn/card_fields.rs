@@ -91,7 +91,10 @@ impl fmt::Display for CardError {
                 write!(f, "the model's metadata is of version {got}, this is version 1: use a newer picardy")
             }
             Self::Length { key, expected, got } => {
-                write!(f, "the metadata `{key}` has {got} elements where an item has {expected} coordinates")
+                write!(
+                    f,
+                    "the metadata `{key}` has {got} elements where an item has {expected} coordinates: export the model again"
+                )
             }
         }
     }
