@@ -1,6 +1,7 @@
 //! What a sampler asks of a network: many rows in one call, each at its own level.
 
 use crate::guard::Guard;
+use crate::prediction::Readout;
 use crate::{HostTensor, Level, Node, Tensor};
 use core::ops::Range;
 
@@ -13,6 +14,8 @@ pub struct Span {
     pub(crate) first_node: usize,
     /// One past the last node.
     pub(crate) end_node: usize,
+    /// Of these nodes, every `stride`-th (counted from node 0) has rows; 0 counts as 1.
+    pub(crate) stride: usize,
     /// One past the last node that the round before this one evaluated.
     pub(crate) seen: usize,
 }
@@ -44,10 +47,7 @@ pub struct Batch<'a> {
 
 impl<'a> Batch<'a> {
     pub(crate) fn new(nodes: &'a [Node], spans: &'a [Span]) -> Self {
-        let rows_of = |span: &Span| {
-            let nodes = nodes.get(span.first_node..span.end_node).unwrap_or(&[]);
-            span.items * nodes.iter().filter(|node| node.evaluate.is_some()).count()
-        };
+        let rows_of = |span: &Span| span.items * span.nodes(nodes).count();
         Self { nodes, spans, rows: spans.iter().map(rows_of).sum(), parts: &[true] }
     }
 
@@ -77,18 +77,24 @@ impl<'a> Batch<'a> {
 
 /// The rows of one span.
 fn rows<'a>(nodes: &'a [Node], span: &'a Span, conditional: bool) -> impl Iterator<Item = Row> + Clone + 'a {
-    let nodes = nodes.get(span.first_node..span.end_node).unwrap_or(&[]);
     (0..span.items).flat_map(move |i| {
-        nodes.iter().enumerate().filter_map(move |(k, node)| {
-            let Level { alpha, sigma, t } = node.level;
-            node.evaluate.map(|read| Row {
-                item: span.first_item + i,
-                node: span.first_node + k,
-                level: Level { alpha: read.input * alpha, sigma: read.input * sigma, t },
-                conditional,
-            })
+        span.nodes(nodes).map(move |(k, level, read)| {
+            let Level { alpha, sigma, t } = level;
+            let level = Level { alpha: read.input * alpha, sigma: read.input * sigma, t };
+            Row { item: span.first_item + i, node: k, level, conditional }
         })
     })
+}
+
+impl Span {
+    /// The nodes that have rows.
+    fn nodes<'a>(&self, nodes: &'a [Node]) -> impl Iterator<Item = (usize, Level, Readout)> + Clone + 'a {
+        let (first, stride) = (self.first_node, self.stride.max(1));
+        let skip = first.next_multiple_of(stride) - first;
+        let nodes =
+            nodes.get(first..self.end_node).unwrap_or(&[]).iter().enumerate().skip(skip).step_by(stride);
+        nodes.filter_map(move |(k, node)| node.evaluate.map(|read| (first + k, node.level, read)))
+    }
 }
 
 /// A network, or anything that stands in for one.

@@ -90,7 +90,7 @@ pub use real::Real;
 #[cfg(feature = "alloc")]
 pub use sampler::Memory;
 pub use sampler::{
-    Need, Picard, Report, Round, SampleError, Sampler, Sequential, SetupError, Slope, Start, Workspace,
+    Need, Picard, Report, Round, Run, SampleError, Sampler, Sequential, SetupError, Slope, Start, Workspace,
 };
 pub use schedule::{
     BetaKind, Betas, Curve, Final, FlowShift, ScheduleError, SigmaShape, Sigmas, Spacing, Told,

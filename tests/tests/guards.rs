@@ -4,8 +4,8 @@
 use picardy::guard::{self, Clamp, DynamicThreshold, Inpaint, RawNoise};
 use picardy::{
     Batch, Betas, Ddim, Denoiser, Form, Guard, GuardError, Guarded, Guided, GuidedError, HostTensor, Level,
-    Memory, Node, Noise, Picard, Plan, Prediction, Row, SampleError, Sampler, Sequential, SliceFrames, Slope,
-    Solver, Start, denoiser,
+    Memory, Node, Noise, Picard, Plan, Prediction, Row, Run, SampleError, Sampler, Sequential, SliceFrames,
+    Slope, Solver, Start, denoiser,
 };
 use picardy_tests::{Ring, Run, Solved, plan, random_plan, run};
 use proptest::prelude::*;

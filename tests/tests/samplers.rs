@@ -2,8 +2,8 @@
 
 use picardy::noise::TapeError;
 use picardy::{
-    Batch, Form, Noise, Picard, Plan, Prediction, SampleError, Sampler, Sequential, SetupError, SliceFrames,
-    Slope, Span, Start, Workspace, denoiser,
+    Batch, Form, Noise, Picard, Plan, Prediction, Run, SampleError, Sampler, Sequential, SetupError,
+    SliceFrames, Slope, Span, Start, Workspace, denoiser,
 };
 use picardy_tests::{Ring, Solved, distance, plan, random_plan, run};
 use proptest::prelude::*;
@@ -338,7 +338,7 @@ fn after_a_failed_call_a_sequential_run_gives_its_newest_state() {
     plan.start(&noise, 2, &mut x);
     let mut workspace = memory.workspace(Sequential.need(&plan, 1), 2);
     let mut run = Sequential.begin(&plan, &noise, &x, &mut workspace).unwrap();
-    while run.step(&mut spoiling) != Err(SampleError::Denoiser("gone")) {}
+    while run.round(&mut spoiling) != Err(SampleError::Denoiser("gone")) {}
     assert!(!run.finish(&mut x).finished);
     assert!(x.iter().all(|x| x.abs() < 10.0), "{x:?}");
 }

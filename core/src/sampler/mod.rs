@@ -22,8 +22,24 @@ use core::ops::ControlFlow;
 
 /// Runs plans.
 pub trait Sampler {
+    /// A run under way.
+    type Run<'r, F: Tensor + 'r>: Run<F>;
+
     /// The memory that a run of `batch` items takes.
     fn need(&self, plan: &Plan<'_>, batch: usize) -> Need;
+
+    /// Starts a run that is gone through [round](Run::round) by round: `x` (`[batch, dim]`, row-major) holds the start at
+    /// the plan's first level.
+    ///
+    /// # Errors
+    /// A workspace, a batch, a noise tape or a setting that does not fit.
+    fn begin<'r, F: Tensor>(
+        &self,
+        plan: &'r Plan<'r>,
+        noise: &'r Noise<'r>,
+        x: &[F::Scalar],
+        workspace: &'r mut Workspace<'_, F>,
+    ) -> Result<Self::Run<'r, F>, SetupError>;
 
     /// Samples: `x` (`[batch, dim]`, row-major) holds the start at the plan's first level and gets the sample.
     /// `watch` is shown every round and may stop the run; `x` then gets the best estimate of the data so far.
@@ -37,11 +53,20 @@ pub trait Sampler {
         noise: &Noise<'_>,
         x: &mut [F::Scalar],
         workspace: &mut Workspace<'_, F>,
-        watch: impl FnMut(&Round) -> ControlFlow<()>,
+        mut watch: impl FnMut(&Round) -> ControlFlow<()>,
     ) -> Result<Report, SampleError<D::Error>>
     where
         F: Tensor,
-        D: Denoiser<F> + ?Sized;
+        D: Denoiser<F> + ?Sized,
+    {
+        let mut run = self.begin(plan, noise, x, workspace)?;
+        while let Some(round) = run.round(denoiser)? {
+            if watch(&round).is_break() {
+                break;
+            }
+        }
+        Ok(run.finish(x))
+    }
 
     /// [`run_watched`](Self::run_watched) to the end.
     ///
@@ -61,6 +86,22 @@ pub trait Sampler {
     {
         self.run_watched(plan, denoiser, noise, x, workspace, |_| ControlFlow::Continue(()))
     }
+}
+
+/// A run under way: an account of its rounds, one at a time.
+pub trait Run<F: Tensor> {
+    /// One round: one call of the network, and what follows from it. `None` at the end.
+    ///
+    /// # Errors
+    /// The denoiser's, or an output that is not finite. The states are then those before the round, and it can be asked
+    /// for again.
+    fn round<D: Denoiser<F> + ?Sized>(
+        &mut self,
+        denoiser: &mut D,
+    ) -> Result<Option<Round>, SampleError<D::Error>>;
+
+    /// Writes the samples (of items that are not done, the best estimate of the data so far) and says what the run cost.
+    fn finish(self, x: &mut [F::Scalar]) -> Report;
 }
 
 /// What one round (one batched call of the network) did.

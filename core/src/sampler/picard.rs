@@ -3,12 +3,12 @@
 use super::rows::{GENERATIONS, Rows};
 use super::slope::{Slope, gaussian};
 use super::{
-    Need, Report, Round, SampleError, Sampler, SetupError, Workspace, batch_of, check_start, recurrence,
+    Need, Report, Round, Run, SampleError, Sampler, SetupError, Workspace, batch_of, check_start, recurrence,
 };
 use crate::denoiser::Span;
 use crate::guard::Guard;
 use crate::{Batch, Denoiser, Noise, Plan, Tensor, math};
-use core::ops::{ControlFlow, Range};
+use core::ops::Range;
 
 /// The first guess of states that the window takes in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,18 +83,20 @@ impl Default for Picard {
     }
 }
 
-impl Picard {
-    /// Starts a run that goes on [round](PicardRun::round) by round.
-    ///
-    /// # Errors
-    /// A window, tolerance or variance out of range; a workspace, batch or noise tape that does not fit.
-    pub fn begin<'r, F: Tensor>(
+impl Sampler for Picard {
+    type Run<'r, F: Tensor + 'r> = PicardRun<'r, F>;
+
+    fn need(&self, plan: &Plan<'_>, batch: usize) -> Need {
+        Need { rows: Rows::new(self.window, plan, batch).len(), spans: batch }
+    }
+
+    fn begin<'r, F: Tensor>(
         &self,
         plan: &'r Plan<'r>,
         noise: &'r Noise<'r>,
         x: &[F::Scalar],
         workspace: &'r mut Workspace<'_, F>,
-    ) -> Result<PicardRun<'r, F>, SetupError> {
+    ) -> Result<Self::Run<'r, F>, SetupError> {
         if self.window == 0 {
             return Err(SetupError::Window);
         }
@@ -129,40 +131,12 @@ impl Picard {
         for (item, x) in x.chunks(dim).enumerate() {
             let end_node = self.window.min(plan.last());
             if let Some(span) = run.spans.get_mut(item) {
-                *span = Span { first_item: item, items: 1, first_node: 0, end_node, seen: 0 };
+                *span = Span { first_item: item, items: 1, end_node, ..Span::default() };
             }
             run.frames.load(run.rows.state(item, 0, 0), x);
             run.guess(item, 0, 1..end_node + 1);
         }
         Ok(run)
-    }
-}
-
-impl Sampler for Picard {
-    fn need(&self, plan: &Plan<'_>, batch: usize) -> Need {
-        Need { rows: Rows::new(self.window, plan, batch).len(), spans: batch }
-    }
-
-    fn run_watched<F, D>(
-        &self,
-        plan: &Plan<'_>,
-        denoiser: &mut D,
-        noise: &Noise<'_>,
-        x: &mut [F::Scalar],
-        workspace: &mut Workspace<'_, F>,
-        mut watch: impl FnMut(&Round) -> ControlFlow<()>,
-    ) -> Result<Report, SampleError<D::Error>>
-    where
-        F: Tensor,
-        D: Denoiser<F> + ?Sized,
-    {
-        let mut run = self.begin(plan, noise, x, workspace)?;
-        while let Some(round) = run.round(denoiser)? {
-            if watch(&round).is_break() {
-                break;
-            }
-        }
-        Ok(run.finish(x))
     }
 }
 
@@ -182,13 +156,13 @@ pub struct PicardRun<'r, F> {
     residual: f64,
 }
 
-impl<F: Tensor> PicardRun<'_, F> {
+impl<F: Tensor> Run<F> for PicardRun<'_, F> {
     /// One round: a call of the network for all open nodes of all items, then the sweep. `None` at the end.
     ///
     /// # Errors
     /// The denoiser's, or an output that is not finite. The states are then those before the round, and it can
     /// be asked for again.
-    pub fn round<D: Denoiser<F> + ?Sized>(
+    fn round<D: Denoiser<F> + ?Sized>(
         &mut self,
         denoiser: &mut D,
     ) -> Result<Option<Round>, SampleError<D::Error>> {
@@ -224,7 +198,7 @@ impl<F: Tensor> PicardRun<'_, F> {
 
     /// Writes the samples (of items that are not done: the newest guess of the last state, or of the data where
     /// the window has not come that far) and says what the run cost.
-    pub fn finish(self, x: &mut [F::Scalar]) -> Report {
+    fn finish(self, x: &mut [F::Scalar]) -> Report {
         let (dim, last) = (self.frames.dim(), self.plan.last());
         let mut finished = true;
         for ((item, span), x) in self.spans.iter().enumerate().zip(x.chunks_mut(dim)) {
@@ -243,7 +217,9 @@ impl<F: Tensor> PicardRun<'_, F> {
         }
         Report { rounds: self.rounds, evaluations: self.evaluations, residual: self.residual, finished }
     }
+}
 
+impl<F: Tensor> PicardRun<'_, F> {
     /// The newest state of an item at a node of its window, for pictures of how a run converges; `None` outside.
     pub fn state(&mut self, item: usize, node: usize, x: &mut [F::Scalar]) -> Option<()> {
         let span = self.spans.get(item)?;

@@ -1,11 +1,10 @@
 //! One node after the other.
 
 use super::{
-    Need, Report, Round, SampleError, Sampler, SetupError, Workspace, batch_of, check_start, recurrence,
+    Need, Report, Round, Run, SampleError, Sampler, SetupError, Workspace, batch_of, check_start, recurrence,
 };
 use crate::denoiser::Span;
 use crate::{Batch, Denoiser, Noise, Plan, Reach, Tensor};
-use core::ops::ControlFlow;
 
 /// The sequential sampler: one call of the network per evaluated node, for the whole batch.
 ///
@@ -37,18 +36,22 @@ impl Sequential {
     pub const fn rows(reach: Reach, batch: usize) -> usize {
         batch.saturating_mul(reach.states + reach.outputs + reach.scaled as usize)
     }
+}
 
-    /// Starts a run that is [stepped](SequentialRun::step) by hand.
-    ///
-    /// # Errors
-    /// A workspace, a batch or a noise tape that does not fit.
-    pub fn begin<'r, F: Tensor>(
+impl Sampler for Sequential {
+    type Run<'r, F: Tensor + 'r> = SequentialRun<'r, F>;
+
+    fn need(&self, plan: &Plan<'_>, batch: usize) -> Need {
+        Need { rows: Self::rows(plan.reach(), batch), spans: 0 }
+    }
+
+    fn begin<'r, F: Tensor>(
         &self,
         plan: &'r Plan<'r>,
         noise: &'r Noise<'r>,
         x: &[F::Scalar],
         workspace: &'r mut Workspace<'_, F>,
-    ) -> Result<SequentialRun<'r, F>, SetupError> {
+    ) -> Result<Self::Run<'r, F>, SetupError> {
         let dim = workspace.frames.dim();
         let batch = batch_of(x.len(), dim)?;
         let need = self.need(plan, batch);
@@ -75,34 +78,6 @@ impl Sequential {
     }
 }
 
-impl Sampler for Sequential {
-    fn need(&self, plan: &Plan<'_>, batch: usize) -> Need {
-        Need { rows: Self::rows(plan.reach(), batch), spans: 0 }
-    }
-
-    fn run_watched<F, D>(
-        &self,
-        plan: &Plan<'_>,
-        denoiser: &mut D,
-        noise: &Noise<'_>,
-        x: &mut [F::Scalar],
-        workspace: &mut Workspace<'_, F>,
-        mut watch: impl FnMut(&Round) -> ControlFlow<()>,
-    ) -> Result<Report, SampleError<D::Error>>
-    where
-        F: Tensor,
-        D: Denoiser<F> + ?Sized,
-    {
-        let mut run = self.begin(plan, noise, x, workspace)?;
-        while let Some(round) = run.step(denoiser)? {
-            if watch(&round).is_break() {
-                break;
-            }
-        }
-        Ok(run.finish(x))
-    }
-}
-
 /// A sequential run under way.
 #[derive(Debug)]
 pub struct SequentialRun<'r, F> {
@@ -118,12 +93,9 @@ pub struct SequentialRun<'r, F> {
     interrupted: bool,
 }
 
-impl<F: Tensor> SequentialRun<'_, F> {
+impl<F: Tensor> Run<F> for SequentialRun<'_, F> {
     /// Goes on to the next node that needs the network (or the end), with one call. `None` at the end.
-    ///
-    /// # Errors
-    /// The denoiser's, or an output that is not finite. After either the step can be tried again.
-    pub fn step<D: Denoiser<F> + ?Sized>(
+    fn round<D: Denoiser<F> + ?Sized>(
         &mut self,
         denoiser: &mut D,
     ) -> Result<Option<Round>, SampleError<D::Error>> {
@@ -158,7 +130,7 @@ impl<F: Tensor> SequentialRun<'_, F> {
 
     /// Writes the sample (or, before the end, the last estimate of the data; after a failed call, the newest state) and
     /// says what the run cost.
-    pub fn finish(self, x: &mut [F::Scalar]) -> Report {
+    fn finish(self, x: &mut [F::Scalar]) -> Report {
         let (dim, finished) = (self.frames.dim(), self.node == self.plan.last());
         for (item, x) in x.chunks_mut(dim).take(self.batch).enumerate() {
             let mut row = self.state(self.node, item);
@@ -172,7 +144,9 @@ impl<F: Tensor> SequentialRun<'_, F> {
         }
         Report { rounds: self.rounds, evaluations: self.evaluations, residual: 0.0, finished }
     }
+}
 
+impl<F: Tensor> SequentialRun<'_, F> {
     fn last_evaluated(&self) -> Option<usize> {
         let nodes = self.plan.nodes().get(..self.node)?;
         nodes.iter().rposition(|node| node.evaluate.is_some())
@@ -202,7 +176,8 @@ impl<F: Tensor> SequentialRun<'_, F> {
             }
             x = shown;
         }
-        let spans = [Span { first_item: 0, items: batch, first_node: node, end_node: node + 1, seen: 0 }];
+        let spans =
+            [Span { first_item: 0, items: batch, first_node: node, end_node: node + 1, ..Span::default() }];
         let call = Batch::new(self.plan.nodes(), &spans);
         self.interrupted = true;
         denoiser

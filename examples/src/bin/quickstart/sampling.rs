@@ -4,7 +4,7 @@ use crate::report::Report;
 use crate::training::Network;
 use picardy::nn::{Artifact, MlpDenoiser, ResidualMlp};
 use picardy::{
-    Ddim, Ddpm, Denoiser, Level, Memory, Node, Noise, Picard, Plan, Prediction, Report as Cost, Sampler,
+    Ddim, Ddpm, Denoiser, Level, Memory, Node, Noise, Picard, Plan, Prediction, Report as Cost, Run, Sampler,
     Sequential, SliceFrames, Slope, Solver, Start,
 };
 use picardy_examples::pictures::{RoundPath, RoundsPanel, Trajectory};
