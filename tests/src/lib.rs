@@ -5,4 +5,4 @@ mod models;
 mod runs;
 
 pub use models::{Ring, random_plan};
-pub use runs::{Run, Solved, distance, plan, run};
+pub use runs::{Outcome, Solved, distance, plan, run};

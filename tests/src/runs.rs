@@ -28,7 +28,7 @@ pub fn plan(solver: Solved, steps: usize) -> Vec<Node> {
 
 /// What a run gave.
 #[derive(Clone, Debug)]
-pub struct Run<T> {
+pub struct Outcome<T> {
     /// The samples.
     pub x: Vec<T>,
     /// What it cost.
@@ -46,7 +46,7 @@ pub fn run<T, S, D, E>(
     noise: &Noise<'_>,
     batch: usize,
     dim: usize,
-) -> Result<Run<T>, SampleError<E>>
+) -> Result<Outcome<T>, SampleError<E>>
 where
     T: Real,
     S: Sampler,
@@ -57,7 +57,7 @@ where
     let mut memory = Memory::new();
     let mut workspace = memory.workspace(sampler.need(plan, batch), dim);
     let report = sampler.run(plan, denoiser, noise, &mut x, &mut workspace)?;
-    Ok(Run { x, report })
+    Ok(Outcome { x, report })
 }
 
 /// The mean absolute distance of two runs.

@@ -7,7 +7,7 @@ use picardy::{
     Memory, Node, Noise, Picard, Plan, Prediction, Row, Run, SampleError, Sampler, Sequential, SliceFrames,
     Slope, Solver, Start, denoiser,
 };
-use picardy_tests::{Ring, Run, Solved, plan, random_plan, run};
+use picardy_tests::{Outcome, Ring, Solved, plan, random_plan, run};
 use proptest::prelude::*;
 
 const SLOPES: [Slope; 4] = [Slope::Identity, Slope::Frozen, Slope::Gaussian, Slope::Secant];
@@ -58,12 +58,12 @@ proptest! {
         let ring = Ring::default();
         let mut model = Guarded::new(ring.mixture().predicting(Prediction::Epsilon), Boxed(kind));
         let noise = Noise::seeded(seed ^ 1);
-        let reference: Run<f64> = run(&Sequential, &plan, &mut model, &noise, batch, 2).unwrap();
+        let reference: Outcome<f64> = run(&Sequential, &plan, &mut model, &noise, batch, 2).unwrap();
         let picard = Picard { window, slope: SLOPES[slope], start: STARTS[start], tolerance: 0.0, ..Picard::default() };
-        let got: Run<f64> = run(&picard, &plan, &mut model, &noise, batch, 2).unwrap();
+        let got: Outcome<f64> = run(&picard, &plan, &mut model, &noise, batch, 2).unwrap();
         prop_assert_eq!(&got.x, &reference.x);
         prop_assert!(got.report.rounds <= steps);
-        let free: Run<f64> = run(&Sequential, &plan, &mut model.denoiser, &noise, batch, 2).unwrap();
+        let free: Outcome<f64> = run(&Sequential, &plan, &mut model.denoiser, &noise, batch, 2).unwrap();
         // Noise form rounds on its way to the data estimate and back.
         if kind == 4 && form == Form::Data {
             prop_assert_eq!(free.x, reference.x);
@@ -125,8 +125,8 @@ fn in_noise_form_guards_act_on_the_data_too() {
     for kind in 0..KINDS {
         let mut model = Guarded::new(ring.mixture().predicting(Prediction::Epsilon), Boxed(kind));
         let noise = Noise::seeded(3);
-        let a: Run<f64> = run(&Sequential, &data, &mut model, &noise, 3, 2).unwrap();
-        let b: Run<f64> = run(&Sequential, &eps, &mut model, &noise, 3, 2).unwrap();
+        let a: Outcome<f64> = run(&Sequential, &data, &mut model, &noise, 3, 2).unwrap();
+        let b: Outcome<f64> = run(&Sequential, &eps, &mut model, &noise, 3, 2).unwrap();
         assert!(a.x.iter().zip(&b.x).all(|(a, b)| (a - b).abs() < 1e-9), "{kind} {:?} {:?}", a.x, b.x);
     }
 }
@@ -156,7 +156,7 @@ fn raw_noise_is_ddim_with_the_networks_noise() {
     let (mut scratch, model) = ([0.0; 2], ring.mixture().predicting(Prediction::Epsilon));
     let guard = RawNoise::new(Clamp::symmetric(0.6).unwrap(), &plan, &mut scratch).unwrap();
     let mut model = Guarded::new(model, guard);
-    let got: Run<f64> = run(&Sequential, &plan, &mut model, &noise, 2, 2).unwrap();
+    let got: Outcome<f64> = run(&Sequential, &plan, &mut model, &noise, 2, 2).unwrap();
     assert!(got.x.iter().zip(&x).all(|(a, b)| (a - b).abs() < 1e-9), "{:?} {x:?}", got.x);
     let exact = Picard { tolerance: 0.0, ..Picard::default() };
     assert_eq!(run::<f64, _, _, _>(&exact, &plan, &mut model, &noise, 2, 2).unwrap().x, got.x);
@@ -231,7 +231,7 @@ fn a_nan_of_a_projection_is_found_and_the_round_can_be_asked_again() {
     });
     let mut model = Guarded::new(ring.mixture().predicting(Prediction::Epsilon), project);
     let picard = Picard { window: 4, ..Picard::default() };
-    let reference: Run<f64> = run(&picard, &plan, &mut model, &noise, 3, 2).unwrap();
+    let reference: Outcome<f64> = run(&picard, &plan, &mut model, &noise, 3, 2).unwrap();
     sane.set(false);
     let expected = SampleError::NotFinite { item: 1, node: 6 };
     assert_eq!(run::<f64, _, _, _>(&Sequential, &plan, &mut model, &noise, 3, 2).unwrap_err(), expected);
@@ -338,19 +338,19 @@ fn guidance_is_the_loop_by_hand() {
         let mut memory = vec![0.0; 2 * Guided::<(), SliceFrames<'_, f64>>::rows(36)];
         let frames = SliceFrames::new(&mut memory, 2);
         let mut model = Guided::new(conditional(&ring, &calls), frames, weight).rescaled(rescale);
-        let got: Run<f64> = run(&Sequential, &plan, &mut model, &noise, 3, 2).unwrap();
+        let got: Outcome<f64> = run(&Sequential, &plan, &mut model, &noise, 3, 2).unwrap();
         assert!(got.x.iter().zip(&x).all(|(a, b)| (a - b).abs() < 1e-8), "{weight} {:?} {x:?}", got.x);
         let rows = if weight == 0.0 || weight == 1.0 { 36 } else { 72 };
         assert_eq!(calls.get(), (12, rows), "one call a step");
         let exact = Picard { tolerance: 0.0, ..Picard::default() };
-        let parallel: Run<f64> = run(&exact, &plan, &mut model, &noise, 3, 2).unwrap();
+        let parallel: Outcome<f64> = run(&exact, &plan, &mut model, &noise, 3, 2).unwrap();
         assert_eq!(parallel.x, got.x);
         let mut model = Guarded::new(model, Clamp::symmetric(0.4).unwrap());
-        let guarded: Run<f64> = run(&exact, &plan, &mut model, &noise, 3, 2).unwrap();
+        let guarded: Outcome<f64> = run(&exact, &plan, &mut model, &noise, 3, 2).unwrap();
         assert!(guarded.x.iter().all(|x| x.abs() <= 0.4));
         if weight == 1.0 {
             // To the bit what the conditional network alone gives: a row alone is conditional.
-            let alone: Run<f64> =
+            let alone: Outcome<f64> =
                 run(&Sequential, &plan, &mut conditional(&ring, &calls), &noise, 3, 2).unwrap();
             assert_eq!(alone.x, got.x);
         }
