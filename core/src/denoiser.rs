@@ -16,8 +16,15 @@ pub struct Span {
     pub(crate) end_node: usize,
     /// Of these nodes, every `stride`-th (counted from node 0) has rows; 0 counts as 1.
     pub(crate) stride: usize,
-    /// One past the last node that the round before this one evaluated.
+    /// A Picard run's account of the item: the nodes whose states are final,
+    pub(crate) done: usize,
+    /// one past the last node that did not move far,
+    pub(crate) front: usize,
+    /// the end of the last sweep, 0 before the first,
+    pub(crate) swept: usize,
+    /// and where the span that was evaluated last ended, and its stride.
     pub(crate) seen: usize,
+    pub(crate) seen_stride: usize,
 }
 
 /// One row of a call.

@@ -14,18 +14,18 @@
 //! ```
 //!
 //! ```
-//! use picardy::{Betas, Ddpm, Level, Mixture, Node, Noise, Picard, Prediction, Sampler, SliceFrames, Slope, Solver};
+//! use picardy::{Betas, Ddpm, Level, Mixture, Node, Noise, Picard, Prediction, Sampler, SliceFrames, Solver};
 //! # use picardy::{Span, Workspace};
 //! let mut denoiser = Mixture::new(&[-1.0, 1.0], &[0.5, 0.5], 0.1, 1)?.predicting(Prediction::Epsilon);
 //! let (mut levels, mut nodes) = ([Level::default(); 51], [Node::default(); 51]);
 //!
 //! let grid = Betas::linear(1000, 1e-4, 2e-2).trailing(50, &mut levels)?; // which noise levels
 //! let plan = Ddpm::default().plan(&grid, Prediction::Epsilon, &mut nodes)?; // how to step between them
-//! let sampler = Picard { window: 16, slope: Slope::Secant, ..Picard::default() }; // who is evaluated when
+//! let sampler = Picard { window: 16, tolerance: 0.01, ..Picard::default() }; // who is evaluated when
 //! let noise = Noise::seeded(7);
 //! let mut x = [0.0f32; 8]; // eight items of one number
 //! plan.start(&noise, 1, &mut x);
-//! let (mut memory, mut spans) = ([0.0; 1024], [Span::default(); 8]); // sampler.need(&plan, 8) says how much
+//! let (mut memory, mut spans) = ([0.0; 1024], [Span::default(); 16]); // sampler.need(&plan, 8) says how much
 //! let mut workspace = Workspace::new(SliceFrames::new(&mut memory, 1), &mut spans);
 //! let report = sampler.run(&plan, &mut denoiser, &noise, &mut x, &mut workspace)?;
 //! assert!(report.rounds < 50); // on a microcontroller: Sequential in place of Picard
@@ -90,7 +90,8 @@ pub use real::Real;
 #[cfg(feature = "alloc")]
 pub use sampler::Memory;
 pub use sampler::{
-    Need, Picard, Report, Round, Run, SampleError, Sampler, Sequential, SetupError, Slope, Start, Workspace,
+    Criterion, MAX_ANDERSON, MAX_HISTORY, Need, Picard, PicardRun, Report, Round, Run, SampleError, Sampler,
+    Sequential, SetupError, Slope, Start, Workspace,
 };
 pub use schedule::{
     BetaKind, Betas, Curve, Final, FlowShift, ScheduleError, SigmaShape, Sigmas, Spacing, Told,

@@ -222,6 +222,14 @@ impl<'a> Plan<'a> {
         self.nodes.len() - 1
     }
 
+    /// How much output `j` weighs in the states that use it: the sum of `|B[k, j]|`.
+    pub(crate) fn weight(&self, j: usize) -> f64 {
+        let users = self.nodes.iter().enumerate().skip(j + 1).take(self.reach.outputs);
+        let weights = users
+            .flat_map(|(k, node)| node.output_terms().filter(move |term| k - usize::from(term.back) == j));
+        weights.map(|term| term.weight.abs()).sum()
+    }
+
     /// How often a sequential run calls the network. The last node's output is never asked for, whatever it says: so
     /// the front of a plan is a plan.
     pub fn evaluations(&self) -> usize {

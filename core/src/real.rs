@@ -28,6 +28,8 @@ pub trait Real:
     const ZERO: Self;
     /// 1.
     const ONE: Self;
+    /// The distance from 1 to the next value.
+    const EPSILON: f64;
     /// Rounds to the nearest value of this type.
     fn from_f64(value: f64) -> Self;
     /// Exact.
@@ -41,6 +43,7 @@ macro_rules! real {
         impl Real for $type {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
+            const EPSILON: f64 = <$type>::EPSILON as f64;
             #[inline(always)]
             fn from_f64(value: f64) -> Self {
                 value as $type

@@ -2,14 +2,12 @@
 
 mod picard;
 mod recurrence;
-mod rows;
 mod sequential;
-mod slope;
+mod small;
 mod workspace;
 
-pub use picard::{Picard, PicardRun, Start};
+pub use picard::{Criterion, MAX_ANDERSON, MAX_HISTORY, Picard, PicardRun, Slope, Start};
 pub use sequential::{Sequential, SequentialRun};
-pub use slope::Slope;
 #[cfg(feature = "alloc")]
 pub use workspace::Memory;
 pub use workspace::{Need, Workspace};
@@ -160,8 +158,29 @@ pub enum SetupError {
         /// The numbers in a state.
         dim: usize,
     },
-    /// A window of 0 nodes.
-    Window,
+    /// A setting of 0 that must be at least 1.
+    Zero(&'static str),
+    /// A history that is empty or too long.
+    History {
+        /// The rounds asked for.
+        given: usize,
+        /// The most there are.
+        most: usize,
+    },
+    /// Fewer rows in a call than there are items.
+    Rows {
+        /// The most rows of a call.
+        rows: usize,
+        /// The items.
+        batch: usize,
+    },
+    /// The first guess is not one state for each item and node.
+    Guess {
+        /// The numbers that are needed.
+        needed: usize,
+        /// The numbers given.
+        given: usize,
+    },
     /// A tolerance that is negative or NaN.
     Tolerance(f64),
     /// A data variance that is not positive and finite.
@@ -195,8 +214,16 @@ impl fmt::Display for SetupError {
                     "{len} numbers are no batch of states of {dim}; give batch x {dim}, at least one state"
                 )
             }
-            Self::Window => {
-                write!(f, "a window of 0 nodes; give at least 1, or usize::MAX for the whole run")
+            Self::Zero(name) => write!(f, "{name} of 0; give at least 1 (usize::MAX for no limit)"),
+            Self::History { given, most } => write!(f, "a history of {given} rounds; give 1 to {most}"),
+            Self::Rows { rows, batch } => {
+                write!(
+                    f,
+                    "{rows} rows a call for {batch} items; give at least one row for each, or fewer items"
+                )
+            }
+            Self::Guess { needed, given } => {
+                write!(f, "a first guess of {given} numbers; give batch x (last + 1) x dim, here {needed}")
             }
             Self::Tolerance(value) => write!(f, "tolerance {value}; give 0 (exact) or more"),
             Self::DataVariance(value) => write!(f, "data variance {value}; give a positive, finite number"),

@@ -260,6 +260,7 @@ fn sample(
                 }),
                 tolerance: method.tolerance.unwrap_or(standard.tolerance),
                 data_variance: process.data_variance,
+                ..standard
             };
             run_sampler(args, &picard, plan, denoiser)
         }

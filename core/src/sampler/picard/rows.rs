@@ -1,0 +1,120 @@
+//! Where a Picard run's rows are.
+
+use super::{MAX_HISTORY, Picard};
+use crate::Plan;
+
+/// Where a run's rows are. Per item, over the nodes of the window (rings, as the window moves):
+///
+/// ```text
+/// states         the newest guess of each
+/// bases          what the network was shown last and the time(s) before, and what it said: history + 1 pairs
+/// mixed          with Anderson mixing: paths and residuals of the last rounds
+/// ```
+///
+/// then the outputs that a sweep has carried to its states, as far back as the plan reaches, and those of the closed
+/// nodes before the window; then, for all items, the rows that the network is shown and those that it writes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rows {
+    ring: usize,
+    bases: usize,
+    mixed: usize,
+    reach: usize,
+    batch: usize,
+    /// The most rows of a call.
+    call: usize,
+}
+
+impl Rows {
+    pub(super) fn new(picard: &Picard, plan: &Plan<'_>, batch: usize) -> Self {
+        let window = picard.window.min(plan.last());
+        let reach = plan.reach();
+        let all = batch.saturating_mul(window.min(plan.evaluations()));
+        Self {
+            ring: window + reach.states,
+            bases: 1 + picard.slope.history().min(MAX_HISTORY),
+            mixed: if picard.anderson == 0 { 0 } else { 1 + picard.anderson },
+            reach: reach.outputs,
+            batch,
+            call: all.min(picard.rows.max(1)),
+        }
+    }
+
+    const fn item(&self) -> usize {
+        self.ring.saturating_mul(1 + 2 * (self.bases + self.mixed)).saturating_add(2 * self.reach + 2)
+    }
+
+    pub(super) const fn len(&self) -> usize {
+        self.shown(0).saturating_add(self.call.saturating_mul(2))
+    }
+
+    /// A node's place in its ring. A window of the whole run never wraps, and a division would be dear there.
+    const fn slot(&self, node: usize) -> usize {
+        if node < self.ring { node } else { node % self.ring }
+    }
+
+    const fn in_ring(&self, item: usize, ring: usize, node: usize) -> usize {
+        item * self.item() + ring * self.ring + self.slot(node)
+    }
+
+    /// How many nodes back a state is still there.
+    pub(super) const fn kept(&self) -> usize {
+        self.ring
+    }
+
+    /// The newest state.
+    pub(super) const fn state(&self, item: usize, node: usize) -> usize {
+        self.in_ring(item, 0, node)
+    }
+
+    /// The state that the network was shown `back` evaluations ago; 0 is the last.
+    pub(super) const fn base(&self, item: usize, back: usize, node: usize) -> usize {
+        self.in_ring(item, 1 + 2 * back, node)
+    }
+
+    /// What the network said of it, in the plan's form, before any guard.
+    pub(super) const fn said(&self, item: usize, back: usize, node: usize) -> usize {
+        self.in_ring(item, 2 + 2 * back, node)
+    }
+
+    /// The evaluations of a node that are kept.
+    pub(super) const fn bases(&self) -> usize {
+        self.bases
+    }
+
+    /// The path that a sweep of `back` rounds ago began with.
+    pub(super) const fn path(&self, item: usize, back: usize, node: usize) -> usize {
+        self.in_ring(item, 1 + 2 * (self.bases + back), node)
+    }
+
+    /// What that sweep changed.
+    pub(super) const fn change(&self, item: usize, back: usize, node: usize) -> usize {
+        self.in_ring(item, 2 + 2 * (self.bases + back), node)
+    }
+
+    const fn tail(&self, item: usize) -> usize {
+        item * self.item() + self.ring * (1 + 2 * (self.bases + self.mixed))
+    }
+
+    /// The output that the sweep under way has carried to its state.
+    pub(super) const fn carried(&self, item: usize, node: usize) -> usize {
+        self.tail(item) + node % (self.reach + 1)
+    }
+
+    /// The output of a node that the window has passed.
+    pub(super) const fn closed(&self, item: usize, node: usize) -> usize {
+        self.tail(item) + self.reach + 1 + node % self.reach
+    }
+
+    /// What nodes that are not evaluated take over from the last one that is.
+    pub(super) const fn held(&self, item: usize) -> usize {
+        self.tail(item) + 2 * self.reach + 1
+    }
+
+    pub(super) const fn shown(&self, row: usize) -> usize {
+        self.batch.saturating_mul(self.item()).saturating_add(row)
+    }
+
+    pub(super) const fn out(&self, row: usize) -> usize {
+        self.shown(self.call).saturating_add(row)
+    }
+}
