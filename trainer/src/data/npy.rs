@@ -10,7 +10,7 @@ use std::path::Path;
 use npyz::{DType, NpyFile, Order, TypeChar};
 
 use super::standard::standardise;
-use super::{DataError, Dataset, Place};
+use super::{DataError, Dataset, Place, Scaling};
 
 /// The longest header read, which is also NumPy's own limit (`max_header_size`).
 const MAX_HEADER: usize = 10_000;
@@ -18,7 +18,12 @@ const MAX_HEADER: usize = 10_000;
 const MAX_DEPTH: usize = 8;
 
 /// Reads an array of numbers from a file of `file_len` bytes.
-pub(super) fn read(path: &Path, mut file: impl Read, file_len: u64) -> Result<Dataset, DataError> {
+pub(super) fn read(
+    path: &Path,
+    mut file: impl Read,
+    file_len: u64,
+    scaling: Scaling,
+) -> Result<Dataset, DataError> {
     let header = read_header(path, &mut file)?;
     let npy = NpyFile::new(header.as_slice()).map_err(|e| bad_header(path, e.to_string()))?;
     let shape = npy.shape().to_vec();
@@ -64,7 +69,7 @@ pub(super) fn read(path: &Path, mut file: impl Read, file_len: u64) -> Result<Da
         let place = Place::Array { row: index / dim, column: index % dim };
         return Err(DataError::NotFinite { path: path.into(), place, value: points[index].to_string() });
     }
-    standardise(path, &points, dim)
+    standardise(path, &points, dim, scaling)
 }
 
 /// All elements in stored order. The array is known to fit the file.
