@@ -35,6 +35,7 @@ pub use digits::digits;
 pub use dino::dino_points;
 pub use error::{DataError, Place};
 pub use file::{read_file, read_file_scaled};
+pub use npy::{Array, read_npy};
 pub use scaling::{Scaling, UnknownScaling};
 pub use source::Source;
 pub use two_modes::Mixture;

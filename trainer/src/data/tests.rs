@@ -282,6 +282,17 @@ fn arrays_of_every_type_and_order() {
 }
 
 #[test]
+fn arrays_of_any_rank_and_order_are_row_major() {
+    let array = |order, values: &[f32]| {
+        let bytes = npy(values, &[2, 1, 3], order);
+        read_npy("a".as_ref(), &bytes[..], bytes.len() as u64).unwrap()
+    };
+    let rows = array(npyz::Order::C, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    assert_eq!((&rows.shape, &rows.values), (&vec![2, 1, 3], &vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]));
+    assert_eq!(array(npyz::Order::Fortran, &[1.0, 4.0, 2.0, 5.0, 3.0, 6.0]), rows);
+}
+
+#[test]
 fn bad_arrays_are_named() {
     use npyz::Order::{C, Fortran};
     assert_error(read("a.npy", ""), &["a.npy", "empty"]);
