@@ -9,7 +9,7 @@ use std::{
 
 use common::{PlainMlp, pseudo_random};
 use picardy_ort::{Model, Options, OrtDenoiser, ensure_runtime};
-use picardy_trainer::onnx::{OnnxError, export_mlp};
+use picardy_trainer::onnx::{OnnxError, export_exact, export_mlp};
 
 #[test]
 fn onnx_runtime_gives_the_formulas_value() {
@@ -74,11 +74,10 @@ fn parameters_that_disagree_are_named() {
 }
 
 #[test]
-fn the_onnx_checker_accepts_the_file() {
+fn the_onnx_checker_accepts_the_files() {
     let python = checker_python();
     let file = tempfile::Builder::new().suffix(".onnx").tempfile().unwrap();
     let metadata = [("picardy.prediction".to_owned(), "epsilon".to_owned())];
-    std::fs::write(file.path(), PlainMlp::new(2, 16, 24, 2).onnx(&metadata)).unwrap();
     let check = "import onnx, sys\n\
         model = onnx.load(sys.argv[1])\n\
         onnx.checker.check_model(model, full_check=True)\n\
@@ -86,9 +85,13 @@ fn the_onnx_checker_accepts_the_file() {
         assert [(p.key, p.value) for p in model.metadata_props] == [('picardy.prediction', 'epsilon')]\n\
         inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)\n\
         print(inferred.graph.output[0].type.tensor_type.shape.dim[0].dim_param)";
-    let answer = Command::new(python).args(["-c", check]).arg(file.path()).output().unwrap();
-    assert!(answer.status.success(), "{}", String::from_utf8_lossy(&answer.stderr));
-    assert_eq!(String::from_utf8_lossy(&answer.stdout).trim(), "n");
+    let exact = export_exact(&[0.5, 1.0, -1.0, 2.0], 2, 0.1, &[0.9, 0.5], &metadata).unwrap();
+    for bytes in [PlainMlp::new(2, 16, 24, 2).onnx(&metadata), exact] {
+        std::fs::write(file.path(), bytes).unwrap();
+        let answer = Command::new(&python).args(["-c", check]).arg(file.path()).output().unwrap();
+        assert!(answer.status.success(), "{}", String::from_utf8_lossy(&answer.stderr));
+        assert_eq!(String::from_utf8_lossy(&answer.stdout).trim(), "n");
+    }
 }
 
 /// A Python that has `onnx`: that of $PEERS_VENV, or of a virtual environment made in cargo's target

@@ -3,6 +3,8 @@
 pub mod conformance;
 mod models;
 mod runs;
+mod tape;
 
 pub use models::{Ring, random_plan};
 pub use runs::{Outcome, Solved, distance, plan, run};
+pub use tape::Tape;

@@ -1,8 +1,11 @@
 //! A trained network as its two files, safetensors and ONNX, with the same metadata.
 
+use crate::data::Dataset;
 use crate::model::{Mlp, Precision, SaveError};
 use crate::onnx::{OnnxError, export_mlp};
 use crate::train::stage;
+use picardy::nn::{ModelCard, Numbers};
+use picardy::{Betas, Prediction};
 use std::path::{Path, PathBuf};
 
 /// Why a network cannot be exported.
@@ -23,6 +26,47 @@ pub enum ExportError {
         /// The system's reason.
         error: std::io::Error,
     },
+}
+
+/// What a card says of an epsilon-predicting model beside its data.
+pub(crate) struct About<'a> {
+    pub(crate) model: &'a str,
+    /// Checked.
+    pub(crate) schedule: Betas,
+    pub(crate) width: usize,
+    pub(crate) blocks: usize,
+    pub(crate) loss: &'a str,
+    pub(crate) seed: u64,
+    /// What the model adds to the variance of the points.
+    pub(crate) added_variance: f64,
+}
+
+/// The metadata of a model of `data`.
+pub(crate) fn metadata(data: &Dataset, about: &About<'_>) -> Vec<(String, String)> {
+    let list = |values: &[f64]| values.iter().map(f64::to_string).collect::<Vec<_>>().join(",");
+    let (shape, mean, scale) = (data.dim().to_string(), list(data.mean()), list(data.scale()));
+    let squares: f64 = data.data().iter().map(|x| f64::from(*x).powi(2)).sum();
+    let mut entries = Vec::new();
+    // Numbers that were just written as numbers are lists of numbers.
+    if let (Some(shape), Some(data_mean), Some(data_scale)) =
+        (Numbers::new(&shape), Numbers::new(&mean), Numbers::new(&scale))
+    {
+        let card = ModelCard {
+            model: about.model,
+            schedule: about.schedule,
+            prediction: Prediction::Epsilon,
+            shape,
+            width: about.width,
+            blocks: about.blocks,
+            loss: about.loss,
+            seed: about.seed,
+            data_mean,
+            data_scale,
+            data_variance: squares / data.data().len() as f64 + about.added_variance,
+        };
+        card.entries(|key, value| entries.push((key.to_owned(), value.to_string())));
+    }
+    entries
 }
 
 /// The network's ONNX file.

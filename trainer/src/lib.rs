@@ -12,6 +12,7 @@
 pub mod cli;
 pub mod data;
 pub mod evaluate;
+pub mod exact;
 pub mod export;
 pub mod loss;
 pub mod metrics;

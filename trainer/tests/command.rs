@@ -107,6 +107,38 @@ fn eval_and_export_work_on_a_run_and_on_its_model() {
 }
 
 #[test]
+fn the_digits_are_trained_on_with_an_overall_scale_and_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, data) = (folder.path().join("run"), concat!(env!("CARGO_MANIFEST_DIR"), "/data/digits.npy"));
+    let begin = |more: &[&str]| {
+        let out = run.to_str().unwrap();
+        let common =
+            ["train", "--data", data, "--loss", "standard", "--width", "16", "--steps", "20", "--out", out];
+        picardy_train(&[&common[..], more].concat())
+    };
+    let output = begin(&[]);
+    assert!(!output.status.success() && said(&output).contains("column 1 is 0"), "{}", said(&output));
+    let output = begin(&["--scaling", "overall"]);
+    assert!(output.status.success(), "{}", said(&output));
+    let model = read(&run, "model.onnx");
+    // The checkpoint knows the scaling: without it, the data would be refused.
+    let output = picardy_train(&["resume", run.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(read(&run, "model.onnx") == model);
+    let few = ["--samples", "100", "--steps", "5", "--solver", "ddim"];
+    for more in [&[][..], &["--data", data]] {
+        let model = if more.is_empty() { run.clone() } else { run.join("model.safetensors") };
+        let output = picardy_train(&[&["eval", model.to_str().unwrap()], more, &few[..]].concat());
+        // Some pixels are constant: there are distances of the samples, and no density.
+        assert!(
+            said(&output).contains("mmd 0.") && said(&output).contains("covariance"),
+            "{}",
+            said(&output)
+        );
+    }
+}
+
+#[test]
 fn wrong_input_is_one_clear_line_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| {

@@ -21,7 +21,7 @@ const CONDITIONING: &str = "timestep";
 /// timestep; other values are an error in this version.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ModelCard<'a> {
-    /// The network: `residual-mlp`.
+    /// The network: `residual-mlp`, or `exact-points`, the exact denoiser of a finite data set.
     pub model: &'a str,
     /// The schedule of its training.
     pub schedule: Betas,
@@ -29,7 +29,7 @@ pub struct ModelCard<'a> {
     pub prediction: Prediction,
     /// One item's shape; its product is the number of coordinates.
     pub shape: Numbers<'a>,
-    /// Width of the network.
+    /// Width of the network; of an exact denoiser, its points.
     pub width: usize,
     /// Residual blocks of the network.
     pub blocks: usize,

@@ -7,7 +7,7 @@ use core::fmt;
 pub mod key {
     /// The card's format, a number; this version writes and reads 1.
     pub const VERSION: &str = "picardy.version";
-    /// The network: `residual-mlp`.
+    /// The network: `residual-mlp` or `exact-points`.
     pub const MODEL: &str = "picardy.model";
     /// The noising process: `vp`.
     pub const PROCESS: &str = "picardy.process";

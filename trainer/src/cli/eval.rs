@@ -1,7 +1,7 @@
 //! `eval`: MMD and NLL.
 
 use super::training::CHECKPOINT;
-use crate::data::{Dataset, Source};
+use crate::data::{Dataset, Scaling, Source};
 use crate::evaluate;
 use crate::loss::{Gaussian, LogSnrDraws, NoiseTable, nll};
 use crate::metrics::GaussianKernel;
@@ -77,7 +77,7 @@ pub(super) fn eval(args: &EvalArgs) -> anyhow::Result<()> {
         (None, Some(origin)) => (origin.source, origin.seed),
         (None, None) => anyhow::bail!("a model file does not know its data; name it with --data"),
     };
-    let data = source.load(args.samples, seed.wrapping_add(FRESH))?;
+    let data = source.load(args.samples, seed.wrapping_add(FRESH), scaling(&card))?;
     let (x, dim) = (normalised(&data, &card)?, data.dim());
 
     let steps = args.steps.unwrap_or(card.schedule.train_steps);
@@ -128,6 +128,13 @@ fn of_training(source: &Source, data: &Dataset, card: &ModelCard<'_>) -> bool {
     matches!(source, Source::File(_))
         && card.data_mean.iter().eq(data.mean().iter().copied())
         && card.data_scale.iter().eq(data.scale().iter().copied())
+}
+
+/// How the data of training were scaled: with an overall scale, columns may be constant.
+fn scaling(card: &ModelCard<'_>) -> Scaling {
+    let mut scales = card.data_scale.iter();
+    let first = scales.next();
+    if scales.all(|scale| Some(scale) == first) { Scaling::Overall } else { Scaling::PerColumn }
 }
 
 fn table(betas: Betas) -> anyhow::Result<NoiseTable> {

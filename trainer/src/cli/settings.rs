@@ -1,6 +1,6 @@
 //! The flags of `train`, and what they make of the defaults.
 
-use crate::data::Source;
+use crate::data::{Scaling, Source};
 use crate::train::{ContrastiveSettings, LossKind, Schedule, TrainConfig};
 use std::path::PathBuf;
 
@@ -13,6 +13,10 @@ pub(super) struct TrainArgs {
     /// Points that are drawn from a built-in data set.
     #[arg(long, default_value_t = 8000)]
     pub(super) points: usize,
+    /// What centred coordinates are divided by: per-column (each by its own standard deviation) or overall (all by one,
+    /// as for pixels).
+    #[arg(long, default_value_t = Scaling::PerColumn)]
+    pub(super) scaling: Scaling,
     /// The run's folder: checkpoint, log, exported model.
     #[arg(long, default_value = "target/run")]
     pub(super) out: PathBuf,

@@ -24,7 +24,8 @@ pub(super) fn train(args: &TrainArgs) -> anyhow::Result<()> {
         args.out.display()
     );
     let config = args.config();
-    let origin = Origin { source: args.data.clone(), points: args.points, seed: config.seed };
+    let (points, seed, scaling) = (args.points, config.seed, args.scaling);
+    let origin = Origin { source: args.data.clone(), points, seed, scaling };
     let trainer = Trainer::new(config, origin.load()?)?;
     std::fs::create_dir_all(&args.out).with_context(|| format!("{}", args.out.display()))?;
     go_on(Checkpoint { trainer, origin, log: LogState::default() }, &args.out, args.checkpoint_every)

@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::{
-    DataError, Dataset, checkerboard, dino, eight_gaussians, spirals, swiss_roll, two_modes, two_moons,
+    DataError, Dataset, Scaling, checkerboard, dino, eight_gaussians, spirals, swiss_roll, two_modes,
+    two_moons,
 };
 use crate::rng::Rng;
 
@@ -87,6 +88,15 @@ impl Builtin {
     ///
     /// [`DataError::PointCount`] unless 1 <= n <= [`MAX_POINTS`].
     pub fn sample(self, n: usize, seed: u64) -> Result<Dataset, DataError> {
+        self.sample_scaled(n, seed, Scaling::PerColumn)
+    }
+
+    /// As [`sample`](Self::sample), the coordinates divided by what `scaling` makes of their exact deviations.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn sample_scaled(self, n: usize, seed: u64, scaling: Scaling) -> Result<Dataset, DataError> {
         if n == 0 || n > MAX_POINTS {
             return Err(DataError::PointCount { asked: n, limit: MAX_POINTS });
         }
@@ -101,7 +111,8 @@ impl Builtin {
             Self::TwoModes => draw(n, &mut rng, two_modes::point, two_modes::moments()),
         };
         let mean = moments.iter().map(|m| m.mean).collect();
-        let scale = moments.iter().map(|m| m.variance.sqrt()).collect();
+        let deviations: Vec<f64> = moments.iter().map(|m| m.variance.sqrt()).collect();
+        let scale = scaling.scales(&deviations);
         Ok(Dataset::standardised(self.name().to_owned(), &points, mean, scale))
     }
 

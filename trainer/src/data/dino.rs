@@ -6,6 +6,7 @@
 
 use std::sync::LazyLock;
 
+use super::Dataset;
 use super::builtin::Moments;
 use crate::rng::Rng;
 
@@ -38,6 +39,22 @@ pub(super) fn moments() -> [Moments; 2] {
         let spread = POINTS.iter().map(|p| (p[axis] - mean).powi(2)).sum::<f64>() / n;
         Moments { mean, variance: spread + JITTER * JITTER }
     })
+}
+
+/// The datasaurus' 142 points without jitter, `[142, 2]`, in the coordinates of
+/// [`Builtin::Dino`](super::Builtin::Dino)'s draws.
+///
+/// # Examples
+///
+/// ```
+/// let points = picardy_trainer::data::dino_points();
+/// assert_eq!((points.len(), points.dim()), (142, 2));
+/// ```
+pub fn dino_points() -> Dataset {
+    let moments = moments();
+    let mean = moments.iter().map(|m| m.mean).collect();
+    let scale = moments.iter().map(|m| m.variance.sqrt()).collect();
+    Dataset::standardised("dino".to_owned(), POINTS.as_flattened(), mean, scale)
 }
 
 #[cfg(test)]

@@ -120,7 +120,7 @@ pub enum DataError {
     },
     /// A column that cannot be scaled to unit variance since it does not vary.
     #[error("{}: column {column} is {value} in every row: a constant column has no variance to scale to 1, so \
-             remove it", path.display())]
+             remove it, or divide all columns by the overall standard deviation (`--scaling overall`)", path.display())]
     Constant {
         /// The file.
         path: PathBuf,
@@ -128,6 +128,12 @@ pub enum DataError {
         column: usize,
         /// Its value in the first row.
         value: f64,
+    },
+    /// Columns that cannot be scaled to unit variance together since none varies.
+    #[error("{}: all rows are equal: there is no variance to scale to 1; give rows that differ", path.display())]
+    AllConstant {
+        /// The file.
+        path: PathBuf,
     },
     /// A column whose range overflows f64.
     #[error("{}: column {column} runs from {min:e} to {max:e}, too wide to be scaled to unit variance: rescale it",

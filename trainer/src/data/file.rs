@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::Path;
 
-use super::{DataError, Dataset, npy, table};
+use super::{DataError, Dataset, Scaling, npy, table};
 
 /// Reads a data set from a `.csv`, `.tsv` or `.npy` file and standardises it by its own mean and variance.
 ///
@@ -34,6 +34,29 @@ use super::{DataError, Dataset, npy, table};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn read_file(path: impl AsRef<Path>) -> Result<Dataset, DataError> {
+    read_file_scaled(path, Scaling::PerColumn)
+}
+
+/// As [`read_file`], its columns divided by what `scaling` says. An overall scale takes constant columns too.
+///
+/// # Errors
+///
+/// As there.
+///
+/// # Examples
+///
+/// ```
+/// use picardy_trainer::data::{Scaling, read_file_scaled};
+///
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("pixels.csv");
+/// std::fs::write(&path, "0,4,1\n2,4,7\n")?;
+/// let data = read_file_scaled(&path, Scaling::Overall)?;
+/// assert_eq!(data.scale(), [(10f64 / 3.0).sqrt(); 3]); // the variances are 1, 0 and 9
+/// assert_eq!(data.row(0).unwrap()[1], 0.0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn read_file_scaled(path: impl AsRef<Path>, scaling: Scaling) -> Result<Dataset, DataError> {
     let path = path.as_ref();
     let metadata = fs::metadata(path).map_err(|source| unreadable(path, source))?;
     if !metadata.is_file() {
@@ -44,9 +67,9 @@ pub fn read_file(path: impl AsRef<Path>) -> Result<Dataset, DataError> {
     let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
     let open = || File::open(path).map_err(|source| unreadable(path, source));
     match extension.as_str() {
-        "csv" => table::read(path, open()?, table::Delimiter::Comma),
-        "tsv" => table::read(path, open()?, table::Delimiter::Tab),
-        "npy" => npy::read(path, open()?, metadata.len()),
+        "csv" => table::read(path, open()?, table::Delimiter::Comma, scaling),
+        "tsv" => table::read(path, open()?, table::Delimiter::Tab, scaling),
+        "npy" => npy::read(path, open()?, metadata.len(), scaling),
         _ => Err(DataError::UnknownExtension { path: path.into(), extension }),
     }
 }

@@ -5,19 +5,22 @@
 //! | built-in: the dino, five more shapes of the plane, a 1-D mixture | [`Builtin`] |
 //! | a user's `.csv`, `.tsv` or `.npy` file | [`read_file`] |
 //! | either, by name | [`Source`] |
+//! | finite sets, whose exact denoisers are known | [`digits`], [`dino_points`] |
 //!
-//! A denoiser is trained on coordinates of zero mean and unit variance, x = (p - mean) / scale for each
-//! coordinate. Built-in sets are standardised by the moments of the distribution, not of the draw, so that every
+//! A denoiser is trained on coordinates of zero mean and unit variance, x = (p - mean) / scale: of each coordinate,
+//! or of all together ([`Scaling`]). Built-in sets are standardised by the moments of the distribution, not of the draw, so that every
 //! draw lives in the same coordinates; a file is standardised by its own moments.
 
 mod builtin;
 mod checkerboard;
 mod dataset;
+mod digits;
 mod dino;
 mod eight_gaussians;
 mod error;
 mod file;
 mod npy;
+mod scaling;
 mod source;
 mod spirals;
 mod standard;
@@ -28,8 +31,12 @@ mod two_moons;
 
 pub use builtin::{Builtin, MAX_POINTS};
 pub use dataset::Dataset;
+pub use digits::digits;
+pub use dino::dino_points;
 pub use error::{DataError, Place};
-pub use file::read_file;
+pub use file::{read_file, read_file_scaled};
+pub use npy::{Array, read_npy};
+pub use scaling::{Scaling, UnknownScaling};
 pub use source::Source;
 pub use two_modes::Mixture;
 

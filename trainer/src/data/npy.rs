@@ -10,27 +10,70 @@ use std::path::Path;
 use npyz::{DType, NpyFile, Order, TypeChar};
 
 use super::standard::standardise;
-use super::{DataError, Dataset, Place};
+use super::{DataError, Dataset, Place, Scaling};
 
 /// The longest header read, which is also NumPy's own limit (`max_header_size`).
 const MAX_HEADER: usize = 10_000;
 /// The deepest nesting of brackets read: a plain array's header has two, a record type's some four.
 const MAX_DEPTH: usize = 8;
 
-/// Reads an array of numbers from a file of `file_len` bytes.
-pub(super) fn read(path: &Path, mut file: impl Read, file_len: u64) -> Result<Dataset, DataError> {
+/// An array of numbers, row-major.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Array {
+    /// Its extents; their product is the number of values.
+    pub shape: Vec<usize>,
+    /// Its elements, the last axis fastest.
+    pub values: Vec<f64>,
+}
+
+/// Reads a data set from a file of `file_len` bytes.
+pub(super) fn read(
+    path: &Path,
+    file: impl Read,
+    file_len: u64,
+    scaling: Scaling,
+) -> Result<Dataset, DataError> {
+    let Array { shape, values } = read_npy(path, file, file_len)?;
+    let dim = match *shape {
+        [_] => 1,
+        [_, dim] => dim,
+        _ => {
+            let shape = shape.iter().map(|&extent| extent as u64).collect();
+            return Err(DataError::NpyRank { path: path.into(), shape });
+        }
+    };
+    if let Some(index) = values.iter().position(|p| !p.is_finite()) {
+        let place = Place::Array { row: index / dim, column: index % dim };
+        return Err(DataError::NotFinite { path: path.into(), place, value: values[index].to_string() });
+    }
+    standardise(path, &values, dim, scaling)
+}
+
+/// Reads an array of f32, f64 or an integer type, in C or Fortran order, of any rank, from `file_len` bytes of a `.npy` file.
+/// `path` is what errors call it.
+///
+/// # Errors
+///
+/// A [`DataError`]: a header that is none or lies about its size, another type of elements, an array that is longer
+/// than the file. Nothing is allocated for what the file does not hold.
+///
+/// # Examples
+///
+/// ```
+/// let bytes = b"\x93NUMPY\x01\x00\x3b\x00{'descr': '|u1', 'fortran_order': False, 'shape': (1, 2), }\x07\x09";
+/// let array = picardy_trainer::data::read_npy("two".as_ref(), &bytes[..], bytes.len() as u64)?;
+/// assert_eq!((array.shape, array.values), (vec![1, 2], vec![7.0, 9.0]));
+/// # Ok::<(), picardy_trainer::data::DataError>(())
+/// ```
+pub fn read_npy(path: &Path, mut file: impl Read, file_len: u64) -> Result<Array, DataError> {
     let header = read_header(path, &mut file)?;
     let npy = NpyFile::new(header.as_slice()).map_err(|e| bad_header(path, e.to_string()))?;
     let shape = npy.shape().to_vec();
-    let (rows, dim) = match *shape {
-        [rows] => (rows, 1),
-        [rows, dim] => (rows, dim),
-        _ => return Err(DataError::NpyRank { path: path.into(), shape }),
-    };
     let other_type = || DataError::NpyType { path: path.into(), dtype: npy.dtype().descr() };
     let DType::Plain(element) = npy.dtype() else { return Err(other_type()) };
     let found = file_len.saturating_sub(header.len() as u64);
-    let needed = rows.checked_mul(dim).and_then(|n| n.checked_mul(element.size_field()));
+    let count = shape.iter().try_fold(1u64, |product, &extent| product.checked_mul(extent));
+    let needed = count.and_then(|n| n.checked_mul(element.size_field()));
     let needed = needed.ok_or_else(|| bad_header(path, format!("shape {shape:?} overflows")))?;
     if needed > found {
         return Err(DataError::NpyTruncated { path: path.into(), shape, needed, found });
@@ -49,22 +92,31 @@ pub(super) fn read(path: &Path, mut file: impl Read, file_len: u64) -> Result<Da
         (TypeChar::Uint, 8) => values::<u64>(path, array, |v| v as f64),
         _ => Err(other_type()),
     }?;
-    // The array fits the file, so its dimensions fit a usize, a zero beside a huge one excepted.
     if stored.is_empty() {
         return Err(DataError::Empty { path: path.into() });
     }
-    let (rows, dim) = (rows as usize, dim as usize);
-    let points = match npy.order() {
+    // The array fits the file and has no zero, so its dimensions fit a usize.
+    let shape: Vec<usize> = shape.iter().map(|&extent| extent as usize).collect();
+    let values = match npy.order() {
         Order::C => stored,
-        Order::Fortran => {
-            (0..rows).flat_map(|row| stored[row..].iter().step_by(rows)).copied().collect::<Vec<_>>()
-        }
+        Order::Fortran => row_major(&stored, &shape),
     };
-    if let Some(index) = points.iter().position(|p| !p.is_finite()) {
-        let place = Place::Array { row: index / dim, column: index % dim };
-        return Err(DataError::NotFinite { path: path.into(), place, value: points[index].to_string() });
+    Ok(Array { shape, values })
+}
+
+/// Elements stored with the first axis fastest, in the order with the last axis fastest.
+fn row_major(stored: &[f64], shape: &[usize]) -> Vec<f64> {
+    let mut values = Vec::with_capacity(stored.len());
+    for index in 0..stored.len() {
+        let (mut rest, mut stride, mut place) = (index, stored.len(), 0);
+        for extent in shape.iter().rev() {
+            stride /= extent;
+            place += rest % extent * stride;
+            rest /= extent;
+        }
+        values.push(stored[place]);
     }
-    standardise(path, &points, dim)
+    values
 }
 
 /// All elements in stored order. The array is known to fit the file.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::{Builtin, DataError, Dataset, read_file};
+use super::{Builtin, DataError, Dataset, Scaling, read_file_scaled};
 
 /// Where data come from, as a user names it on a command line.
 ///
@@ -28,15 +28,16 @@ pub enum Source {
 }
 
 impl Source {
-    /// Draws `n` points with `seed` from a built-in set, or reads the whole file (`n` and `seed` are not used then).
+    /// Draws `n` points with `seed` from a built-in set, or reads the whole file (`n` and `seed` are not used then);
+    /// coordinates are divided by what `scaling` says.
     ///
     /// # Errors
     ///
-    /// Those of [`Builtin::sample`] and [`read_file`].
-    pub fn load(&self, n: usize, seed: u64) -> Result<Dataset, DataError> {
+    /// Those of [`Builtin::sample`] and [`read_file`](super::read_file).
+    pub fn load(&self, n: usize, seed: u64, scaling: Scaling) -> Result<Dataset, DataError> {
         match self {
-            Self::Builtin(builtin) => builtin.sample(n, seed),
-            Self::File(path) => read_file(path),
+            Self::Builtin(builtin) => builtin.sample_scaled(n, seed, scaling),
+            Self::File(path) => read_file_scaled(path, scaling),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::Path;
 
 use super::standard::standardise;
-use super::{DataError, Dataset, Place};
+use super::{DataError, Dataset, Place, Scaling};
 
 /// Characters of a bad cell that an error shows.
 const SHOWN: usize = 40;
@@ -35,7 +35,12 @@ impl Delimiter {
 }
 
 /// Reads a table of numbers, one point a line.
-pub(super) fn read(path: &Path, mut file: impl Read, delimiter: Delimiter) -> Result<Dataset, DataError> {
+pub(super) fn read(
+    path: &Path,
+    mut file: impl Read,
+    delimiter: Delimiter,
+    scaling: Scaling,
+) -> Result<Dataset, DataError> {
     let mut text = Vec::new();
     file.read_to_end(&mut text).map_err(|source| DataError::Io { path: path.into(), source })?;
     let mut reader = csv::ReaderBuilder::new()
@@ -86,7 +91,7 @@ pub(super) fn read(path: &Path, mut file: impl Read, delimiter: Delimiter) -> Re
         None => Err(DataError::Empty { path: path.into() }),
         // Only a header was there.
         Some(_) if points.is_empty() => Err(DataError::TooFewRows { path: path.into(), rows: 0 }),
-        Some(dim) => standardise(path, &points, dim),
+        Some(dim) => standardise(path, &points, dim, scaling),
     }
 }
 

@@ -76,6 +76,41 @@ fn builtins_are_standardised_finite_and_seeded() {
 }
 
 #[test]
+fn an_overall_scale_keeps_proportions_and_constant_columns() {
+    // Variances 1, 0, 9 and about the means 1, 4, 4.
+    let (_folder, path) = file("pixels.csv", "0,4,1\n2,4,7\n");
+    let set = read_file_scaled(&path, Scaling::Overall).unwrap();
+    let scale = (10f64 / 3.0).sqrt();
+    assert_eq!((set.mean(), set.scale()), (&[1.0, 4.0, 4.0][..], &[scale; 3][..]));
+    assert_eq!(
+        set.data(),
+        [-1.0 / scale, 0.0, -3.0 / scale, 1.0 / scale, 0.0, 3.0 / scale].map(|x| x as f32)
+    );
+    assert_error(read_file(&path), &["column 2 is 4 in every row", "--scaling overall"]);
+
+    let overall = |text: &str| {
+        let (_folder, path) = file("a.csv", text);
+        read_file_scaled(path, Scaling::Overall)
+    };
+    assert_error(overall("1,2\n1,2\n"), &["a.csv", "all rows are equal", "give rows that differ"]);
+    assert_error(overall("-1e308,2\n1e308,2\n"), &["column 1 runs from -1e308", "rescale"]);
+    // The second column would be lost in single precision, which the first one's size decides.
+    assert_error(overall("0,1e12\n1,1e12\n"), &["column 2", "single"]);
+    // Squares neither overflow nor vanish.
+    for size in [1e-30, 1e30] {
+        let set = overall(&format!("{size},0\n{},0\n", 3.0 * size)).unwrap();
+        assert!((set.scale()[1] / size - 0.5f64.sqrt()).abs() < 1e-12, "{size}: {:?}", set.scale());
+    }
+
+    let swiss = |scaling| Builtin::SwissRoll.sample_scaled(100, 1, scaling).unwrap();
+    let (column, overall) = (swiss(Scaling::PerColumn), swiss(Scaling::Overall));
+    let mean_variance = column.scale().iter().map(|s| s * s).sum::<f64>() / 2.0;
+    assert!((overall.scale()[0] - mean_variance.sqrt()).abs() < 1e-12);
+    assert_eq!((column.mean(), overall.scale()[0]), (overall.mean(), overall.scale()[1]));
+    assert!("colunm".parse::<Scaling>().unwrap_err().to_string().contains("per-column or overall"));
+}
+
+#[test]
 fn mixture_is_the_two_modes_law() {
     let mixture = Builtin::TwoModes.mixture().unwrap();
     let set = Builtin::TwoModes.sample(40_000, 3).unwrap();
@@ -244,6 +279,17 @@ fn arrays_of_every_type_and_order() {
     same(npy_with_header("{'descr': '>i2', 'fortran_order': False, 'shape': (3, 2), }\n", &big_endian));
     let line = read("a.npy", npy(&[1f32, 3.], &[2], C)).unwrap();
     assert_eq!((line.dim(), line.data()), (1, &[-1f32, 1.][..]));
+}
+
+#[test]
+fn arrays_of_any_rank_and_order_are_row_major() {
+    let array = |order, values: &[f32]| {
+        let bytes = npy(values, &[2, 1, 3], order);
+        read_npy("a".as_ref(), &bytes[..], bytes.len() as u64).unwrap()
+    };
+    let rows = array(npyz::Order::C, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    assert_eq!((&rows.shape, &rows.values), (&vec![2, 1, 3], &vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]));
+    assert_eq!(array(npyz::Order::Fortran, &[1.0, 4.0, 2.0, 5.0, 3.0, 6.0]), rows);
 }
 
 #[test]

@@ -1,14 +1,16 @@
 //! ONNX files: the part of the format that the export writes, a graph builder, and the lowering of
-//! the residual MLP.
+//! the residual MLP and of exact denoisers.
 //!
 //! The field numbers are those of the public ONNX specification (onnx.proto, IR version 8). Written
 //! by hand as prost structs, because the build must need no protobuf compiler.
 
 mod builder;
+mod exact;
 mod mlp;
 mod proto;
 
 pub use builder::{Attribute, Element, Extent, GraphBuilder, OPSET};
+pub use exact::export_exact;
 pub use mlp::export_mlp;
 pub use proto::ModelProto;
 
@@ -43,7 +45,8 @@ pub enum OnnxError {
     },
     /// A parameter holds NaN or an infinity.
     #[error(
-        "parameter `{name}` holds {value} at index {index}: the training diverged; export an earlier checkpoint"
+        "parameter `{name}` holds {value} at index {index}: the training diverged (export an earlier checkpoint), or the \
+         data are too large (rescale them)"
     )]
     NotFinite {
         /// The parameter's name.
@@ -60,6 +63,26 @@ pub enum OnnxError {
         what: &'static str,
         /// What it is.
         got: usize,
+        /// What it must be.
+        mend: &'static str,
+    },
+    /// Points that are not whole rows, or none.
+    #[error(
+        "{got} numbers are no points of dimension {dim}: give a multiple of the dimension, which is at least 1"
+    )]
+    Points {
+        /// Coordinates of a point.
+        dim: usize,
+        /// The numbers given.
+        got: usize,
+    },
+    /// A number out of range.
+    #[error("{what} is {value}: {mend}")]
+    Number {
+        /// Which number.
+        what: &'static str,
+        /// What it is.
+        value: String,
         /// What it must be.
         mend: &'static str,
     },

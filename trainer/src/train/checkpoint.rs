@@ -2,7 +2,7 @@
 
 use super::trainer::{check, shape};
 use super::{LogState, TrainConfig, TrainError, Trainer, write_whole};
-use crate::data::{DataError, Dataset, Source};
+use crate::data::{DataError, Dataset, Scaling, Source};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
@@ -63,6 +63,9 @@ struct Header {
     source: String,
     points: usize,
     data_seed: u64,
+    /// Checkpoints of before there was a choice are scaled per column.
+    #[serde(default)]
+    scaling: Scaling,
     data_hash: u64,
     step: u64,
     adam_steps: u64,
@@ -102,6 +105,8 @@ pub struct Origin {
     pub points: usize,
     /// The seed they were drawn with.
     pub seed: u64,
+    /// What their coordinates are divided by.
+    pub scaling: Scaling,
 }
 
 impl Origin {
@@ -110,7 +115,7 @@ impl Origin {
     /// # Errors
     /// As [`Source::load`].
     pub fn load(&self) -> Result<Dataset, DataError> {
-        self.source.load(self.points, self.seed)
+        self.source.load(self.points, self.seed, self.scaling)
     }
 }
 
@@ -137,6 +142,7 @@ impl Checkpoint {
             source: origin.source.to_string(),
             points: origin.points,
             data_seed: origin.seed,
+            scaling: origin.scaling,
             data_hash: hash(&trainer.data),
             step: trainer.step,
             adam_steps: trainer.adam.steps(),
@@ -189,7 +195,8 @@ impl Trainer {
         let header: Header = serde_json::from_str(header).map_err(|error| format(error.to_string()))?;
         check(&header.config).map_err(|error| format(error.to_string()))?;
         header.check().map_err(&format)?;
-        let origin = Origin { source: header.source.parse()?, points: header.points, seed: header.data_seed };
+        let (source, points, seed) = (header.source.parse()?, header.points, header.data_seed);
+        let origin = Origin { source, points, seed, scaling: header.scaling };
         let data = origin.load()?;
         if hash(&data) != header.data_hash {
             return Err(CheckpointError::OtherData { path: path.to_owned(), source_name: header.source });

@@ -2,12 +2,13 @@
 
 use super::{ContrastiveSettings, LossKind, MAX_ROWS, MAX_STEPS, MAX_TRAIN_STEPS, MAX_WIDTH, TrainConfig};
 use crate::data::Dataset;
+use crate::export::{About, metadata};
 use crate::loss::{Contrastive, ContrastiveConfig, Gaussian, LogSnrDraws, LossError, NoiseTable, Standard};
 use crate::model::{MAX_BYTES, Mlp, MlpConfig, MlpError, has_room};
 use crate::optimiser::{Adam, AdamConfig, CosineRate, Ema, clip_scale};
 use crate::rng::Rng;
-use picardy::nn::{MAX_BLOCKS, ModelCard, Numbers};
-use picardy::{Prediction, ScheduleError};
+use picardy::ScheduleError;
+use picardy::nn::MAX_BLOCKS;
 
 /// Why training cannot start or go on.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -236,30 +237,18 @@ impl Trainer {
 
 /// The metadata of a network trained with `config` on `data`.
 fn card(config: &TrainConfig, data: &Dataset) -> Vec<(String, String)> {
-    let list = |values: &[f64]| values.iter().map(f64::to_string).collect::<Vec<_>>().join(",");
-    let (shape, mean, scale) = (data.dim().to_string(), list(data.mean()), list(data.scale()));
-    let squares: f64 = data.data().iter().map(|x| f64::from(*x).powi(2)).sum();
-    let mut entries = Vec::new();
-    // Numbers that were just written as numbers are lists of numbers, and the schedule was checked at the start.
-    if let (Ok(schedule), Some(shape), Some(data_mean), Some(data_scale)) =
-        (config.schedule.betas(), Numbers::new(&shape), Numbers::new(&mean), Numbers::new(&scale))
-    {
-        let card = ModelCard {
-            model: "residual-mlp",
-            schedule,
-            prediction: Prediction::Epsilon,
-            shape,
-            width: config.width,
-            blocks: config.blocks,
-            loss: config.loss.name(),
-            seed: config.seed,
-            data_mean,
-            data_scale,
-            data_variance: squares / data.data().len() as f64,
-        };
-        card.entries(|key, value| entries.push((key.to_owned(), value.to_string())));
-    }
-    entries
+    // The schedule was checked at the start.
+    let Ok(schedule) = config.schedule.betas() else { return Vec::new() };
+    let about = About {
+        model: "residual-mlp",
+        schedule,
+        width: config.width,
+        blocks: config.blocks,
+        loss: config.loss.name(),
+        seed: config.seed,
+        added_variance: 0.0,
+    };
+    metadata(data, &about)
 }
 
 /// Items drawn with replacement.
