@@ -96,8 +96,9 @@ pub use schedule::{
     BetaKind, Betas, Curve, Final, FlowShift, ScheduleError, SigmaShape, Sigmas, Spacing, Told,
 };
 pub use solver::{
-    AnySolver, Bh, Coordinates, Ddim, Ddpm, Deis, DpmSolverPp, DpmSolverSingle, Edm, Euler, EulerAncestral,
-    GradientEstimation, Heun, Lcm, Lms, Pinned, Solver, Tcd, UniPc, UnknownSolver, Variance, Variant,
+    AnySolver, Bh, Coordinates, Ddim, DdimStride, Ddpm, Deis, DpmSolverPp, DpmSolverSingle, Edm, Euler,
+    EulerAncestral, GradientEstimation, Heun, Lcm, Lms, Pinned, Solver, Tcd, UniPc, UnknownSolver, Variance,
+    Variant,
 };
 #[cfg(feature = "ndarray")]
 pub use tensor::LayoutError;

@@ -39,7 +39,6 @@ def add(solver, sched, pred, steps, schedule, wrap=lambda s: s):
                     trajectory=traj, final=final))
 
 
-# Divisors of 1000: elsewhere diffusers' DDIM steps to t - T // n, which is not the next node.
 for steps in (4, 10):
     for name, lo, hi in (("linear", 1e-4, 2e-2), ("scaled_linear", 0.00085, 0.012)):
         s = dict(kind="ddpm", train_steps=1000, beta_schedule=name, beta_start=lo, beta_end=hi)
@@ -75,5 +74,26 @@ for steps in (4, 10):
         sp = dict(s, spacing="trailing", zero_snr=True)
         add(dict(kind="ddim", eta=0.0), G.Eta(S.DDIMScheduler(**c, prediction_type="v_prediction", clip_sample=False,
             timestep_spacing="trailing", rescale_betas_zero_snr=True), 0.0), "v_prediction", steps, sp)
+
+# After the cases above, whose random numbers so stay as they were: DDIM where n does not divide T and under linspace, where
+# diffusers steps to t - T // n and not to the next timestep; DDPM with the large variance, which draws in its last step
+# unless that starts at timestep 0.
+for steps, spacing in ((15, "trailing"), (33, "trailing"), (3, "trailing"), (7, "trailing"), (10, "linspace"), (25, "linspace"),
+                       (15, "leading")):
+    for name, lo, hi in (("linear", 1e-4, 2e-2), ("scaled_linear", 0.00085, 0.012)):
+        last_one, offset = bool(rng.integers(2)), int(spacing == "leading")
+        # leading with an offset not below T // n: the last step goes to timestep 0
+        T = 20 if spacing == "leading" else 1000
+        pred, eta = str(rng.choice(["epsilon", "sample", "v_prediction"])), float(rng.choice([0.0, 0.5, 1.0]))
+        s = dict(kind="ddpm", train_steps=T, beta_schedule=name, beta_start=lo, beta_end=hi, spacing=spacing, steps_offset=offset,
+                 final_alpha_one=last_one)
+        c = dict(num_train_timesteps=T, beta_schedule=name, beta_start=lo, beta_end=hi)
+        add(dict(kind="ddim", eta=eta), G.Eta(S.DDIMScheduler(**c, prediction_type=pred, clip_sample=False, timestep_spacing=spacing,
+            steps_offset=offset, set_alpha_to_one=last_one), eta), pred, steps, s)
+for steps, spacing, offset in ((10, "trailing", 0), (7, "trailing", 0), (10, "leading", 0), (10, "leading", 1), (10, "linspace", 0)):
+    pred = str(rng.choice(["epsilon", "sample", "v_prediction"]))
+    s = dict(kind="ddpm", train_steps=1000, beta_schedule="linear", beta_start=1e-4, beta_end=2e-2, spacing=spacing, steps_offset=offset)
+    add(dict(kind="ddpm", variance="fixed_large"), S.DDPMScheduler(prediction_type=pred, clip_sample=False, variance_type="fixed_large",
+        timestep_spacing=spacing, steps_offset=offset), pred, steps, s)
 
 json.dump(dict(version=1, oracle=f"diffusers {G.diffusers.__version__}", cases=out), sys.stdout)

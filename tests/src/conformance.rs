@@ -2,10 +2,10 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use picardy::{
-    AnySolver, Betas, Bh, Curve, Ddim, Ddpm, Deis, DpmSolverPp, DpmSolverSingle, Edm, Euler, EulerAncestral,
-    Final, FlowShift, GradientEstimation, Grid, Heun, Lcm, Level, Lms, Memory, Mixture, Node, Noise, Plan,
-    Prediction, Sampler, Sequential, SigmaShape, Sigmas, Solver, Spacing, Tcd, Told, UniPc, Variance,
-    Variant,
+    AnySolver, Betas, Bh, Curve, DdimStride, Ddpm, Deis, DpmSolverPp, DpmSolverSingle, Edm, Euler,
+    EulerAncestral, Final, FlowShift, GradientEstimation, Grid, Heun, Lcm, Level, Lms, Memory, Mixture, Node,
+    Noise, Plan, Prediction, Sampler, Sequential, SigmaShape, Sigmas, Solver, Spacing, Tcd, Told, UniPc,
+    Variance, Variant,
 };
 use serde_json::Value;
 
@@ -111,6 +111,14 @@ fn betas(schedule: &Value) -> Result<Betas> {
     Ok(if schedule["zero_snr"] == true { betas.zero_snr() } else { betas })
 }
 
+/// Where the oracle's run ends.
+fn end(schedule: &Value, kind: &str) -> Final {
+    let at_first = matches!(kind, "deis" | "tcd")
+        || schedule["final_alpha_one"] == false
+        || schedule["final_sigmas_type"] == "sigma_min";
+    if at_first { Final::FirstTimestep } else { Final::Data }
+}
+
 /// The solver that a case names, as the oracle runs it.
 ///
 /// # Errors
@@ -125,9 +133,12 @@ pub fn solver(case: &Value) -> Result<AnySolver> {
     Ok(match text(spec, "kind")? {
         "ddpm" => match known(spec["variance"].as_str(), &["fixed_small", "fixed_large"])? {
             0 => Ddpm { variance: Variance::FixedSmall }.into(),
-            _ => Ddpm { variance: Variance::FixedLarge }.into(),
+            _ => Ddpm { variance: Variance::FixedLargeThroughout }.into(),
         },
-        "ddim" => Ddim { eta: number(spec, "eta")? }.into(),
+        "ddim" => {
+            let last = end(&case["schedule"], "ddim");
+            DdimStride { eta: number(spec, "eta")?, betas: betas(&case["schedule"])?, last }.into()
+        }
         "euler" => Euler::ve().into(),
         "heun" => Heun::ve().into(),
         "euler_ancestral" => EulerAncestral::default().into(),
@@ -192,10 +203,7 @@ pub fn grid<'a>(case: &Value, steps: usize, levels: &'a mut [Level]) -> Result<G
                 "linspace" => Spacing::Linspace,
                 other => bail!("no spacing {other}"),
             };
-            let at_first = matches!(kind, "deis" | "tcd")
-                || schedule["final_alpha_one"] == false
-                || schedule["final_sigmas_type"] == "sigma_min";
-            let last = if at_first { Final::FirstTimestep } else { Final::Data };
+            let last = end(schedule, kind);
             let curves = [
                 ("karras_sigmas", SigmaShape::Karras { rho: 7.0 }),
                 ("exponential_sigmas", SigmaShape::Exponential),

@@ -7,10 +7,11 @@ fn the_public_cases_agree() {
     all_agree(include_str!("../data/conformance.json"), 137);
 }
 
-/// LMS, LCM, TCD, single-step DPM-Solver++; exponential and beta sigmas, offsets, zero terminal SNR, other ends.
+/// LMS, LCM, TCD, single-step DPM-Solver++; exponential and beta sigmas, offsets, zero terminal SNR, other ends; DDIM whose
+/// steps are not the grid's, DDPM with the large variance.
 #[test]
 fn more_cases_agree() {
-    all_agree(include_str!("../data/more_cases.json"), 60);
+    all_agree(include_str!("../data/more_cases.json"), 99);
 }
 
 fn all_agree(file: &str, least: usize) {

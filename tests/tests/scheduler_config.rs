@@ -3,8 +3,8 @@
 use picardy::config::{ConfigError, ConfigGuard, ScheduleConfig, SchedulerConfig};
 use picardy::guard::{Clamp, DynamicThreshold};
 use picardy::{
-    AnySolver, Betas, Curve, Ddim, Ddpm, Deis, DpmSolverPp, DpmSolverSingle, Euler, EulerAncestral, Final,
-    FlowShift, Heun, Lcm, Lms, Prediction, SigmaShape, Spacing, Tcd, Told, UniPc,
+    AnySolver, Betas, Curve, DdimStride, Ddpm, Deis, DpmSolverPp, DpmSolverSingle, Euler, EulerAncestral,
+    Final, FlowShift, Heun, Lcm, Lms, Prediction, SigmaShape, Spacing, Tcd, Told, UniPc, Variance,
 };
 use proptest::prelude::*;
 
@@ -59,7 +59,7 @@ fn the_defaults_of_every_class() {
         (
             "DDIMScheduler",
             format!(r#"{base}, {clip}, "set_alpha_to_one": true"#),
-            Ddim { eta: 0.0 }.into(),
+            DdimStride { eta: 0.0, betas: ddpm, last: Final::Data }.into(),
             ddpm,
             leading,
             true,
@@ -214,7 +214,7 @@ fn what_pipelines_ship() {
     );
     let threshold = DynamicThreshold::within(0.95, 1.0, 1.5).unwrap();
     assert_eq!(pixels.guard, Some(ConfigGuard::DynamicThreshold(threshold)));
-    assert_eq!(pixels.solver, Ddpm::fixed_large().into());
+    assert_eq!(pixels.solver, Ddpm { variance: Variance::FixedLargeThroughout }.into());
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! Every solver: its order of convergence, its cost, its traps, and the same run in parallel.
 
 use picardy::{
-    AnySolver, Betas, Bh, Curve, Ddim, Ddpm, Deis, DpmSolverPp, DpmSolverSingle, Edm, Euler, EulerAncestral,
-    Final, FlowShift, GradientEstimation, Grid, Heun, Lcm, Level, Lms, Mixture, Node, Noise, Picard, Pinned,
-    Plan, PlanError, Prediction, ScheduleError, Sequential, SigmaShape, Slope, Solver, Spacing, Start, Tcd,
-    Told, UniPc, Variant,
+    AnySolver, Betas, Bh, Coordinates, Curve, Ddim, DdimStride, Ddpm, Deis, DpmSolverPp, DpmSolverSingle,
+    Edm, Euler, EulerAncestral, Final, FlowShift, GradientEstimation, Grid, Heun, Lcm, Level, Lms, Mixture,
+    Node, Noise, Picard, Pinned, Plan, PlanError, Prediction, ScheduleError, Sequential, SigmaShape, Slope,
+    Solver, Spacing, Start, Tcd, Told, UniPc, Variance, Variant,
 };
 use picardy_tests::{Ring, run};
 
@@ -20,26 +20,30 @@ fn planned<'n>(
 }
 
 /// Every named solver and the settings that names do not reach.
-fn all() -> Vec<AnySolver> {
-    let mut all: Vec<AnySolver> = AnySolver::list().map(|(_, solver)| solver).collect();
-    let more: [AnySolver; 14] = [
-        Ddpm::fixed_large().into(),
-        Ddim { eta: 0.5 }.into(),
-        Edm { s_churn: 10.0, s_min: 0.05, s_max: f64::INFINITY, s_noise: 1.003 }.into(),
-        DpmSolverPp { variant: Variant::Heun, ..DpmSolverPp::order2() }.into(),
-        DpmSolverPp { variant: Variant::Heun, ..DpmSolverPp::sde() }.into(),
-        DpmSolverSingle { order: 1 }.into(),
-        UniPc { order: 1, ..UniPc::default() }.into(),
-        UniPc { variant: Bh::B1, ..UniPc::default() }.into(),
-        Deis { order: 1, ..Deis::default() }.into(),
-        Lms { order: 2 }.into(),
-        GradientEstimation { gamma: 2.0, mu: 0.5 }.into(),
-        EulerAncestral { eta: 0.4 }.into(),
-        Tcd { eta: 1.0, ..Tcd::default() }.into(),
-        Pinned { variance: 0.5 }.into(),
+fn labelled() -> Vec<(&'static str, AnySolver)> {
+    let more: [(_, AnySolver); 16] = [
+        ("ddpm, fixed large", Ddpm::fixed_large().into()),
+        ("ddpm, fixed large throughout", Ddpm { variance: Variance::FixedLargeThroughout }.into()),
+        ("ddim, eta 0.5", Ddim { eta: 0.5 }.into()),
+        ("ddim_stride, eta 1", DdimStride { eta: 1.0, last: Final::Data, ..DdimStride::default() }.into()),
+        ("edm, churn", Edm { s_churn: 10.0, s_min: 0.05, s_max: f64::INFINITY, s_noise: 1.003 }.into()),
+        ("dpmsolver++, heun", DpmSolverPp { variant: Variant::Heun, ..DpmSolverPp::order2() }.into()),
+        ("sde-dpmsolver++, heun", DpmSolverPp { variant: Variant::Heun, ..DpmSolverPp::sde() }.into()),
+        ("dpmsolver++1s", DpmSolverSingle { order: 1 }.into()),
+        ("unipc1", UniPc { order: 1, ..UniPc::default() }.into()),
+        ("unipc, bh1", UniPc { variant: Bh::B1, ..UniPc::default() }.into()),
+        ("deis1", Deis { order: 1, ..Deis::default() }.into()),
+        ("lms2", Lms { order: 2 }.into()),
+        ("gradient_estimation, mu 0.5", GradientEstimation { gamma: 2.0, mu: 0.5 }.into()),
+        ("euler_ancestral, eta 0.4", EulerAncestral { eta: 0.4 }.into()),
+        ("tcd, eta 1", Tcd { eta: 1.0, ..Tcd::default() }.into()),
+        ("pinned, variance 0.5", Pinned { variance: 0.5 }.into()),
     ];
-    all.extend(more);
-    all
+    AnySolver::list().chain(more).collect()
+}
+
+fn all() -> impl Iterator<Item = AnySolver> {
+    labelled().into_iter().map(|(_, solver)| solver)
 }
 
 /// For one Gaussian the probability flow has a closed form: `(x - a mean)/sqrt(a^2 v + s^2)` is constant.
@@ -115,7 +119,7 @@ fn every_deterministic_solver_has_its_order() {
     assert!(wrong.is_empty(), "{wrong:?}");
 }
 
-/// Every solver's plan of 12 trailing steps, in order of [`all`]: nodes and evaluations.
+/// Every solver's plan of 12 trailing steps: name, nodes, evaluations.
 #[test]
 fn evaluation_counts_are_golden_and_parallel_runs_are_sequential_ones() {
     let betas = Betas::scaled_linear(1000, 0.00085, 0.012);
@@ -125,7 +129,7 @@ fn evaluation_counts_are_golden_and_parallel_runs_are_sequential_ones() {
     let ring = Ring::default();
     let noise = Noise::seeded(3);
     let (mut nodes, mut counts) = (Vec::new(), Vec::new());
-    for solver in all() {
+    for (name, solver) in labelled() {
         // Flow grids start without any signal, where only some solvers can.
         for (grid, prediction) in [(&by_betas, Prediction::Epsilon), (&by_flow, Prediction::Flow)] {
             nodes.clear();
@@ -141,7 +145,7 @@ fn evaluation_counts_are_golden_and_parallel_runs_are_sequential_ones() {
             assert_eq!(reference.report.evaluations, 2 * plan.evaluations());
             assert!(reference.x.iter().all(|x| x.abs() < 4.0), "{solver:?} {:?}", reference.x);
             if prediction == Prediction::Epsilon {
-                counts.push((plan.nodes().len(), plan.evaluations()));
+                counts.push((name, plan.nodes().len(), plan.evaluations()));
             }
             for slope in [Slope::Identity, Slope::Frozen, Slope::Gaussian, Slope::Secant] {
                 for (window, start) in [(5, Start::Gaussian), (usize::MAX, Start::Constant)] {
@@ -153,51 +157,49 @@ fn evaluation_counts_are_golden_and_parallel_runs_are_sequential_ones() {
             }
         }
     }
-    let one = (13, 12);
-    let heun = (24, 23);
-    let unipc = (24, 12);
-    assert_eq!(
-        counts,
-        [
-            one,
-            one,
-            one,
-            one,
-            heun,
-            heun,
-            one,
-            one,
-            one,
-            one,
-            one,
-            one,
-            unipc,
-            unipc,
-            one,
-            one,
-            one,
-            one,
-            one,
-            heun,
-            one,
-            one,
-            one,
-            one,
-            one,
-            (36, 23),
-            one,
-            one,
-            one,
-            unipc,
-            unipc,
-            one,
-            one,
-            one,
-            one,
-            one,
-            one
-        ]
-    );
+    let golden = [
+        ("ddpm", 13, 12),
+        ("ddim", 13, 12),
+        ("ddim_stride", 13, 12),
+        ("euler", 13, 12),
+        ("euler_ancestral", 13, 12),
+        ("heun", 24, 23),
+        ("edm_heun", 24, 23),
+        ("dpmsolver++", 13, 12),
+        ("dpmsolver++1", 13, 12),
+        ("dpmsolver++3", 13, 12),
+        ("sde-dpmsolver++", 13, 12),
+        ("dpmsolver++2s", 13, 12),
+        ("dpmsolver++3s", 13, 12),
+        ("unipc", 24, 12),
+        ("unipc3", 24, 12),
+        ("deis", 13, 12),
+        ("deis2", 13, 12),
+        ("lms", 13, 12),
+        ("gradient_estimation", 13, 12),
+        ("flow_euler", 13, 12),
+        ("flow_heun", 24, 23),
+        ("lcm", 13, 12),
+        ("tcd", 13, 12),
+        ("pinned", 13, 12),
+        ("ddpm, fixed large", 13, 12),
+        ("ddpm, fixed large throughout", 13, 12),
+        ("ddim, eta 0.5", 13, 12),
+        ("ddim_stride, eta 1", 13, 12),
+        ("edm, churn", 36, 23),
+        ("dpmsolver++, heun", 13, 12),
+        ("sde-dpmsolver++, heun", 13, 12),
+        ("dpmsolver++1s", 13, 12),
+        ("unipc1", 24, 12),
+        ("unipc, bh1", 24, 12),
+        ("deis1", 13, 12),
+        ("lms2", 13, 12),
+        ("gradient_estimation, mu 0.5", 13, 12),
+        ("euler_ancestral, eta 0.4", 13, 12),
+        ("tcd, eta 1", 13, 12),
+        ("pinned, variance 0.5", 13, 12),
+    ];
+    assert_eq!(counts, golden);
 }
 
 #[test]
@@ -332,8 +334,16 @@ fn few_steps_and_any_end_make_sound_plans() {
                         let got =
                             run::<f64, _, _, _>(&Sequential, &plan, &mut model, &Noise::seeded(5), 2, 2)
                                 .unwrap();
+                        // The data lie within 2. Trapezoids and extrapolations over one to four steps leave a part of the start.
+                        let coarse = matches!(
+                            solver,
+                            AnySolver::Heun(Heun { coordinates: Coordinates::Ve })
+                                | AnySolver::Edm(_)
+                                | AnySolver::GradientEstimation(_)
+                        );
+                        let most = if coarse && steps < 100 { 4.0 + plan.nodes()[0].noise } else { 4.0 };
                         assert!(
-                            got.x.iter().all(|x| x.abs() < 1e4),
+                            got.x.iter().all(|x| x.abs() < most),
                             "{solver:?} {steps} {spacing:?} {last:?} {:?}",
                             got.x
                         );

@@ -2,7 +2,12 @@
 //!
 //! What comes out are this crate's own terms: a schedule, a solver, a prediction, a guard. Keys that a class does not
 //! know are ignored, as there. A key that it knows and that asks for something else than this crate does is an error:
-//! no configuration gives other samples in silence.
+//! no configuration gives other samples in silence, with two exceptions.
+//!
+//! - A run of one step under `linspace` starts at the last timestep. diffusers starts it at timestep 0, where it tells the
+//!   network that pure noise has no noise; DPM-Solver++, UniPC and DEIS start at the last one there too.
+//! - Runs have as many steps as were asked for. diffusers' `trailing` counts with floats, and for some numbers of steps runs
+//!   one more.
 
 mod error;
 mod fields;
@@ -11,10 +16,10 @@ mod solver;
 
 pub use error::ConfigError;
 
-use crate::guard::{Clamp, DynamicThreshold};
+use crate::guard::{Clamp, DynamicThreshold, RawNoise};
 use crate::{
-    AnySolver, BetaKind, Betas, Curve, Final, FlowShift, Grid, Guard, GuardError, HostTensor, Level, Node,
-    Plan, Prediction, Row, ScheduleError, SigmaShape, Solver, Spacing, Tcd, Told,
+    AnySolver, BetaKind, Betas, Curve, DdimStride, Final, FlowShift, Grid, Guard, GuardError, Guarded,
+    HostTensor, Level, Node, Plan, Prediction, Row, ScheduleError, SigmaShape, Solver, Spacing, Tcd, Told,
 };
 use core::str::FromStr;
 use fields::Fields;
@@ -24,13 +29,13 @@ use solver::{Class, End, Walk};
 ///
 /// ```
 /// use picardy::config::SchedulerConfig;
-/// use picardy::{AnySolver, Ddim, Level, Node, Prediction};
+/// use picardy::{AnySolver, Level, Node, Prediction};
 /// let config: SchedulerConfig = r#"{
 ///     "_class_name": "DDIMScheduler", "beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012,
 ///     "clip_sample": false, "set_alpha_to_one": false, "steps_offset": 1, "skip_prk_steps": true
 /// }"#
 /// .parse()?;
-/// assert_eq!(config.solver, AnySolver::Ddim(Ddim { eta: 0.0 }));
+/// assert!(matches!(config.solver, AnySolver::DdimStride(ddim) if ddim.eta == 0.0));
 /// assert_eq!(config.prediction, Prediction::Epsilon);
 ///
 /// let (mut levels, mut nodes) = (vec![Level::default(); config.levels(50)], vec![Node::default(); config.nodes(50)]);
@@ -49,8 +54,8 @@ pub struct SchedulerConfig {
     pub prediction: Prediction,
     /// What `clip_sample` or `thresholding` mean.
     pub guard: Option<ConfigGuard>,
-    /// The step's direction keeps the network's own noise when the guard moves the data estimate (diffusers' DDIM): the
-    /// guard then goes into a [`RawNoise`](crate::guard::RawNoise).
+    /// The step's direction keeps the network's own noise when the guard moves the data estimate (diffusers' DDIM).
+    /// [`guarded`](Self::guarded) sees to it, by a [`RawNoise`].
     pub keeps_noise: bool,
 }
 
@@ -100,7 +105,7 @@ impl SchedulerConfig {
         self.solver.nodes(steps)
     }
 
-    /// The levels of a run, in the front of `levels`.
+    /// The levels of a run, in the front of `levels`. [`DdimStride`] goes to levels of its own between them.
     ///
     /// # Errors
     /// As the schedule's own `grid`.
@@ -135,6 +140,66 @@ impl SchedulerConfig {
         let grid = self.grid(steps, levels)?;
         Ok(self.solver.plan(&grid, self.prediction, nodes)?)
     }
+
+    /// `denoiser` behind the configuration's guard, if it has one, as its class applies it. `plan` is [`plan`](Self::plan)'s;
+    /// `scratch` holds one state (unused without a guard).
+    ///
+    /// # Errors
+    /// [`GuardError::Plan`] for another plan under `keeps_noise`.
+    ///
+    /// ```
+    /// use picardy::config::SchedulerConfig;
+    /// use picardy::{Level, Memory, Mixture, Node, Noise, Sampler, Sequential};
+    /// let config: SchedulerConfig = r#"{"_class_name": "DDIMScheduler", "set_alpha_to_one": false}"#.parse()?; // clips
+    /// let (mut levels, mut nodes) = (vec![Level::default(); config.levels(20)], vec![Node::default(); config.nodes(20)]);
+    /// let plan = config.plan(20, &mut levels, &mut nodes)?;
+    /// let model = Mixture::new(&[-3.0, 3.0], &[0.5, 0.5], 0.1, 1)?.predicting(config.prediction);
+    /// let mut scratch = [0.0f32];
+    /// let mut model = config.guarded(model, &plan, &mut scratch)?;
+    ///
+    /// let (noise, mut x, mut memory) = (Noise::seeded(7), [0.0f32; 8], Memory::new());
+    /// plan.start(&noise, 1, &mut x);
+    /// let mut workspace = memory.workspace(Sequential.need(&plan, 8), 1);
+    /// Sequential.run(&plan, &mut model, &noise, &mut x, &mut workspace)?;
+    /// assert!(x.iter().all(|x| x.abs() < 1.1)); // not at -3 or 3
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn guarded<'a, D, T>(
+        &self,
+        denoiser: D,
+        plan: &Plan<'a>,
+        scratch: &'a mut [T],
+    ) -> Result<Guarded<D, RunGuard<'a, T>>, GuardError> {
+        let guard = match self.guard {
+            None => RunGuard(Applied::None),
+            Some(guard) if self.keeps_noise => {
+                RunGuard(Applied::KeepingNoise(RawNoise::new(guard, plan, scratch)?))
+            }
+            Some(guard) => RunGuard(Applied::Plain(guard)),
+        };
+        Ok(Guarded::new(denoiser, guard))
+    }
+}
+
+/// A configuration's guard on one run: see [`SchedulerConfig::guarded`].
+#[derive(Debug)]
+pub struct RunGuard<'a, T>(Applied<'a, T>);
+
+#[derive(Debug)]
+enum Applied<'a, T> {
+    None,
+    Plain(ConfigGuard),
+    KeepingNoise(RawNoise<'a, ConfigGuard, T>),
+}
+
+impl<F: HostTensor + ?Sized> Guard<F> for RunGuard<'_, F::Scalar> {
+    fn apply(&mut self, at: &Row, frames: &mut F, row: usize) -> Result<(), GuardError> {
+        match &mut self.0 {
+            Applied::None => Ok(()),
+            Applied::Plain(guard) => guard.apply(at, frames, row),
+            Applied::KeepingNoise(guard) => guard.apply(at, frames, row),
+        }
+    }
 }
 
 /// A guard that a configuration can name.
@@ -168,10 +233,12 @@ impl FromStr for SchedulerConfig {
         let class = Class::read(&fields)?;
         let mut solver = class.solver(&fields)?;
         let schedule = schedule(&fields, &class)?;
-        if let (AnySolver::Tcd(Tcd { betas, .. }), ScheduleConfig::Spaced { betas: table, .. }) =
-            (&mut solver, &schedule)
-        {
-            *betas = *table;
+        if let ScheduleConfig::Spaced { betas, last, .. } = schedule {
+            solver = match solver {
+                AnySolver::Tcd(tcd) => Tcd { betas, ..tcd }.into(),
+                AnySolver::DdimStride(ddim) => DdimStride { betas, last, ..ddim }.into(),
+                other => other,
+            };
         }
         let flow = matches!(schedule, ScheduleConfig::Flow(_) | ScheduleConfig::FlowOpen { .. });
         Ok(Self {
@@ -179,7 +246,7 @@ impl FromStr for SchedulerConfig {
             schedule,
             prediction: prediction(&fields, flow)?,
             guard: guard(&fields, &class)?,
-            keeps_noise: matches!(solver, AnySolver::Ddim(_)),
+            keeps_noise: matches!(solver, AnySolver::DdimStride(_)),
         })
     }
 }

@@ -3,8 +3,8 @@
 use super::ConfigError;
 use super::fields::Fields;
 use crate::{
-    AnySolver, Bh, Ddim, Ddpm, Deis, DpmSolverPp, DpmSolverSingle, Euler, EulerAncestral, Heun, Lcm, Lms,
-    Tcd, UniPc, Variance, Variant,
+    AnySolver, Bh, DdimStride, Ddpm, Deis, DpmSolverPp, DpmSolverSingle, Euler, EulerAncestral, Heun, Lcm,
+    Lms, Tcd, UniPc, Variance, Variant,
 };
 
 #[derive(Clone, Copy, PartialEq)]
@@ -177,7 +177,7 @@ impl Class {
             Kind::Ddpm => Ddpm {
                 variance: match fields.text("variance_type", "fixed_small")? {
                     "fixed_small" | "fixed_small_log" => Variance::FixedSmall,
-                    "fixed_large" | "fixed_large_log" => Variance::FixedLarge,
+                    "fixed_large" | "fixed_large_log" => Variance::FixedLargeThroughout,
                     _ => return Err(fields.refuse("variance_type", "allowed are fixed_small, fixed_large")),
                 },
             }
@@ -187,7 +187,8 @@ impl Class {
                 if !(0.0..=1.0).contains(&eta) {
                     return Err(fields.refuse("eta", "give a number in [0, 1]"));
                 }
-                Ddim { eta }.into()
+                // The betas come with the schedule.
+                DdimStride { eta, ..DdimStride::default() }.into()
             }
             Kind::Euler => Euler::ve().into(),
             Kind::EulerAncestral => EulerAncestral::default().into(),

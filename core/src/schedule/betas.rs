@@ -276,7 +276,7 @@ impl Betas {
 }
 
 /// A walk up the timesteps, at one of them.
-pub(super) struct Table<I> {
+pub(crate) struct Table<I> {
     bars: I,
     train_steps: usize,
     pub(super) timestep: usize,
@@ -286,7 +286,7 @@ pub(super) struct Table<I> {
 }
 
 impl<'a> Table<()> {
-    pub(super) fn new(betas: &'a Betas) -> Result<Table<impl Iterator<Item = f64> + 'a>, ScheduleError> {
+    pub(crate) fn new(betas: &'a Betas) -> Result<Table<impl Iterator<Item = f64> + 'a>, ScheduleError> {
         let mut bars = betas.alpha_bars();
         let bar = bars.next().ok_or(ScheduleError::NoTrainSteps)?;
         let above = bars.next().unwrap_or(bar);
@@ -307,7 +307,7 @@ impl<I: Iterator<Item = f64>> Table<I> {
     }
 
     /// The level at a timestep, which may be a fraction: there `sigma/alpha` is linear between its neighbours.
-    pub(super) fn level(&mut self, t: f64) -> Result<Level, ScheduleError> {
+    pub(crate) fn level(&mut self, t: f64) -> Result<Level, ScheduleError> {
         let whole = math::floor(t);
         while (self.timestep as f64) < whole {
             if !self.step() {

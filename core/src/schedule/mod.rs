@@ -10,6 +10,7 @@ mod respaced;
 mod sigmas;
 mod spacing;
 
+pub(crate) use betas::Table;
 pub use betas::{BetaKind, Betas};
 pub use curve::SigmaShape;
 pub use flow::FlowShift;

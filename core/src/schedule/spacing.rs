@@ -17,7 +17,7 @@ pub enum Spacing {
         /// What is added to every timestep: 0 for DDPM, 1 for Stable Diffusion.
         offset: usize,
     },
-    /// `round((T-1) (1 - i/(N-1)))`: both ends.
+    /// `round((T-1) (1 - i/(N-1)))`: both ends; for `N = 1` the last timestep.
     Linspace,
     /// `(T-1) (1 - i/(N-1))`, not rounded: between two timesteps sigma/alpha is linear.
     LinspaceFractional,

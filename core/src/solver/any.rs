@@ -1,65 +1,112 @@
 //! Solvers by name, chosen at run time.
 
 use super::{
-    Bh, Ddim, Ddpm, Deis, DpmSolverPp, DpmSolverSingle, Edm, Euler, EulerAncestral, GradientEstimation, Heun,
-    Lcm, Lms, Pinned, Solver, Tcd, UniPc,
+    Bh, Ddim, DdimStride, Ddpm, Deis, DpmSolverPp, DpmSolverSingle, Edm, Euler, EulerAncestral,
+    GradientEstimation, Heun, Lcm, Lms, Pinned, Solver, Tcd, UniPc,
 };
-use crate::{Betas, Grid, Node, Plan, PlanError, Prediction};
+use crate::{Betas, Final, Grid, Node, Plan, PlanError, Prediction};
 use core::fmt;
 use core::str::FromStr;
 
-/// Any solver: a value that a configuration can name, without a box.
-///
-/// ```
-/// use picardy::{AnySolver, Betas, Level, Node, Prediction, Solver};
-/// let solver: AnySolver = "dpmsolver++".parse()?;
-/// let (mut levels, mut nodes) = (vec![Level::default(); 21], vec![Node::default(); solver.nodes(20)]);
-/// let grid = Betas::linear(1000, 1e-4, 2e-2).trailing(20, &mut levels)?;
-/// assert_eq!(solver.plan(&grid, Prediction::Epsilon, &mut nodes)?.evaluations(), 20);
-///
-/// let error = "dpm".parse::<AnySolver>().unwrap_err();
-/// assert!(error.to_string().contains("dpmsolver++3, sde-dpmsolver++"));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum AnySolver {
-    /// DDPM.
-    Ddpm(Ddpm),
-    /// DDIM.
-    Ddim(Ddim),
-    /// Euler's method.
-    Euler(Euler),
-    /// Euler's method with fresh noise.
-    EulerAncestral(EulerAncestral),
-    /// Heun's method.
-    Heun(Heun),
-    /// EDM's stochastic sampler.
-    Edm(Edm),
-    /// DPM-Solver++, multistep, and its SDE.
-    DpmSolverPp(DpmSolverPp),
-    /// DPM-Solver++, single step.
-    DpmSolverSingle(DpmSolverSingle),
-    /// UniPC.
-    UniPc(UniPc),
-    /// DEIS.
-    Deis(Deis),
-    /// Linear multistep.
-    Lms(Lms),
-    /// Gradient estimation.
-    GradientEstimation(GradientEstimation),
-    /// Latent consistency.
-    Lcm(Lcm),
-    /// Trajectory consistency.
-    Tcd(Tcd),
-    /// The pinned process.
-    Pinned(Pinned),
+/// The enum, its solvers' `From`, and the calls that go through to them.
+macro_rules! solvers {
+    ($(#[$enum_doc:meta])* pub enum AnySolver { $($(#[$doc:meta])* $variant:ident($solver:ty),)* }) => {
+        $(#[$enum_doc])*
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        #[non_exhaustive]
+        pub enum AnySolver {
+            $($(#[$doc])* $variant($solver),)*
+        }
+
+        $(impl From<$solver> for AnySolver {
+            fn from(solver: $solver) -> Self {
+                Self::$variant(solver)
+            }
+        })*
+
+        impl Solver for AnySolver {
+            fn nodes(&self, steps: usize) -> usize {
+                match self {
+                    $(Self::$variant(solver) => solver.nodes(steps),)*
+                }
+            }
+
+            fn plan<'a>(
+                &self,
+                grid: &Grid<'_>,
+                prediction: Prediction,
+                nodes: &'a mut [Node],
+            ) -> Result<Plan<'a>, PlanError> {
+                match self {
+                    $(Self::$variant(solver) => solver.plan(grid, prediction, nodes),)*
+                }
+            }
+        }
+    };
+}
+
+solvers! {
+    /// Any solver: a value that a configuration can name, without a box.
+    ///
+    /// ```
+    /// use picardy::{AnySolver, Betas, Level, Node, Prediction, Solver};
+    /// let solver: AnySolver = "dpmsolver++".parse()?;
+    /// let (mut levels, mut nodes) = (vec![Level::default(); 21], vec![Node::default(); solver.nodes(20)]);
+    /// let grid = Betas::linear(1000, 1e-4, 2e-2).trailing(20, &mut levels)?;
+    /// assert_eq!(solver.plan(&grid, Prediction::Epsilon, &mut nodes)?.evaluations(), 20);
+    ///
+    /// let error = "dpm".parse::<AnySolver>().unwrap_err();
+    /// assert!(error.to_string().contains("dpmsolver++3, sde-dpmsolver++"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub enum AnySolver {
+        /// DDPM.
+        Ddpm(Ddpm),
+        /// DDIM.
+        Ddim(Ddim),
+        /// DDIM as diffusers steps it.
+        DdimStride(DdimStride),
+        /// Euler's method.
+        Euler(Euler),
+        /// Euler's method with fresh noise.
+        EulerAncestral(EulerAncestral),
+        /// Heun's method.
+        Heun(Heun),
+        /// EDM's stochastic sampler.
+        Edm(Edm),
+        /// DPM-Solver++, multistep, and its SDE.
+        DpmSolverPp(DpmSolverPp),
+        /// DPM-Solver++, single step.
+        DpmSolverSingle(DpmSolverSingle),
+        /// UniPC.
+        UniPc(UniPc),
+        /// DEIS.
+        Deis(Deis),
+        /// Linear multistep.
+        Lms(Lms),
+        /// Gradient estimation.
+        GradientEstimation(GradientEstimation),
+        /// Latent consistency.
+        Lcm(Lcm),
+        /// Trajectory consistency.
+        Tcd(Tcd),
+        /// The pinned process.
+        Pinned(Pinned),
+    }
 }
 
 /// Every name and what it stands for.
-const NAMED: [(&str, AnySolver); 23] = [
+const NAMED: [(&str, AnySolver); 24] = [
     ("ddpm", AnySolver::Ddpm(Ddpm::fixed_small())),
     ("ddim", AnySolver::Ddim(Ddim { eta: 0.0 })),
+    (
+        "ddim_stride",
+        AnySolver::DdimStride(DdimStride {
+            eta: 0.0,
+            betas: Betas::scaled_linear(1000, 0.00085, 0.012),
+            last: Final::FirstTimestep,
+        }),
+    ),
     ("euler", AnySolver::Euler(Euler::ve())),
     ("euler_ancestral", AnySolver::EulerAncestral(EulerAncestral { eta: 1.0 })),
     ("heun", AnySolver::Heun(Heun::ve())),
@@ -121,131 +168,3 @@ impl fmt::Display for UnknownSolver {
 }
 
 impl core::error::Error for UnknownSolver {}
-
-/// The solver inside, whichever it is.
-macro_rules! inner {
-    ($solver:expr, $inner:ident => $body:expr) => {
-        match $solver {
-            AnySolver::Ddpm($inner) => $body,
-            AnySolver::Ddim($inner) => $body,
-            AnySolver::Euler($inner) => $body,
-            AnySolver::EulerAncestral($inner) => $body,
-            AnySolver::Heun($inner) => $body,
-            AnySolver::Edm($inner) => $body,
-            AnySolver::DpmSolverPp($inner) => $body,
-            AnySolver::DpmSolverSingle($inner) => $body,
-            AnySolver::UniPc($inner) => $body,
-            AnySolver::Deis($inner) => $body,
-            AnySolver::Lms($inner) => $body,
-            AnySolver::GradientEstimation($inner) => $body,
-            AnySolver::Lcm($inner) => $body,
-            AnySolver::Tcd($inner) => $body,
-            AnySolver::Pinned($inner) => $body,
-        }
-    };
-}
-
-impl Solver for AnySolver {
-    fn nodes(&self, steps: usize) -> usize {
-        inner!(self, solver => solver.nodes(steps))
-    }
-
-    fn plan<'a>(
-        &self,
-        grid: &Grid<'_>,
-        prediction: Prediction,
-        nodes: &'a mut [Node],
-    ) -> Result<Plan<'a>, PlanError> {
-        inner!(self, solver => solver.plan(grid, prediction, nodes))
-    }
-}
-
-impl From<Ddpm> for AnySolver {
-    fn from(solver: Ddpm) -> Self {
-        Self::Ddpm(solver)
-    }
-}
-
-impl From<Ddim> for AnySolver {
-    fn from(solver: Ddim) -> Self {
-        Self::Ddim(solver)
-    }
-}
-
-impl From<Euler> for AnySolver {
-    fn from(solver: Euler) -> Self {
-        Self::Euler(solver)
-    }
-}
-
-impl From<EulerAncestral> for AnySolver {
-    fn from(solver: EulerAncestral) -> Self {
-        Self::EulerAncestral(solver)
-    }
-}
-
-impl From<Heun> for AnySolver {
-    fn from(solver: Heun) -> Self {
-        Self::Heun(solver)
-    }
-}
-
-impl From<Edm> for AnySolver {
-    fn from(solver: Edm) -> Self {
-        Self::Edm(solver)
-    }
-}
-
-impl From<DpmSolverPp> for AnySolver {
-    fn from(solver: DpmSolverPp) -> Self {
-        Self::DpmSolverPp(solver)
-    }
-}
-
-impl From<DpmSolverSingle> for AnySolver {
-    fn from(solver: DpmSolverSingle) -> Self {
-        Self::DpmSolverSingle(solver)
-    }
-}
-
-impl From<UniPc> for AnySolver {
-    fn from(solver: UniPc) -> Self {
-        Self::UniPc(solver)
-    }
-}
-
-impl From<Deis> for AnySolver {
-    fn from(solver: Deis) -> Self {
-        Self::Deis(solver)
-    }
-}
-
-impl From<Lms> for AnySolver {
-    fn from(solver: Lms) -> Self {
-        Self::Lms(solver)
-    }
-}
-
-impl From<GradientEstimation> for AnySolver {
-    fn from(solver: GradientEstimation) -> Self {
-        Self::GradientEstimation(solver)
-    }
-}
-
-impl From<Lcm> for AnySolver {
-    fn from(solver: Lcm) -> Self {
-        Self::Lcm(solver)
-    }
-}
-
-impl From<Tcd> for AnySolver {
-    fn from(solver: Tcd) -> Self {
-        Self::Tcd(solver)
-    }
-}
-
-impl From<Pinned> for AnySolver {
-    fn from(solver: Pinned) -> Self {
-        Self::Pinned(solver)
-    }
-}

@@ -6,7 +6,7 @@
 //! | solver | order | evaluations of `N` steps | states | form | noise |
 //! |---|---|---|---|---|---|
 //! | [`Ddpm`] | | N | network's | data | yes |
-//! | [`Ddim`] | 1 | N | network's | data | by eta |
+//! | [`Ddim`], [`DdimStride`] | 1 | N | network's | data | by eta |
 //! | [`Euler`] | 1 | N | VE or flow | data | no |
 //! | [`EulerAncestral`] | | N | VE | data | yes |
 //! | [`Heun`] | 2 | 2N - 1 | VE or flow | data | no |
@@ -26,6 +26,7 @@
 mod any;
 mod coordinates;
 mod ddim;
+mod ddim_stride;
 mod ddpm;
 mod deis;
 mod dpm_solver_pp;
@@ -47,6 +48,7 @@ mod writer;
 pub use any::{AnySolver, UnknownSolver};
 pub use coordinates::Coordinates;
 pub use ddim::Ddim;
+pub use ddim_stride::DdimStride;
 pub use ddpm::{Ddpm, Variance};
 pub use deis::Deis;
 pub use dpm_solver_pp::{DpmSolverPp, Variant};
@@ -62,7 +64,7 @@ pub use pinned::Pinned;
 pub use tcd::Tcd;
 pub use unipc::{Bh, UniPc};
 
-use crate::{Form, Grid, Level, Node, Plan, PlanError, Prediction};
+use crate::{Betas, Form, Grid, Level, Node, Plan, PlanError, Prediction};
 use writer::Writer;
 
 /// Turns a grid into a plan.
@@ -83,6 +85,22 @@ pub trait Solver {
         prediction: Prediction,
         nodes: &'a mut [Node],
     ) -> Result<Plan<'a>, PlanError>;
+}
+
+/// The front of `nodes` that a plan takes.
+fn room(nodes: &mut [Node], needed: usize) -> Result<&mut [Node], PlanError> {
+    let given = nodes.len();
+    nodes.get_mut(..needed).ok_or(PlanError::Buffer { needed, given })
+}
+
+/// For the solvers that look levels up in a table of betas: whether the grid's first timestep is in it, and so are all.
+fn check_start(grid: &Grid<'_>, betas: &Betas) -> Result<(), PlanError> {
+    let first = grid.levels()[0].t;
+    if first >= 0.0 && first < betas.train_steps as f64 { Ok(()) } else { Err(start_error(grid)) }
+}
+
+fn start_error(grid: &Grid<'_>) -> PlanError {
+    PlanError::Parameter { name: "the grid's first timestep", value: grid.levels()[0].t }
 }
 
 /// The frame that all one-step solvers share: `x_k = A x + B m + C z` with `[A, B, C] = step(from, to)`.
