@@ -96,4 +96,22 @@ for steps, spacing, offset in ((10, "trailing", 0), (7, "trailing", 0), (10, "le
     add(dict(kind="ddpm", variance="fixed_large"), S.DDPMScheduler(prediction_type=pred, clip_sample=False, variance_type="fixed_large",
         timestep_spacing=spacing, steps_offset=offset), pred, steps, s)
 
+# Zero terminal SNR where the oracle keeps alpha_bar at 2^-24, with and without Karras' curve.
+for kind, cls, kw in (("euler", S.EulerDiscreteScheduler, {}), ("euler_ancestral", S.EulerAncestralDiscreteScheduler, {}),
+                      ("dpmsolver++", S.DPMSolverMultistepScheduler, dict(order=2, variant="midpoint")),
+                      ("sde-dpmsolver++", S.DPMSolverMultistepScheduler, dict(order=2, variant="midpoint")),
+                      ("unipc", S.UniPCMultistepScheduler, dict(order=2, variant="bh2"))):
+    for karras in (False, True):
+        if karras and kind == "euler_ancestral":
+            continue
+        s = dict(kind="ddpm", train_steps=1000, beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, spacing="trailing",
+                 zero_snr=True)
+        c = dict(num_train_timesteps=1000, beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012,
+                 timestep_spacing="trailing", rescale_betas_zero_snr=True, prediction_type="v_prediction")
+        if karras:
+            s["karras_sigmas"] = c["use_karras_sigmas"] = True
+        if kind == "sde-dpmsolver++":
+            c["algorithm_type"] = kind
+        add(dict(kind=kind, **kw), cls(**c), "v_prediction", 10, s)
+
 json.dump(dict(version=1, oracle=f"diffusers {G.diffusers.__version__}", cases=out), sys.stdout)

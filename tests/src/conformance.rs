@@ -111,6 +111,12 @@ fn betas(schedule: &Value) -> Result<Betas> {
     Ok(if schedule["zero_snr"] == true { betas.zero_snr() } else { betas })
 }
 
+/// The betas of a case, as its oracle has them: of zero terminal SNR, those in sigma keep a little signal.
+fn oracle_betas(schedule: &Value, kind: &str) -> Result<Betas> {
+    let finite = matches!(kind, "euler" | "euler_ancestral" | "dpmsolver++" | "sde-dpmsolver++" | "unipc");
+    Ok(betas(schedule)?.ending_at(if finite { 2f64.powi(-24) } else { 0.0 }))
+}
+
 /// Where the oracle's run ends.
 fn end(schedule: &Value, kind: &str) -> Final {
     let at_first = matches!(kind, "deis" | "tcd")
@@ -187,7 +193,7 @@ pub fn grid<'a>(case: &Value, steps: usize, levels: &'a mut [Level]) -> Result<G
     let (schedule, kind) = (&case["schedule"], text(&case["solver"], "kind")?);
     Ok(match text(schedule, "kind")? {
         "ddpm" => {
-            let betas = betas(schedule)?;
+            let betas = oracle_betas(schedule, kind)?;
             // DPM-Solver++, UniPC and DEIS leave one interval to the last step; those in sigma interpolate.
             let open = matches!(kind, "dpmsolver++" | "sde-dpmsolver++" | "unipc" | "deis");
             let in_sigma = matches!(kind, "euler" | "heun" | "euler_ancestral" | "lms");

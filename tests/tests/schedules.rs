@@ -87,6 +87,13 @@ fn bad_schedules_say_what_is_wrong() {
     assert!(linear.grid(10, Spacing::Leading { offset: usize::MAX }, Final::Data, &mut memory).is_err());
     assert!(linear.level(usize::MAX).is_err());
     assert!(matches!(Betas::linear(1, 0.1, 7.0).trailing(1, &mut memory), Err(ScheduleError::Beta { .. })));
+    // A schedule without an end is not walked.
+    let endless = Betas::linear(1 << 40, 1e-4, 2e-2);
+    assert_eq!(endless.trailing(5, &mut memory), Err(ScheduleError::TooManyTrainSteps(1 << 40)));
+    assert!(matches!(
+        linear.zero_snr().ending_at(1.0).level(3),
+        Err(ScheduleError::AlphaBar { timestep: 999, .. })
+    ));
     for (start, end) in [(0.5, 0.9), (1e-18, 1e-18)] {
         let error = Betas::linear(5000, start, end).trailing(10, &mut memory).unwrap_err();
         assert!(matches!(error, ScheduleError::AlphaBar { .. }), "{error}");

@@ -224,7 +224,8 @@ impl<F: HostTensor + ?Sized> Guard<F> for ConfigGuard {
 impl FromStr for SchedulerConfig {
     type Err = ConfigError;
 
-    /// Reads a configuration's text. `Infinity` and `NaN`, which Python writes, are taken as absent; so is `null`.
+    /// Reads a configuration's text. `null` is absent. `Infinity`, which Python writes, is no bound for a guard and none for
+    /// `lambda_min_clipped`; it and `NaN` are errors at every other key that the class knows.
     ///
     /// # Errors
     /// Text that is no JSON object; a class or a value that is not known, named with its key and what is allowed.
@@ -303,10 +304,9 @@ fn schedule(fields: &Fields, class: &Class) -> Result<ScheduleConfig, ConfigErro
         _ => return Err(fields.refuse("timestep_spacing", "allowed are leading, trailing, linspace")),
     };
     let last = last(fields, class)?;
-    let betas = if class.zero_snr && fields.flag("rescale_betas_zero_snr", false)? {
-        betas.zero_snr()
-    } else {
-        betas
+    let betas = match class.zero_snr {
+        Some(least) if fields.flag("rescale_betas_zero_snr", false)? => betas.zero_snr().ending_at(least),
+        _ => betas,
     };
     Ok(match curve(fields, class, spacing, &betas)? {
         Some(curve) => ScheduleConfig::Curved { betas, curve, last },
@@ -359,9 +359,11 @@ fn curve(
 }
 
 fn flow(fields: &Fields, class: &Class, train_steps: usize) -> Result<ScheduleConfig, ConfigError> {
-    for key in ["use_dynamic_shifting", "use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas"] {
-        let mend = "not taken with flow matching; give false, and as shift the exponential of a dynamic one";
-        fields.must_be_false(key, mend)?;
+    let mend = "not taken; give false, and as shift the exponential of the dynamic one";
+    fields.must_be_false("use_dynamic_shifting", mend)?;
+    for key in ["use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas"] {
+        fields
+            .must_be_false(key, "not taken with flow matching, whose sigmas the shift spaces; give false")?;
     }
     let key = if class.flow { "shift" } else { "flow_shift" };
     let shift = fields.number(key, 1.0)?;
@@ -382,7 +384,7 @@ fn flow(fields: &Fields, class: &Class, train_steps: usize) -> Result<ScheduleCo
 fn guard(fields: &Fields, class: &Class) -> Result<Option<ConfigGuard>, ConfigError> {
     if class.thresholds && fields.flag("thresholding", false)? {
         let ratio = fields.number("dynamic_thresholding_ratio", 0.995)?;
-        let most = fields.number("sample_max_value", 1.0)?;
+        let most = fields.bound("sample_max_value", 1.0)?;
         return match DynamicThreshold::within(ratio, 1.0, most) {
             Ok(guard) => Ok(Some(ConfigGuard::DynamicThreshold(guard))),
             Err(GuardError::Quantile(_)) => {
@@ -393,7 +395,7 @@ fn guard(fields: &Fields, class: &Class) -> Result<Option<ConfigGuard>, ConfigEr
     }
     match class.clips {
         Some(clips) if fields.flag("clip_sample", clips)? => {
-            let range = fields.number("clip_sample_range", 1.0)?;
+            let range = fields.bound("clip_sample_range", 1.0)?;
             let clamp = Clamp::symmetric(range);
             let clamp = clamp.map_err(|_| fields.refuse("clip_sample_range", "give a positive number"))?;
             Ok(Some(ConfigGuard::Clamp(clamp)))

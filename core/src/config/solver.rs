@@ -68,8 +68,8 @@ pub(super) struct Class {
     pub(super) flow_from_one: bool,
     /// Does not round Karras' timesteps with cosine betas.
     pub(super) cuts_cosine: bool,
-    /// Knows `rescale_betas_zero_snr`.
-    pub(super) zero_snr: bool,
+    /// Knows `rescale_betas_zero_snr`, and the `alpha_bar` that the last timestep then has.
+    pub(super) zero_snr: Option<f64>,
     /// Knows the curves of sigmas.
     pub(super) curves: bool,
     /// The default of `clip_sample`; `None` where it is not known, or not used.
@@ -98,7 +98,7 @@ impl Class {
             end: End::Data,
             flow_from_one: false,
             cuts_cosine: false,
-            zero_snr: true,
+            zero_snr: Some(0.0),
             curves: false,
             clips: Some(true),
             thresholds: true,
@@ -109,6 +109,8 @@ impl Class {
             walk: Walk::Fractional,
             end: End::FinalSigmas,
             curves: true,
+            // So that its sigma stays finite: 4096.
+            zero_snr: Some(1.0 / (1 << 24) as f64),
             clips: None,
             thresholds: false,
             ..DDPM
@@ -137,23 +139,19 @@ impl Class {
                 kind: Kind::Heun,
                 betas: (0.00085, 0.012),
                 end: End::Data,
-                zero_snr: false,
+                zero_snr: None,
                 clips: Some(false),
                 ..EULER
             },
-            "LMSDiscreteScheduler" => Class { kind: Kind::Lms, end: End::Data, zero_snr: false, ..EULER },
+            "LMSDiscreteScheduler" => Class { kind: Kind::Lms, end: End::Data, zero_snr: None, ..EULER },
             "DPMSolverMultistepScheduler" => Class { cuts_cosine: true, ..DPM },
             "DPMSolverSinglestepScheduler" => {
-                Class { kind: Kind::DpmSingle, spaces: false, zero_snr: false, ..DPM }
+                Class { kind: Kind::DpmSingle, spaces: false, zero_snr: None, ..DPM }
             }
             "UniPCMultistepScheduler" => Class { kind: Kind::UniPc, flow_from_one: true, ..DPM },
-            "DEISMultistepScheduler" => Class {
-                kind: Kind::Deis,
-                flow_sigmas: false,
-                end: End::FirstTimestep,
-                zero_snr: false,
-                ..DPM
-            },
+            "DEISMultistepScheduler" => {
+                Class { kind: Kind::Deis, flow_sigmas: false, end: End::FirstTimestep, zero_snr: None, ..DPM }
+            }
             "LCMScheduler" => LCM,
             // It knows the keys of clipping and thresholding, and does neither.
             "TCDScheduler" => {
@@ -228,6 +226,9 @@ impl Class {
             Kind::Lms => Lms::default().into(),
             Kind::Lcm => {
                 let timestep_scaling = fields.number("timestep_scaling", 10.0)?;
+                if timestep_scaling <= 0.0 {
+                    return Err(fields.refuse("timestep_scaling", "give a positive number, 10 is usual"));
+                }
                 Lcm { timestep_scaling, ..Lcm::default() }.into()
             }
             // The betas come with the schedule.
@@ -251,7 +252,9 @@ impl Class {
             Kind::DpmMulti | Kind::DpmSingle => {
                 fields.must_be_false("use_lu_lambdas", "only false is taken")?;
                 let mend = "only minus infinity is taken; to stay clear of a cosine schedule's end, use karras sigmas";
-                fields.must_be_absent("lambda_min_clipped", mend)?;
+                if !fields.is_word("lambda_min_clipped", "-Infinity") {
+                    fields.must_be_absent("lambda_min_clipped", mend)?;
+                }
                 fields.must_be_absent(
                     "variance_type",
                     "networks that return a variance are not taken; give null",

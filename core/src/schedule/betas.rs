@@ -51,12 +51,17 @@ pub struct Betas {
     pub kind: BetaKind,
     /// Rescaled to zero terminal SNR: see [`zero_snr`](Self::zero_snr).
     pub zero_snr: bool,
+    /// `alpha_bar` of the last timestep where `zero_snr`: see [`ending_at`](Self::ending_at).
+    pub last_alpha_bar: f64,
 }
 
 impl Betas {
+    /// The most training timesteps: more than any model has, and a walk over them ends soon.
+    pub const MOST_STEPS: usize = 1_000_000;
+
     /// A schedule of any kind.
     pub const fn new(train_steps: usize, kind: BetaKind) -> Self {
-        Self { train_steps, kind, zero_snr: false }
+        Self { train_steps, kind, zero_snr: false, last_alpha_bar: 0.0 }
     }
 
     /// The schedule rescaled so that its last timestep has no signal at all (arXiv 2305.08891, algorithm 1):
@@ -75,6 +80,19 @@ impl Betas {
     #[must_use]
     pub const fn zero_snr(self) -> Self {
         Self { zero_snr: true, ..self }
+    }
+
+    /// A schedule of [zero terminal SNR](Self::zero_snr) whose last timestep keeps a little signal after all: solvers and
+    /// curves in `sigma/alpha` need it. Public implementations have `2^-24`, a `sigma/alpha` of 4096. Nothing for other schedules.
+    ///
+    /// ```
+    /// use picardy::Betas;
+    /// let betas = Betas::scaled_linear(1000, 0.00085, 0.012).zero_snr().ending_at(1e-7);
+    /// assert_eq!(betas.alpha_bars().last(), Some(1e-7));
+    /// ```
+    #[must_use]
+    pub const fn ending_at(self, last_alpha_bar: f64) -> Self {
+        Self { last_alpha_bar, ..self }
     }
 
     /// [`BetaKind::Linear`]: DDPM's are `linear(1000, 1e-4, 2e-2)`.
@@ -168,12 +186,14 @@ impl Betas {
     /// ```
     pub fn alpha_bars(&self) -> impl Iterator<Item = f64> + '_ {
         let (shift, scale) = self.rescaling();
-        self.raw_alpha_bars().map(move |bar| {
-            if self.zero_snr {
+        self.raw_alpha_bars().enumerate().map(move |(i, bar)| {
+            if !self.zero_snr {
+                bar
+            } else if i > 0 && i + 1 == self.train_steps {
+                self.last_alpha_bar
+            } else {
                 let root = (math::sqrt(bar) - shift) * scale;
                 root * root
-            } else {
-                bar
             }
         })
     }
@@ -255,10 +275,17 @@ impl Betas {
     /// Whether it is a schedule. Betas rise or fall monotonically between their ends, so the two ends speak for all.
     ///
     /// # Errors
-    /// No timesteps, or a beta outside (0, 1).
+    /// No timesteps, more than [`MOST_STEPS`](Self::MOST_STEPS), or a beta outside (0, 1).
     pub fn check(&self) -> Result<(), ScheduleError> {
         if self.train_steps == 0 {
             return Err(ScheduleError::NoTrainSteps);
+        }
+        if self.train_steps > Self::MOST_STEPS {
+            return Err(ScheduleError::TooManyTrainSteps(self.train_steps));
+        }
+        if !(0.0..1.0).contains(&self.last_alpha_bar) {
+            let (timestep, value) = (self.train_steps - 1, self.last_alpha_bar);
+            return Err(ScheduleError::AlphaBar { timestep, value });
         }
         let (start, end) = self.ends();
         for (timestep, value) in [(0, self.beta(0)), (self.train_steps - 1, self.beta(self.train_steps - 1))]
