@@ -206,9 +206,21 @@ fn evaluation_counts_are_golden_and_parallel_runs_are_sequential_ones() {
 fn names_are_solvers_and_a_wrong_one_lists_them() {
     for (name, solver) in AnySolver::list() {
         assert_eq!(name.parse::<AnySolver>().unwrap(), solver);
+        assert_eq!((solver.name(), solver.to_string().as_str()), (name, name));
+    }
+    for (_, solver) in labelled() {
+        let named: AnySolver = solver.name().parse().unwrap();
+        assert_eq!(std::mem::discriminant(&named), std::mem::discriminant(&solver), "{solver:?}");
     }
     let message = "heum".parse::<AnySolver>().unwrap_err().to_string();
-    assert!(AnySolver::list().all(|(name, _)| message.contains(name)), "{message}");
+    assert!(
+        message.contains("`heum`") && AnySolver::list().all(|(name, _)| message.contains(name)),
+        "{message}"
+    );
+    let message = "é".repeat(99).parse::<AnySolver>().unwrap_err().to_string();
+    assert!(message.contains("ééé") && message.len() < 400, "{message}");
+    let message = "eps".parse::<Prediction>().unwrap_err().to_string();
+    assert!(message.contains("`eps`") && message.contains("epsilon"), "{message}");
 }
 
 /// Cosine betas reach sigmas of 20000, where libraries repeat timesteps, lose their place, or make NaN.
@@ -341,7 +353,8 @@ fn few_steps_and_any_end_make_sound_plans() {
                                 | AnySolver::Edm(_)
                                 | AnySolver::GradientEstimation(_)
                         );
-                        let most = if coarse && steps < 100 { 6.0 + plan.nodes()[0].noise } else { 6.0 };
+                        let most =
+                            if coarse && steps < 100 { 6.0 + 2.0 * plan.nodes()[0].noise } else { 6.0 };
                         assert!(
                             got.x.iter().all(|x| x.abs() < most),
                             "{solver:?} {steps} {spacing:?} {last:?} {:?}",
@@ -368,7 +381,7 @@ fn settings_out_of_range_are_errors() {
     let mut levels = [Level::default(); 11];
     let grid = Betas::linear(1000, 1e-4, 2e-2).trailing(10, &mut levels).unwrap();
     let mut nodes = [Node::default(); 40];
-    let wrong: [AnySolver; 14] = [
+    let wrong: [AnySolver; 18] = [
         DpmSolverPp { order: 0, ..DpmSolverPp::order2() }.into(),
         DpmSolverPp { order: 4, ..DpmSolverPp::order2() }.into(),
         DpmSolverPp { order: 3, ..DpmSolverPp::sde() }.into(),
@@ -379,6 +392,10 @@ fn settings_out_of_range_are_errors() {
         GradientEstimation { gamma: f64::NAN, mu: 0.0 }.into(),
         GradientEstimation { gamma: 2.0, mu: 1.0 }.into(),
         Edm { s_churn: -1.0, ..Edm::default() }.into(),
+        Edm { s_max: f64::NAN, ..Edm::default() }.into(),
+        Edm { s_max: -1.0, ..Edm::default() }.into(),
+        Edm { s_min: 2.0, s_max: 1.0, ..Edm::default() }.into(),
+        DdimStride { betas: Betas::cosine(100), ..DdimStride::default() }.into(),
         EulerAncestral { eta: 1.5 }.into(),
         Lcm { sigma_data: 0.0, ..Lcm::default() }.into(),
         Tcd { betas: Betas::cosine(100), ..Tcd::default() }.into(),
@@ -412,18 +429,23 @@ fn the_pinned_process_is_ddpm_in_other_coordinates() {
     assert!(x.iter().zip(&y).all(|(x, y)| (x - y).abs() < 1e-9), "{x:?} {y:?}");
 }
 
-/// Generous: the bin `plan_time` prints what it really takes.
+/// The claim is 1 ms, grid and plan, in a release build on a host core; the bin `plan_time` prints what it takes. The best of
+/// many, so that another process on the core does not count; builds with checks are only kept from being absurd.
 #[test]
 fn a_plan_of_1000_steps_takes_no_time() {
+    let limit = if cfg!(debug_assertions) { 10e-3 } else { 1e-3 };
     let (mut levels, mut nodes) = (vec![Level::default(); 1001], vec![Node::default(); 3001]);
     for (name, solver) in AnySolver::list() {
-        let best = (0..5).map(|_| {
+        let mut best = f64::INFINITY;
+        for _ in 0..200 {
             let start = std::time::Instant::now();
             let grid = Betas::cosine(1000).trailing(1000, &mut levels).unwrap();
             solver.plan(&grid, Prediction::Epsilon, &mut nodes).unwrap();
-            start.elapsed()
-        });
-        let best = best.min().unwrap();
-        assert!(best.as_secs_f64() < 5e-3, "{name}: {best:?}");
+            best = best.min(start.elapsed().as_secs_f64());
+            if best < limit {
+                break;
+            }
+        }
+        assert!(best < limit, "{name}: {best} s");
     }
 }

@@ -4,8 +4,8 @@ use core::fmt::{Arguments, Display};
 use core::str::FromStr;
 
 use super::card_fields::key;
-use super::{CardError, Numbers, TensorName};
-use crate::{Betas, Prediction};
+use super::{CardError, Numbers};
+use crate::{Betas, Name, Prediction};
 
 /// The format that is written and read.
 const VERSION: u32 = 1;
@@ -177,7 +177,7 @@ impl<'a> ModelCard<'a> {
 }
 
 fn invalid(key: &'static str, got: impl Display, expected: &'static str) -> CardError {
-    CardError::Invalid { key, got: TensorName::new(format_args!("{got}")), expected }
+    CardError::Invalid { key, got: Name::new(format_args!("{got}")), expected }
 }
 
 fn number<N: FromStr>(key: &'static str, text: &str, expected: &'static str) -> Result<N, CardError> {
@@ -226,7 +226,7 @@ mod tests {
         let card = read(("", None)).unwrap();
         let mut seen = 0;
         card.entries(|key, value| {
-            let text = super::super::TensorName::new(value);
+            let text = Name::new(value);
             assert_eq!(text.as_str(), GOOD.iter().find(|(k, _)| *k == key).unwrap().1);
             seen += 1;
         });

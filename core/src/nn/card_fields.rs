@@ -1,6 +1,6 @@
 //! The values of a model card and how they are read.
 
-use super::TensorName;
+use crate::Name;
 use core::fmt;
 
 /// The keys under which both files carry the card.
@@ -55,7 +55,7 @@ pub enum CardError {
         /// The key.
         key: &'static str,
         /// Its value, or the beginning of a long one.
-        got: TensorName,
+        got: Name,
         /// What it may be.
         expected: &'static str,
     },

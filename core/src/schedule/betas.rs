@@ -1,6 +1,6 @@
 //! The discrete variance-preserving schedules of DDPM and its kin.
 
-use super::{Final, ScheduleError, Spacing};
+use super::{Final, ScheduleError, Spacing, room};
 use crate::{Grid, Level, math};
 
 /// How the betas run over the training timesteps `i = 0 .. T`.
@@ -248,14 +248,7 @@ impl Betas {
         levels: &'a mut [Level],
     ) -> Result<Grid<'a>, ScheduleError> {
         self.check()?;
-        if steps == 0 {
-            return Err(ScheduleError::NoSteps);
-        }
-        if steps > self.train_steps {
-            return Err(ScheduleError::TooManySteps { asked: steps, train_steps: self.train_steps });
-        }
-        let given = levels.len();
-        let levels = levels.get_mut(..steps + 1).ok_or(ScheduleError::Buffer { needed: steps + 1, given })?;
+        let levels = room(steps, self.train_steps, levels)?;
         // Timesteps rise as the place in the run falls, so one walk over the betas meets them all.
         let mut table = Table::new(self)?;
         levels[steps] = match last {

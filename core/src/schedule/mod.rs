@@ -18,6 +18,7 @@ pub use respaced::{Curve, Told};
 pub use sigmas::Sigmas;
 pub use spacing::{Final, Spacing};
 
+use crate::Level;
 use core::fmt;
 
 /// Why a schedule or a grid could not be made.
@@ -93,6 +94,18 @@ pub enum ScheduleError {
         /// The place of the second of the two.
         index: usize,
     },
+}
+
+/// The front of `levels` that a run of so many steps takes, of at most `most`.
+fn room(steps: usize, most: usize, levels: &mut [Level]) -> Result<&mut [Level], ScheduleError> {
+    if steps == 0 {
+        return Err(ScheduleError::NoSteps);
+    }
+    if steps > most {
+        return Err(ScheduleError::TooManySteps { asked: steps, train_steps: most });
+    }
+    let (needed, given) = (steps.saturating_add(1), levels.len());
+    levels.get_mut(..needed).ok_or(ScheduleError::Buffer { needed, given })
 }
 
 impl fmt::Display for ScheduleError {

@@ -1,10 +1,10 @@
 //! Solvers by name, chosen at run time.
 
 use super::{
-    Bh, Ddim, DdimStride, Ddpm, Deis, DpmSolverPp, DpmSolverSingle, Edm, Euler, EulerAncestral,
+    Bh, Coordinates, Ddim, DdimStride, Ddpm, Deis, DpmSolverPp, DpmSolverSingle, Edm, Euler, EulerAncestral,
     GradientEstimation, Heun, Lcm, Lms, Pinned, Solver, Tcd, UniPc,
 };
-use crate::{Betas, Final, Grid, Node, Plan, PlanError, Prediction};
+use crate::{Betas, Final, Grid, Name, Node, Plan, PlanError, Prediction};
 use core::fmt;
 use core::str::FromStr;
 
@@ -140,23 +140,70 @@ impl AnySolver {
     pub fn list() -> impl Iterator<Item = (&'static str, Self)> {
         NAMED.into_iter()
     }
+
+    /// The name in [`list`](Self::list) of the solver that this one is up to its settings.
+    ///
+    /// ```
+    /// use picardy::{AnySolver, Ddim};
+    /// assert_eq!(AnySolver::from(Ddim { eta: 0.5 }).name(), "ddim");
+    /// ```
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Ddpm(_) => "ddpm",
+            Self::Ddim(_) => "ddim",
+            Self::DdimStride(_) => "ddim_stride",
+            Self::Euler(Euler { coordinates: Coordinates::Ve }) => "euler",
+            Self::Euler(Euler { coordinates: Coordinates::Flow }) => "flow_euler",
+            Self::EulerAncestral(_) => "euler_ancestral",
+            Self::Heun(Heun { coordinates: Coordinates::Ve }) => "heun",
+            Self::Heun(Heun { coordinates: Coordinates::Flow }) => "flow_heun",
+            Self::Edm(_) => "edm_heun",
+            Self::DpmSolverPp(DpmSolverPp { sde: true, .. }) => "sde-dpmsolver++",
+            Self::DpmSolverPp(DpmSolverPp { order: 1, .. }) => "dpmsolver++1",
+            Self::DpmSolverPp(DpmSolverPp { order: 3, .. }) => "dpmsolver++3",
+            Self::DpmSolverPp(_) => "dpmsolver++",
+            Self::DpmSolverSingle(DpmSolverSingle { order: 3 }) => "dpmsolver++3s",
+            Self::DpmSolverSingle(_) => "dpmsolver++2s",
+            Self::UniPc(UniPc { order: 3, .. }) => "unipc3",
+            Self::UniPc(_) => "unipc",
+            Self::Deis(Deis { order: 2, .. }) => "deis2",
+            Self::Deis(_) => "deis",
+            Self::Lms(_) => "lms",
+            Self::GradientEstimation(_) => "gradient_estimation",
+            Self::Lcm(_) => "lcm",
+            Self::Tcd(_) => "tcd",
+            Self::Pinned(_) => "pinned",
+        }
+    }
+}
+
+impl fmt::Display for AnySolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
 }
 
 impl FromStr for AnySolver {
     type Err = UnknownSolver;
 
     fn from_str(name: &str) -> Result<Self, UnknownSolver> {
-        Self::list().find(|(known, _)| *known == name).map(|(_, solver)| solver).ok_or(UnknownSolver)
+        Self::list()
+            .find(|(known, _)| *known == name)
+            .map(|(_, solver)| solver)
+            .ok_or(UnknownSolver { name: Name::new(format_args!("{name}")) })
     }
 }
 
 /// A name that is no solver's; the message lists those that are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnknownSolver;
+pub struct UnknownSolver {
+    /// The name, or the front of a long one.
+    pub name: Name,
+}
 
 impl fmt::Display for UnknownSolver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no such solver; there are ")?;
+        write!(f, "no solver `{}`; there are ", self.name)?;
         for (i, (name, _)) in AnySolver::list().enumerate() {
             if i > 0 {
                 f.write_str(", ")?;

@@ -69,9 +69,9 @@ use writer::Writer;
 
 /// Turns a grid into a plan.
 pub trait Solver {
-    /// The most nodes that a plan of `steps` steps has.
+    /// The most nodes that a plan of `steps` steps has; `usize::MAX` where that is more than there can be.
     fn nodes(&self, steps: usize) -> usize {
-        steps + 1
+        steps.saturating_add(1)
     }
 
     /// Writes the plan into the front of `nodes`.
