@@ -97,6 +97,12 @@ impl<'a> ModelCard<'a> {
             kind,
             "one of linear, scaled_linear, cosine, sigmoid",
         ))?;
+        let zero_snr = match lookup(key::ZERO_SNR) {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(other) => return Err(invalid(key::ZERO_SNR, other, "true or false")),
+        };
+        let schedule = if zero_snr { schedule.zero_snr() } else { schedule };
         schedule.check().map_err(|_| invalid(key::BETA_END, end, "the end of betas in (0, 1)"))?;
         let card = Self {
             model: text(key::MODEL)?,
@@ -138,6 +144,10 @@ impl<'a> ModelCard<'a> {
         put(key::TRAIN_STEPS, &self.schedule.train_steps);
         put(key::BETA_START, &self.schedule.ends().0);
         put(key::BETA_END, &self.schedule.ends().1);
+        // Absent is false, so that cards without it are as they were.
+        if self.schedule.zero_snr {
+            put(key::ZERO_SNR, &true);
+        }
         put(key::PREDICTION, &self.prediction);
         put(key::CONDITIONING, &CONDITIONING);
         put(key::SHAPE, &self.shape);
@@ -233,6 +243,27 @@ mod tests {
         assert_eq!(seen, GOOD.len());
         assert_eq!(card.dim(), 2);
         assert!(card.data_mean.iter().eq([0.5, -1.25]));
+    }
+
+    /// A card that says nothing of zero SNR has none; one that says so keeps it.
+    #[test]
+    fn zero_snr_is_carried() {
+        assert!(!read(("", None)).unwrap().schedule.zero_snr);
+        let lookup = |flag: &'static str| {
+            ModelCard::from_lookup(move |key| match key {
+                key::ZERO_SNR => Some(flag),
+                _ => GOOD.iter().find(|(k, _)| *k == key).map(|(_, value)| *value),
+            })
+        };
+        let card = lookup("true").unwrap();
+        assert_eq!(card.schedule, Betas::linear(1000, 1e-4, 2e-2).zero_snr());
+        let mut written = 0;
+        card.entries(|key, value| {
+            written += usize::from(key == key::ZERO_SNR && Name::new(value).as_str() == "true");
+        });
+        assert_eq!(written, 1);
+        assert_eq!(lookup("false"), read(("", None)));
+        assert!(matches!(lookup("yes"), Err(CardError::Invalid { key: key::ZERO_SNR, .. })));
     }
 
     #[test]

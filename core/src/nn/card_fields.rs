@@ -19,6 +19,8 @@ pub mod key {
     pub const BETA_START: &str = "picardy.beta_start";
     /// The schedule's last beta.
     pub const BETA_END: &str = "picardy.beta_end";
+    /// Whether the schedule is rescaled to zero terminal SNR: `true` or `false`, absent for `false`.
+    pub const ZERO_SNR: &str = "picardy.zero_snr";
     /// What the network's output is: `epsilon`, `sample`, `v_prediction` or `flow`.
     pub const PREDICTION: &str = "picardy.prediction";
     /// What number the network is told: `timestep`.
