@@ -99,8 +99,8 @@ pub use schedule::{
 };
 pub use solver::{
     AnySolver, Bh, Coordinates, Ddim, DdimStride, Ddpm, Deis, DpmSolverPp, DpmSolverSingle, Edm, Euler,
-    EulerAncestral, GradientEstimation, Heun, Lcm, Lms, Pinned, Solver, Tcd, UniPc, UnknownSolver, Variance,
-    Variant,
+    EulerAncestral, GradientEstimation, Heun, Lcm, Lms, Pinned, Pndm, Solver, Tcd, UniPc, UnknownSolver,
+    Variance, Variant,
 };
 #[cfg(feature = "ndarray")]
 pub use tensor::LayoutError;

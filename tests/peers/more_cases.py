@@ -3,7 +3,7 @@
 
     python tests/peers/more_cases.py PATH/TO/generate.py --seed 0 > tests/data/more_cases.json
 
-Needs diffusers, torch and scipy, and the public generate.py, whose runner it uses. Kinds: `lms`, `lcm`, `tcd` (eta),
+Needs diffusers, torch and scipy, and the public generate.py, whose runner it uses. Kinds: `lms`, `pndm`, `lcm`, `tcd` (eta),
 `dpmsolver++single` (order); schedules: `exponential_sigmas`, `beta_sigmas`, `steps_offset`, `zero_snr`, `final_sigmas_type`.
 """
 import argparse
@@ -113,5 +113,29 @@ for kind, cls, kw in (("euler", S.EulerDiscreteScheduler, {}), ("euler_ancestral
         if kind == "sde-dpmsolver++":
             c["algorithm_type"] = kind
         add(dict(kind=kind, **kw), cls(**c), "v_prediction", 10, s)
+
+
+class Twice:
+    """PNDM visits a timestep twice on purpose; the generator lets Heun do that."""
+
+    def __init__(self, inner):
+        self.__dict__["inner"] = inner
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    @property
+    def __class__(self):
+        return S.HeunDiscreteScheduler
+
+
+for steps, spacing in ((1, "leading"), (2, "leading"), (3, "leading"), (4, "leading"), (20, "leading"), (10, "trailing"), (7, "trailing"),
+                       (10, "linspace")):
+    offset, last_one = int(spacing == "leading"), bool(rng.integers(2))
+    s = dict(kind="ddpm", train_steps=1000, beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, spacing=spacing,
+             steps_offset=offset, final_alpha_one=last_one)
+    c = dict(num_train_timesteps=1000, beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012)
+    add(dict(kind="pndm"), Twice(S.PNDMScheduler(**c, skip_prk_steps=True, set_alpha_to_one=last_one, steps_offset=offset,
+        timestep_spacing=spacing)), "epsilon", steps, s)
 
 json.dump(dict(version=1, oracle=f"diffusers {G.diffusers.__version__}", cases=out), sys.stdout)

@@ -4,8 +4,8 @@ use anyhow::{Context, Result, bail, ensure};
 use picardy::{
     AnySolver, Betas, Bh, Curve, DdimStride, Ddpm, Deis, DpmSolverPp, DpmSolverSingle, Edm, Euler,
     EulerAncestral, Final, FlowShift, GradientEstimation, Grid, Heun, Lcm, Level, Lms, Memory, Mixture, Node,
-    Noise, Plan, Prediction, Sampler, Sequential, SigmaShape, Sigmas, Solver, Spacing, Tcd, Told, UniPc,
-    Variance, Variant,
+    Noise, Plan, Pndm, Prediction, Sampler, Sequential, SigmaShape, Sigmas, Solver, Spacing, Tcd, Told,
+    UniPc, Variance, Variant,
 };
 use serde_json::Value;
 
@@ -182,6 +182,7 @@ pub fn solver(case: &Value) -> Result<AnySolver> {
         "deis" => Deis { order: order()?, lower_order_final: true }.into(),
         "dpmsolver++single" => DpmSolverSingle { order: order()? }.into(),
         "lms" => Lms { order: order()? }.into(),
+        "pndm" => Pndm { betas: betas(&case["schedule"])?, last: end(&case["schedule"], "pndm") }.into(),
         "lcm" => Lcm::default().into(),
         "tcd" => Tcd { eta: number(spec, "eta")?, betas: betas(&case["schedule"])? }.into(),
         "flow_euler" => Euler::flow().into(),

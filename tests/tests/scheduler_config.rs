@@ -4,7 +4,7 @@ use picardy::config::{ConfigError, ConfigGuard, ScheduleConfig, SchedulerConfig}
 use picardy::guard::{Clamp, DynamicThreshold};
 use picardy::{
     AnySolver, Betas, Curve, DdimStride, Ddpm, Deis, DpmSolverPp, DpmSolverSingle, Euler, EulerAncestral,
-    Final, FlowShift, Heun, Lcm, Level, Lms, Node, Prediction, SigmaShape, Spacing, Tcd, Told, UniPc,
+    Final, FlowShift, Heun, Lcm, Level, Lms, Node, Pndm, Prediction, SigmaShape, Spacing, Tcd, Told, UniPc,
     Variance,
 };
 use proptest::prelude::*;
@@ -228,6 +228,14 @@ fn what_pipelines_ship() {
     plans(&policy);
     assert_eq!(spaced(&policy).0, Betas::cosine(100));
     assert!(policy.keeps_noise && policy.guard.is_some());
+    // Stable Diffusion 1's.
+    let stable = read(
+        r#"{"_class_name": "PNDMScheduler", "_diffusers_version": "0.6.0", "beta_end": 0.012, "beta_schedule": "scaled_linear",
+            "beta_start": 0.00085, "num_train_timesteps": 1000, "set_alpha_to_one": false, "skip_prk_steps": true,
+            "steps_offset": 1, "trained_betas": null, "clip_sample": false}"#,
+    );
+    plans(&stable);
+    assert_eq!((stable.solver, stable.guard), (Pndm::default().into(), None));
     // A latent model with v-prediction, and Karras sigmas on a multistep solver.
     let latent = read(
         r#"{"_class_name": "DPMSolverMultistepScheduler", "beta_end": 0.012, "beta_schedule": "scaled_linear",
@@ -263,7 +271,14 @@ fn what_pipelines_ship() {
 #[test]
 fn a_wrong_value_names_its_key_the_value_and_what_is_allowed() {
     for (class, rest, words) in [
-        ("PNDMScheduler", r#""a": 1"#, ["_class_name", "PNDMScheduler", "DDIMScheduler"]),
+        ("SASolverScheduler", r#""a": 1"#, ["_class_name", "SASolverScheduler", "DDIMScheduler"]),
+        ("PNDMScheduler", r#""a": 1"#, ["skip_prk_steps", "missing", "true"]),
+        ("PNDMScheduler", r#""skip_prk_steps": false"#, ["skip_prk_steps", "false", "true"]),
+        (
+            "PNDMScheduler",
+            r#""skip_prk_steps": true, "prediction_type": "v_prediction""#,
+            ["prediction_type", "v_prediction", "epsilon"],
+        ),
         ("DDPMScheduler", r#""beta_schedule": "cosine""#, ["beta_schedule", "cosine", "squaredcos_cap_v2"]),
         ("DDPMScheduler", r#""prediction_type": "eps""#, ["prediction_type", "eps", "v_prediction"]),
         ("DDPMScheduler", r#""timestep_spacing": 3"#, ["timestep_spacing", "3", "string"]),

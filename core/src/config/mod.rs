@@ -19,7 +19,8 @@ pub use error::ConfigError;
 use crate::guard::{Clamp, DynamicThreshold, RawNoise};
 use crate::{
     AnySolver, BetaKind, Betas, Curve, DdimStride, Final, FlowShift, Grid, Guard, GuardError, Guarded,
-    HostTensor, Level, Node, Plan, Prediction, Row, ScheduleError, SigmaShape, Solver, Spacing, Tcd, Told,
+    HostTensor, Level, Node, Plan, Pndm, Prediction, Row, ScheduleError, SigmaShape, Solver, Spacing, Tcd,
+    Told,
 };
 use core::str::FromStr;
 use fields::Fields;
@@ -237,6 +238,7 @@ impl FromStr for SchedulerConfig {
         if let ScheduleConfig::Spaced { betas, last, .. } = schedule {
             solver = match solver {
                 AnySolver::Tcd(tcd) => Tcd { betas, ..tcd }.into(),
+                AnySolver::Pndm(_) => Pndm { betas, last }.into(),
                 AnySolver::DdimStride(ddim) => DdimStride { betas, last, ..ddim }.into(),
                 other => other,
             };
@@ -318,7 +320,7 @@ fn last(fields: &Fields, class: &Class) -> Result<Final, ConfigError> {
     let data = match class.end {
         End::Data => true,
         End::FirstTimestep => false,
-        End::AlphaToOne => fields.flag("set_alpha_to_one", true)?,
+        End::AlphaToOne(default) => fields.flag("set_alpha_to_one", default)?,
         End::FinalSigmas => match fields.text("final_sigmas_type", "zero")? {
             "zero" => true,
             "sigma_min" => false,

@@ -4,7 +4,7 @@ use super::ConfigError;
 use super::fields::Fields;
 use crate::{
     AnySolver, Bh, DdimStride, Ddpm, Deis, DpmSolverPp, DpmSolverSingle, Euler, EulerAncestral, Heun, Lcm,
-    Lms, Tcd, UniPc, Variance, Variant,
+    Lms, Pndm, Tcd, UniPc, Variance, Variant,
 };
 
 #[derive(Clone, Copy, PartialEq)]
@@ -19,6 +19,7 @@ enum Kind {
     UniPc,
     Deis,
     Lms,
+    Pndm,
     Lcm,
     Tcd,
     FlowEuler,
@@ -43,8 +44,8 @@ pub(super) enum Walk {
 pub(super) enum End {
     Data,
     FirstTimestep,
-    /// `set_alpha_to_one`.
-    AlphaToOne,
+    /// `set_alpha_to_one`, with its default.
+    AlphaToOne(bool),
     /// `final_sigmas_type`.
     FinalSigmas,
 }
@@ -81,7 +82,7 @@ pub(super) struct Class {
 /// The classes that are taken.
 const ALLOWED: &str = "allowed are DDPMScheduler, DDIMScheduler (and their Parallel forms), EulerDiscreteScheduler, \
      EulerAncestralDiscreteScheduler, HeunDiscreteScheduler, DPMSolverMultistepScheduler, DPMSolverSinglestepScheduler, \
-     UniPCMultistepScheduler, DEISMultistepScheduler, LMSDiscreteScheduler, LCMScheduler, TCDScheduler, \
+     UniPCMultistepScheduler, DEISMultistepScheduler, LMSDiscreteScheduler, PNDMScheduler, LCMScheduler, TCDScheduler, \
      FlowMatchEulerDiscreteScheduler, FlowMatchHeunDiscreteScheduler";
 
 impl Class {
@@ -129,7 +130,7 @@ impl Class {
         Ok(match fields.text("_class_name", "")? {
             "DDPMScheduler" | "DDPMParallelScheduler" => DDPM,
             "DDIMScheduler" | "DDIMParallelScheduler" => {
-                Class { kind: Kind::Ddim, end: End::AlphaToOne, ..DDPM }
+                Class { kind: Kind::Ddim, end: End::AlphaToOne(true), ..DDPM }
             }
             "EulerDiscreteScheduler" => EULER,
             "EulerAncestralDiscreteScheduler" => {
@@ -144,6 +145,14 @@ impl Class {
                 ..EULER
             },
             "LMSDiscreteScheduler" => Class { kind: Kind::Lms, end: End::Data, zero_snr: None, ..EULER },
+            "PNDMScheduler" => Class {
+                kind: Kind::Pndm,
+                end: End::AlphaToOne(false),
+                zero_snr: None,
+                clips: None,
+                thresholds: false,
+                ..DDPM
+            },
             "DPMSolverMultistepScheduler" => Class { cuts_cosine: true, ..DPM },
             "DPMSolverSinglestepScheduler" => {
                 Class { kind: Kind::DpmSingle, spaces: false, zero_snr: None, ..DPM }
@@ -224,6 +233,8 @@ impl Class {
                 Deis { order: order()?, lower_order_final: lower()? }.into()
             }
             Kind::Lms => Lms::default().into(),
+            // The betas come with the schedule.
+            Kind::Pndm => Pndm::default().into(),
             Kind::Lcm => {
                 let timestep_scaling = fields.number("timestep_scaling", 10.0)?;
                 if timestep_scaling <= 0.0 {
@@ -269,6 +280,16 @@ impl Class {
                 fields.must_be_absent("sigma_min", "only null is taken")?;
                 fields.must_be_absent("sigma_max", "only null is taken")?;
                 fields.must_be_absent("shift_terminal", "only null is taken")?;
+            }
+            Kind::Pndm => {
+                if !fields.flag("skip_prk_steps", false)? {
+                    return Err(
+                        fields.refuse("skip_prk_steps", "the Runge-Kutta start is not taken; give true")
+                    );
+                }
+                // It combines the network's outputs before it converts them.
+                let mend = "with PNDMScheduler only epsilon is taken";
+                fields.must_be_one_of("prediction_type", &["epsilon"], mend)?;
             }
             Kind::FlowEuler => {
                 fields.must_be_false("stochastic_sampling", "only false is taken")?;

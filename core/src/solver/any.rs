@@ -2,7 +2,7 @@
 
 use super::{
     Bh, Coordinates, Ddim, DdimStride, Ddpm, Deis, DpmSolverPp, DpmSolverSingle, Edm, Euler, EulerAncestral,
-    GradientEstimation, Heun, Lcm, Lms, Pinned, Solver, Tcd, UniPc,
+    GradientEstimation, Heun, Lcm, Lms, Pinned, Pndm, Solver, Tcd, UniPc,
 };
 use crate::{Betas, Final, Grid, Name, Node, Plan, PlanError, Prediction};
 use core::fmt;
@@ -84,6 +84,8 @@ solvers! {
         Deis(Deis),
         /// Linear multistep.
         Lms(Lms),
+        /// Pseudo linear multistep.
+        Pndm(Pndm),
         /// Gradient estimation.
         GradientEstimation(GradientEstimation),
         /// Latent consistency.
@@ -96,7 +98,7 @@ solvers! {
 }
 
 /// Every name and what it stands for.
-const NAMED: [(&str, AnySolver); 24] = [
+const NAMED: [(&str, AnySolver); 25] = [
     ("ddpm", AnySolver::Ddpm(Ddpm::fixed_small())),
     ("ddim", AnySolver::Ddim(Ddim { eta: 0.0 })),
     (
@@ -122,6 +124,13 @@ const NAMED: [(&str, AnySolver); 24] = [
     ("deis", AnySolver::Deis(Deis { order: 3, lower_order_final: true })),
     ("deis2", AnySolver::Deis(Deis { order: 2, lower_order_final: true })),
     ("lms", AnySolver::Lms(Lms { order: 4 })),
+    (
+        "pndm",
+        AnySolver::Pndm(Pndm {
+            betas: Betas::scaled_linear(1000, 0.00085, 0.012),
+            last: Final::FirstTimestep,
+        }),
+    ),
     ("gradient_estimation", AnySolver::GradientEstimation(GradientEstimation { gamma: 2.0, mu: 0.0 })),
     ("flow_euler", AnySolver::Euler(Euler::flow())),
     ("flow_heun", AnySolver::Heun(Heun::flow())),
@@ -131,8 +140,8 @@ const NAMED: [(&str, AnySolver); 24] = [
 ];
 
 impl AnySolver {
-    /// Every name and the solver that it stands for, with the settings its papers recommend. `tcd` has the betas of
-    /// Stable Diffusion.
+    /// Every name and the solver that it stands for, with the settings its papers recommend. `ddim_stride`,
+    /// `pndm` and `tcd` have the betas of Stable Diffusion.
     ///
     /// ```
     /// assert!(picardy::AnySolver::list().any(|(name, _)| name == "unipc3"));
@@ -169,6 +178,7 @@ impl AnySolver {
             Self::Deis(Deis { order: 2, .. }) => "deis2",
             Self::Deis(_) => "deis",
             Self::Lms(_) => "lms",
+            Self::Pndm(_) => "pndm",
             Self::GradientEstimation(_) => "gradient_estimation",
             Self::Lcm(_) => "lcm",
             Self::Tcd(_) => "tcd",

@@ -1,8 +1,8 @@
 //! DDIM as diffusers steps it.
 
-use super::{Solver, check_start, ddim, own_node, room, start_error};
+use super::{Solver, check_start, ddim, own_node, room, start_error, stride_to};
 use crate::schedule::Table;
-use crate::{Betas, Final, Form, Grid, Level, Node, Plan, PlanError, Prediction};
+use crate::{Betas, Final, Form, Grid, Node, Plan, PlanError, Prediction};
 
 /// [`Ddim`](super::Ddim) that goes a fixed number of timesteps down, whatever level the grid has next: diffusers'
 /// `DDIMScheduler`. With `T` training timesteps and `N` steps, from timestep `t`
@@ -71,10 +71,7 @@ impl Solver for DdimStride {
                 continue;
             };
             let t = current.t - stride;
-            let to = match self.last {
-                Final::Data if t < 0.0 => Level::DATA,
-                _ => table.level(t.max(0.0)).map_err(|_| start)?,
-            };
+            let to = stride_to(&mut table, self.last, t).map_err(|_| start)?;
             let [state, output, noise] = ddim::step(self.eta, current, &to);
             // The sample lies where the step went; before it, what counts is what the network sees.
             let level = if k == steps { to } else { node.level };

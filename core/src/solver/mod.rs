@@ -16,6 +16,7 @@
 //! | [`UniPc`] | 1 to 3, and 1 more | N | network's | data | no |
 //! | [`Deis`] | 1 to 3 | N | network's | noise | no |
 //! | [`Lms`] | 1 to 4 | N | VE | noise | no |
+//! | [`Pndm`] | 1 to 4 | N + 1 | network's | noise | no |
 //! | [`GradientEstimation`] | 1 | N | VE | noise | by mu |
 //! | [`Lcm`], [`Tcd`] | | N | network's | data | yes |
 //! | [`Pinned`] | | N | its own | data | yes |
@@ -41,6 +42,7 @@ mod lcm;
 mod lms;
 mod multistep;
 mod pinned;
+mod pndm;
 mod tcd;
 mod unipc;
 mod writer;
@@ -61,10 +63,12 @@ pub use heun::Heun;
 pub use lcm::Lcm;
 pub use lms::Lms;
 pub use pinned::Pinned;
+pub use pndm::Pndm;
 pub use tcd::Tcd;
 pub use unipc::{Bh, UniPc};
 
-use crate::{Betas, Form, Grid, Level, Node, Plan, PlanError, Prediction};
+use crate::schedule::Table;
+use crate::{Betas, Final, Form, Grid, Level, Node, Plan, PlanError, Prediction, ScheduleError};
 use writer::Writer;
 
 /// Turns a grid into a plan.
@@ -101,6 +105,18 @@ fn check_start(grid: &Grid<'_>, betas: &Betas) -> Result<(), PlanError> {
 
 fn start_error(grid: &Grid<'_>) -> PlanError {
     PlanError::Parameter { name: "the grid's first timestep", value: grid.levels()[0].t }
+}
+
+/// The level of a timestep; where it is below 0, that of `last`.
+fn stride_to(
+    table: &mut Table<impl Iterator<Item = f64>>,
+    last: Final,
+    t: f64,
+) -> Result<Level, ScheduleError> {
+    match last {
+        Final::Data if t < 0.0 => Ok(Level::DATA),
+        _ => table.level(t.max(0.0)),
+    }
 }
 
 /// The frame that all one-step solvers share: `x_k = A x + B m + C z` with `[A, B, C] = step(from, to)`.

@@ -11,7 +11,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use picardy::config::SchedulerConfig;
 use picardy::{
     AnySolver, Ddim, DdimStride, Ddpm, Denoiser, EulerAncestral, Final, Level, Node, Noise, Picard, Plan,
-    Report, Round, Sampler, Sequential, SliceFrames, Slope, Solver, Spacing, Span, Start, Tcd, Workspace,
+    Pndm, Report, Round, Sampler, Sequential, SliceFrames, Slope, Solver, Spacing, Span, Start, Tcd,
+    Workspace,
 };
 use picardy_ort::{Model, Options, OrtDenoiser, OrtError, output, picture};
 
@@ -230,7 +231,9 @@ fn solver_of(args: &SampleArgs, process: &Process) -> anyhow::Result<AnySolver> 
     if let Schedule::Betas(table) = process.schedule {
         match &mut solver {
             AnySolver::Tcd(Tcd { betas, .. }) => *betas = table,
-            AnySolver::DdimStride(DdimStride { betas, last, .. }) => (*betas, *last) = (table, Final::Data),
+            AnySolver::DdimStride(DdimStride { betas, last, .. }) | AnySolver::Pndm(Pndm { betas, last }) => {
+                (*betas, *last) = (table, Final::Data);
+            }
             _ => {}
         }
     }
