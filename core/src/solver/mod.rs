@@ -68,7 +68,7 @@ pub use tcd::Tcd;
 pub use unipc::{Bh, UniPc};
 
 use crate::schedule::Table;
-use crate::{Betas, Final, Form, Grid, Level, Node, Plan, PlanError, Prediction, ScheduleError};
+use crate::{Betas, Final, Form, Grid, Level, Node, Plan, PlanError, Prediction, Readout, ScheduleError};
 use writer::Writer;
 
 /// Turns a grid into a plan.
@@ -172,12 +172,27 @@ fn write_each<'a>(
 
 /// A node without terms whose state is what the network is shown.
 fn own_node(index: usize, level: &Level, read: Option<(Prediction, Form)>) -> Result<Node, PlanError> {
+    placed(index, level, *level, 1.0, read)
+}
+
+/// A node without terms whose state lives at `own`, where the network is shown `input` times the state, at `level`.
+fn placed(
+    index: usize,
+    level: &Level,
+    own: Level,
+    input: f64,
+    read: Option<(Prediction, Form)>,
+) -> Result<Node, PlanError> {
+    let singular = PlanError::Singular { node: index, alpha: level.alpha, sigma: level.sigma };
+    if !(own.sigma.is_finite() && input.is_finite()) {
+        return Err(singular);
+    }
     let evaluate = match read {
         None => None,
         Some((prediction, form)) => {
-            let singular = PlanError::Singular { node: index, alpha: level.alpha, sigma: level.sigma };
-            Some(prediction.readout(level, form).ok_or(singular)?)
+            let read = prediction.readout(level, form).ok_or(singular)?;
+            Some(Readout { input, state: read.state * input, output: read.output })
         }
     };
-    Ok(Node { level: *level, evaluate, ..Node::default() })
+    Ok(Node { level: own, evaluate, ..Node::default() })
 }
