@@ -11,19 +11,21 @@
 
 mod error;
 mod fields;
+mod guard;
 mod json;
 mod solver;
 
 pub use error::ConfigError;
+pub use guard::{ConfigGuard, RunGuard};
 
-use crate::guard::{Clamp, DynamicThreshold, RawNoise};
+use crate::guard::RawNoise;
 use crate::{
-    AnySolver, BetaKind, Betas, Curve, DdimStride, Final, FlowShift, Grid, Guard, GuardError, Guarded,
-    HostTensor, Level, Node, Plan, Pndm, Prediction, Row, ScheduleError, SigmaShape, Solver, Spacing, Tcd,
-    Told,
+    AnySolver, BetaKind, Betas, Curve, DdimStride, Final, FlowShift, Grid, GuardError, Guarded, Level, Node,
+    Plan, Pndm, Prediction, ScheduleError, SigmaShape, Solver, Spacing, Tcd, Told,
 };
 use core::str::FromStr;
 use fields::Fields;
+use guard::{Applied, guard};
 use solver::{Class, End, Walk};
 
 /// A scheduler's configuration: [`plan`](Self::plan) is what it runs.
@@ -179,46 +181,6 @@ impl SchedulerConfig {
             Some(guard) => RunGuard(Applied::Plain(guard)),
         };
         Ok(Guarded::new(denoiser, guard))
-    }
-}
-
-/// A configuration's guard on one run: see [`SchedulerConfig::guarded`].
-#[derive(Debug)]
-pub struct RunGuard<'a, T>(Applied<'a, T>);
-
-#[derive(Debug)]
-enum Applied<'a, T> {
-    None,
-    Plain(ConfigGuard),
-    KeepingNoise(RawNoise<'a, ConfigGuard, T>),
-}
-
-impl<F: HostTensor + ?Sized> Guard<F> for RunGuard<'_, F::Scalar> {
-    fn apply(&mut self, at: &Row, frames: &mut F, row: usize) -> Result<(), GuardError> {
-        match &mut self.0 {
-            Applied::None => Ok(()),
-            Applied::Plain(guard) => guard.apply(at, frames, row),
-            Applied::KeepingNoise(guard) => guard.apply(at, frames, row),
-        }
-    }
-}
-
-/// A guard that a configuration can name.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum ConfigGuard {
-    /// `clip_sample` with `clip_sample_range`.
-    Clamp(Clamp),
-    /// `thresholding` with `dynamic_thresholding_ratio` and `sample_max_value`.
-    DynamicThreshold(DynamicThreshold),
-}
-
-impl<F: HostTensor + ?Sized> Guard<F> for ConfigGuard {
-    fn apply(&mut self, at: &Row, frames: &mut F, row: usize) -> Result<(), GuardError> {
-        match self {
-            Self::Clamp(guard) => guard.apply(at, frames, row),
-            Self::DynamicThreshold(guard) => guard.apply(at, frames, row),
-        }
     }
 }
 
@@ -381,27 +343,4 @@ fn flow(fields: &Fields, class: &Class, train_steps: usize) -> Result<ScheduleCo
     let least = 1.0 / train_steps as f64;
     let (top, bottom) = if class.flow_from_one { (1.0, least) } else { (1.0 - least, 0.0) };
     Ok(ScheduleConfig::FlowOpen { flow, top, bottom })
-}
-
-fn guard(fields: &Fields, class: &Class) -> Result<Option<ConfigGuard>, ConfigError> {
-    if class.thresholds && fields.flag("thresholding", false)? {
-        let ratio = fields.number("dynamic_thresholding_ratio", 0.995)?;
-        let most = fields.bound("sample_max_value", 1.0)?;
-        return match DynamicThreshold::within(ratio, 1.0, most) {
-            Ok(guard) => Ok(Some(ConfigGuard::DynamicThreshold(guard))),
-            Err(GuardError::Quantile(_)) => {
-                Err(fields.refuse("dynamic_thresholding_ratio", "give a number in (0, 1], 0.995 is usual"))
-            }
-            Err(_) => Err(fields.refuse("sample_max_value", "give a number of at least 1")),
-        };
-    }
-    match class.clips {
-        Some(clips) if fields.flag("clip_sample", clips)? => {
-            let range = fields.bound("clip_sample_range", 1.0)?;
-            let clamp = Clamp::symmetric(range);
-            let clamp = clamp.map_err(|_| fields.refuse("clip_sample_range", "give a positive number"))?;
-            Ok(Some(ConfigGuard::Clamp(clamp)))
-        }
-        _ => Ok(None),
-    }
 }
