@@ -66,6 +66,7 @@ mod guidance;
 mod level;
 mod math;
 mod mixture;
+mod name;
 #[cfg(feature = "nn")]
 pub mod nn;
 pub mod noise;
@@ -83,9 +84,10 @@ pub use guard::{Guard, GuardError, Guarded};
 pub use guidance::{Guided, GuidedError};
 pub use level::Level;
 pub use mixture::{Mixture, MixtureDenoiser, MixtureError};
+pub use name::Name;
 pub use noise::Noise;
 pub use plan::{MAX_OUTPUTS, MAX_STATES, Node, Plan, PlanError, Reach, Term};
-pub use prediction::{Form, Prediction, Readout};
+pub use prediction::{Form, Prediction, Readout, UnknownPrediction};
 pub use real::Real;
 #[cfg(feature = "alloc")]
 pub use sampler::Memory;
@@ -97,8 +99,9 @@ pub use schedule::{
     BetaKind, Betas, Curve, Final, FlowShift, ScheduleError, SigmaShape, Sigmas, Spacing, Told,
 };
 pub use solver::{
-    AnySolver, Bh, Coordinates, Ddim, Ddpm, Deis, DpmSolverPp, DpmSolverSingle, Edm, Euler, EulerAncestral,
-    GradientEstimation, Heun, Lcm, Lms, Pinned, Solver, Tcd, UniPc, UnknownSolver, Variance, Variant,
+    AnySolver, Bh, Coordinates, Ddim, DdimStride, Ddpm, Deis, DpmSolverPp, DpmSolverSingle, Edm, Euler,
+    EulerAncestral, GradientEstimation, Heun, Lcm, Lms, Pinned, Pndm, Solver, Tcd, UniPc, UnknownSolver,
+    Variance, Variant,
 };
 #[cfg(feature = "ndarray")]
 pub use tensor::LayoutError;

@@ -1,6 +1,6 @@
 //! What a network's output means, and the two forms that solvers work in.
 
-use crate::Level;
+use crate::{Level, Name};
 use core::fmt;
 use core::str::FromStr;
 
@@ -90,11 +90,14 @@ impl fmt::Display for Prediction {
 
 /// A name that is no prediction's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnknownPrediction;
+pub struct UnknownPrediction {
+    /// The name, or the front of a long one.
+    pub name: Name,
+}
 
 impl fmt::Display for UnknownPrediction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no such prediction; there are epsilon, sample, v_prediction and flow")
+        write!(f, "no prediction `{}`; there are epsilon, sample, v_prediction and flow", self.name)
     }
 }
 
@@ -104,6 +107,7 @@ impl FromStr for Prediction {
     type Err = UnknownPrediction;
 
     fn from_str(name: &str) -> Result<Self, UnknownPrediction> {
-        Self::ALL.into_iter().find(|prediction| prediction.name() == name).ok_or(UnknownPrediction)
+        let found = Self::ALL.into_iter().find(|prediction| prediction.name() == name);
+        found.ok_or(UnknownPrediction { name: Name::new(format_args!("{name}")) })
     }
 }

@@ -270,6 +270,109 @@ fn both_names_of_the_velocity_are_taken() {
     assert_ne!(v, sample("epsilon"));
 }
 
+/// Every solver of core by its name; a wrong name lists them.
+#[test]
+fn every_solver_runs_by_name() {
+    let dir = models();
+    for (name, _) in picardy::AnySolver::list() {
+        let args =
+            ["sample", "card.onnx", "--steps", "12", "--batch", "3", "--out", "a.npy", "--solver", name];
+        said(&picardy_ort(dir.path(), &args));
+        assert!(numbers(&dir.path().join("a.npy")).1.iter().all(|x| x.is_finite()), "{name}");
+    }
+    let output = picardy_ort(dir.path(), &["sample", "card.onnx", "--solver", "heum"]);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        stderr.contains("heum") && stderr.contains("sde-dpmsolver++") && stderr.contains("unipc3"),
+        "{stderr}"
+    );
+    let help = said(&picardy_ort(dir.path(), &["sample", "--help"]));
+    for word in ["gradient_estimation", "v_prediction", "scaled_linear", "--scheduler-config"] {
+        assert!(help.contains(word), "{word} in {help}");
+    }
+    let output = picardy_ort(dir.path(), &["sample", "card.onnx", "--solver", "heun", "--eta", "0.5"]);
+    assert!(complaint(&output).contains("heun has no --eta 0.5"));
+}
+
+/// A scheduler's file gives what the flags of the same meaning give, and its clipping acts.
+#[test]
+fn a_scheduler_config_stands_for_the_flags() {
+    let dir = models();
+    let scheduler = |text: &str| std::fs::write(dir.path().join("s.json"), text).unwrap();
+    let sample = |args: &[&str]| {
+        let all =
+            [&["sample", "--steps", "20", "--batch", "4", "--out", "a.npy", "--normalised"], args].concat();
+        said(&picardy_ort(dir.path(), &all));
+        numbers(&dir.path().join("a.npy")).1
+    };
+    let betas = r#""num_train_timesteps": 100, "beta_start": 0.001, "beta_end": 0.1"#;
+    scheduler(&format!(
+        r#"{{"_class_name": "DPMSolverSinglestepScheduler", {betas}, "prediction_type": "v_prediction"}}"#
+    ));
+    let config = ["--scheduler-config", "s.json"];
+    let v = sample(&[&["plain.onnx"][..], &config].concat());
+    scheduler(&format!(
+        r#"{{"_class_name": "DDPMScheduler", {betas}, "timestep_spacing": "trailing", "clip_sample": false}}"#
+    ));
+    let unclipped = sample(&[&["plain.onnx"][..], &config].concat());
+    let flags =
+        ["--prediction", "epsilon", "--schedule", "linear", "--train-steps", "100", "--beta-start", "0.001"];
+    let flags = [&["plain.onnx", "--solver", "ddpm", "--beta-end", "0.1"][..], &flags].concat();
+    assert_eq!(unclipped, sample(&flags));
+    assert_eq!(
+        unclipped,
+        sample(&[&["card.onnx"][..], &config].concat()),
+        "a model with metadata that agrees"
+    );
+    assert_ne!(unclipped, v);
+    for class in ["DDPMScheduler", "DDIMScheduler"] {
+        scheduler(&format!(r#"{{"_class_name": "{class}", {betas}, "clip_sample_range": 0.01}}"#));
+        let clipped = sample(&[&["card.onnx"][..], &config].concat());
+        assert!(clipped.iter().all(|x| x.abs() < 0.2), "{class} {clipped:?}");
+        let picard = ["card.onnx", "--method", "picard", "--tolerance", "0"];
+        let parallel = sample(&[&picard[..], &config].concat());
+        assert!(clipped.iter().zip(&parallel).all(|(a, b)| (a - b).abs() < 1e-3), "{class} {parallel:?}");
+    }
+
+    for (text, words) in [
+        (r#"{"_class_name": "PNDM"}"#, ["s.json", "_class_name"]),
+        (r#"{"_class_name": "DDPMScheduler"}"#, ["1000 timesteps", "100 timesteps"]),
+        (r#"{"_class_name": "DDPMScheduler", "prediction_type": "sample"}"#, ["sample", "epsilon"]),
+        (
+            r#"{"_class_name": "FlowMatchEulerDiscreteScheduler", "prediction_type": "epsilon"}"#,
+            ["flow matching", "linear betas"],
+        ),
+    ] {
+        scheduler(text);
+        let output = picardy_ort(
+            dir.path(),
+            &["sample", "card.onnx", "--out", "b.npy", "--scheduler-config", "s.json"],
+        );
+        let complaint = complaint(&output);
+        assert!(words.iter().all(|word| complaint.contains(word)), "{text}: {complaint}");
+    }
+    let output = picardy_ort(dir.path(), &["sample", "card.onnx", "--scheduler-config", "nowhere.json"]);
+    assert!(complaint(&output).contains("nowhere.json"));
+    let both = ["sample", "card.onnx", "--scheduler-config", "s.json", "--solver", "ddim"];
+    assert_eq!(picardy_ort(dir.path(), &both).status.code(), Some(2));
+}
+
+/// A card of zero terminal SNR: epsilon says nothing at its last timestep, and v does.
+#[test]
+fn zero_snr_in_the_metadata_is_read() {
+    let dir = models();
+    damaged(dir.path(), "zero.onnx", |card| card.push(("picardy.zero_snr".into(), "true".into())));
+    let complaint = complaint(&picardy_ort(dir.path(), &["sample", "zero.onnx", "--out", "a.npy"]));
+    assert!(complaint.contains("zero SNR"), "{complaint}");
+    damaged(dir.path(), "zero.onnx", |card| {
+        card.push(("picardy.zero_snr".into(), "true".into()));
+        card.iter_mut()
+            .filter(|(key, _)| key == "picardy.prediction")
+            .for_each(|(_, v)| *v = "v_prediction".into());
+    });
+    said(&picardy_ort(dir.path(), &["sample", "zero.onnx", "--out", "a.npy"]));
+}
+
 /// The command in an environment where no library can be found, or a bad one is named.
 fn bare(dir: &Path, dylib: Option<&str>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_picardy-ort"));

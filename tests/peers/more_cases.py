@@ -3,7 +3,7 @@
 
     python tests/peers/more_cases.py PATH/TO/generate.py --seed 0 > tests/data/more_cases.json
 
-Needs diffusers, torch and scipy, and the public generate.py, whose runner it uses. Kinds: `lms`, `lcm`, `tcd` (eta),
+Needs diffusers, torch and scipy, and the public generate.py, whose runner it uses. Kinds: `lms`, `pndm`, `lcm`, `tcd` (eta),
 `dpmsolver++single` (order); schedules: `exponential_sigmas`, `beta_sigmas`, `steps_offset`, `zero_snr`, `final_sigmas_type`.
 """
 import argparse
@@ -39,7 +39,6 @@ def add(solver, sched, pred, steps, schedule, wrap=lambda s: s):
                     trajectory=traj, final=final))
 
 
-# Divisors of 1000: elsewhere diffusers' DDIM steps to t - T // n, which is not the next node.
 for steps in (4, 10):
     for name, lo, hi in (("linear", 1e-4, 2e-2), ("scaled_linear", 0.00085, 0.012)):
         s = dict(kind="ddpm", train_steps=1000, beta_schedule=name, beta_start=lo, beta_end=hi)
@@ -75,5 +74,68 @@ for steps in (4, 10):
         sp = dict(s, spacing="trailing", zero_snr=True)
         add(dict(kind="ddim", eta=0.0), G.Eta(S.DDIMScheduler(**c, prediction_type="v_prediction", clip_sample=False,
             timestep_spacing="trailing", rescale_betas_zero_snr=True), 0.0), "v_prediction", steps, sp)
+
+# After the cases above, whose random numbers so stay as they were: DDIM where n does not divide T and under linspace, where
+# diffusers steps to t - T // n and not to the next timestep; DDPM with the large variance, which draws in its last step
+# unless that starts at timestep 0.
+for steps, spacing in ((15, "trailing"), (33, "trailing"), (3, "trailing"), (7, "trailing"), (10, "linspace"), (25, "linspace"),
+                       (15, "leading")):
+    for name, lo, hi in (("linear", 1e-4, 2e-2), ("scaled_linear", 0.00085, 0.012)):
+        last_one, offset = bool(rng.integers(2)), int(spacing == "leading")
+        # leading with an offset not below T // n: the last step goes to timestep 0
+        T = 20 if spacing == "leading" else 1000
+        pred, eta = str(rng.choice(["epsilon", "sample", "v_prediction"])), float(rng.choice([0.0, 0.5, 1.0]))
+        s = dict(kind="ddpm", train_steps=T, beta_schedule=name, beta_start=lo, beta_end=hi, spacing=spacing, steps_offset=offset,
+                 final_alpha_one=last_one)
+        c = dict(num_train_timesteps=T, beta_schedule=name, beta_start=lo, beta_end=hi)
+        add(dict(kind="ddim", eta=eta), G.Eta(S.DDIMScheduler(**c, prediction_type=pred, clip_sample=False, timestep_spacing=spacing,
+            steps_offset=offset, set_alpha_to_one=last_one), eta), pred, steps, s)
+for steps, spacing, offset in ((10, "trailing", 0), (7, "trailing", 0), (10, "leading", 0), (10, "leading", 1), (10, "linspace", 0)):
+    pred = str(rng.choice(["epsilon", "sample", "v_prediction"]))
+    s = dict(kind="ddpm", train_steps=1000, beta_schedule="linear", beta_start=1e-4, beta_end=2e-2, spacing=spacing, steps_offset=offset)
+    add(dict(kind="ddpm", variance="fixed_large"), S.DDPMScheduler(prediction_type=pred, clip_sample=False, variance_type="fixed_large",
+        timestep_spacing=spacing, steps_offset=offset), pred, steps, s)
+
+# Zero terminal SNR where the oracle keeps alpha_bar at 2^-24, with and without Karras' curve.
+for kind, cls, kw in (("euler", S.EulerDiscreteScheduler, {}), ("euler_ancestral", S.EulerAncestralDiscreteScheduler, {}),
+                      ("dpmsolver++", S.DPMSolverMultistepScheduler, dict(order=2, variant="midpoint")),
+                      ("sde-dpmsolver++", S.DPMSolverMultistepScheduler, dict(order=2, variant="midpoint")),
+                      ("unipc", S.UniPCMultistepScheduler, dict(order=2, variant="bh2"))):
+    for karras in (False, True):
+        if karras and kind == "euler_ancestral":
+            continue
+        s = dict(kind="ddpm", train_steps=1000, beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, spacing="trailing",
+                 zero_snr=True)
+        c = dict(num_train_timesteps=1000, beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012,
+                 timestep_spacing="trailing", rescale_betas_zero_snr=True, prediction_type="v_prediction")
+        if karras:
+            s["karras_sigmas"] = c["use_karras_sigmas"] = True
+        if kind == "sde-dpmsolver++":
+            c["algorithm_type"] = kind
+        add(dict(kind=kind, **kw), cls(**c), "v_prediction", 10, s)
+
+
+class Twice:
+    """PNDM visits a timestep twice on purpose; the generator lets Heun do that."""
+
+    def __init__(self, inner):
+        self.__dict__["inner"] = inner
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    @property
+    def __class__(self):
+        return S.HeunDiscreteScheduler
+
+
+for steps, spacing in ((1, "leading"), (2, "leading"), (3, "leading"), (4, "leading"), (20, "leading"), (10, "trailing"), (7, "trailing"),
+                       (10, "linspace")):
+    offset, last_one = int(spacing == "leading"), bool(rng.integers(2))
+    s = dict(kind="ddpm", train_steps=1000, beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, spacing=spacing,
+             steps_offset=offset, final_alpha_one=last_one)
+    c = dict(num_train_timesteps=1000, beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012)
+    add(dict(kind="pndm"), Twice(S.PNDMScheduler(**c, skip_prk_steps=True, set_alpha_to_one=last_one, steps_offset=offset,
+        timestep_spacing=spacing)), "epsilon", steps, s)
 
 json.dump(dict(version=1, oracle=f"diffusers {G.diffusers.__version__}", cases=out), sys.stdout)

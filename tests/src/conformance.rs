@@ -2,10 +2,10 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use picardy::{
-    AnySolver, Betas, Bh, Curve, Ddim, Ddpm, Deis, DpmSolverPp, DpmSolverSingle, Edm, Euler, EulerAncestral,
-    Final, FlowShift, GradientEstimation, Grid, Heun, Lcm, Level, Lms, Memory, Mixture, Node, Noise, Plan,
-    Prediction, Sampler, Sequential, SigmaShape, Sigmas, Solver, Spacing, Tcd, Told, UniPc, Variance,
-    Variant,
+    AnySolver, Betas, Bh, Curve, DdimStride, Ddpm, Deis, DpmSolverPp, DpmSolverSingle, Edm, Euler,
+    EulerAncestral, Final, FlowShift, GradientEstimation, Grid, Heun, Lcm, Level, Lms, Memory, Mixture, Node,
+    Noise, Plan, Pndm, Prediction, Sampler, Sequential, SigmaShape, Sigmas, Solver, Spacing, Tcd, Told,
+    UniPc, Variance, Variant,
 };
 use serde_json::Value;
 
@@ -21,6 +21,9 @@ pub struct Outcome {
     pub name: String,
     /// The largest absolute error over the trajectory, divided by the largest magnitude of a state.
     pub error: f64,
+    /// The largest absolute error of the final state, divided by that state's own largest magnitude: samples may be a
+    /// thousand times smaller than the noise that they start from. It has no part in the verdict.
+    pub final_error: f64,
     /// The largest error that is allowed.
     pub tolerance: f64,
     /// Where the case fails: the error on the oracle's own levels in place of the schedule's. Small where the oracle's
@@ -40,7 +43,7 @@ impl Outcome {
 impl std::fmt::Display for Outcome {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let verdict = if self.is_ok() { "ok" } else { "FAIL" };
-        write!(f, "{:<28} {:>10.2e} {verdict}", self.name, self.error)?;
+        write!(f, "{:<28} {:>10.2e} {verdict:<4} {:>10.2e}", self.name, self.error, self.final_error)?;
         if let Some(problem) = &self.problem {
             write!(f, " ({problem})")?;
         }
@@ -58,6 +61,7 @@ impl std::fmt::Display for Outcome {
 pub fn run_file(file: &Value) -> Result<Vec<Outcome>> {
     ensure!(file["version"].as_u64() == Some(1), "version {}; this reads version 1", file["version"]);
     let cases = file["cases"].as_array().context("no list named cases")?;
+    ensure!(!cases.is_empty(), "the list named cases is empty; give it at least one");
     Ok(cases.iter().map(run_case).collect())
 }
 
@@ -69,14 +73,17 @@ pub fn run_case(case: &Value) -> Outcome {
         _ => FLOAT32,
     };
     let mut outcome = match try_case(case, tolerance, false) {
-        Ok((error, problem)) => Outcome { name, error, tolerance, on_its_levels: None, problem },
+        Ok(Errors { error, final_error, problem }) => {
+            Outcome { name, error, final_error, tolerance, on_its_levels: None, problem }
+        }
         Err(error) => {
             let problem = Some(format!("{error:#}"));
-            Outcome { name, error: f64::NAN, tolerance, on_its_levels: None, problem }
+            let none = f64::NAN;
+            Outcome { name, error: none, final_error: none, tolerance, on_its_levels: None, problem }
         }
     };
     if !outcome.is_ok() && tolerance == FLOAT32 {
-        outcome.on_its_levels = try_case(case, tolerance, true).ok().map(|(error, _)| error);
+        outcome.on_its_levels = try_case(case, tolerance, true).ok().map(|errors| errors.error);
     }
     outcome
 }
@@ -85,21 +92,33 @@ fn text<'v>(value: &'v Value, key: &str) -> Result<&'v str> {
     value[key].as_str().with_context(|| format!("no {key}"))
 }
 
+/// More steps, timesteps or rows than any case has: larger numbers are memory or time that nobody has.
+const MOST: u64 = 1_000_000;
+
 fn count(value: &Value, key: &str) -> Result<usize> {
-    Ok(value[key].as_u64().with_context(|| format!("no {key}"))? as usize)
+    let n = value[key].as_u64().with_context(|| format!("no {key}, or no whole number"))?;
+    ensure!((1..=MOST).contains(&n), "{key} {n}; cases have 1 to {MOST}");
+    Ok(n as usize)
 }
 
 fn number(value: &Value, key: &str) -> Result<f64> {
     value[key].as_f64().with_context(|| format!("no {key}"))
 }
 
-fn numbers(value: &Value) -> Result<Vec<f64>> {
+/// All numbers in the lists at a key.
+fn numbers(value: &Value, key: &str) -> Result<Vec<f64>> {
+    let mut found = Vec::new();
+    collect(&value[key], &mut found).with_context(|| format!("{key} has what is no number"))?;
+    Ok(found)
+}
+
+fn collect(value: &Value, found: &mut Vec<f64>) -> Result<()> {
     match value {
-        Value::Array(values) => {
-            let parts: Result<Vec<_>> = values.iter().map(numbers).collect();
-            Ok(parts?.concat())
+        Value::Array(values) => values.iter().try_for_each(|value| collect(value, found)),
+        other => {
+            found.push(other.as_f64().with_context(|| format!("{other}; give numbers in lists"))?);
+            Ok(())
         }
-        other => Ok(vec![other.as_f64().with_context(|| format!("{other} is no number"))?]),
     }
 }
 
@@ -109,6 +128,20 @@ fn betas(schedule: &Value) -> Result<Betas> {
     let betas = Betas::named(name, count(schedule, "train_steps")?, start, end);
     let betas = betas.with_context(|| format!("no betas {name}"))?;
     Ok(if schedule["zero_snr"] == true { betas.zero_snr() } else { betas })
+}
+
+/// The betas of a case, as its oracle has them: of zero terminal SNR, those in sigma keep a little signal.
+fn oracle_betas(schedule: &Value, kind: &str) -> Result<Betas> {
+    let finite = matches!(kind, "euler" | "euler_ancestral" | "dpmsolver++" | "sde-dpmsolver++" | "unipc");
+    Ok(betas(schedule)?.ending_at(if finite { 2f64.powi(-24) } else { 0.0 }))
+}
+
+/// Where the oracle's run ends.
+fn end(schedule: &Value, kind: &str) -> Final {
+    let at_first = matches!(kind, "deis" | "tcd")
+        || schedule["final_alpha_one"] == false
+        || schedule["final_sigmas_type"] == "sigma_min";
+    if at_first { Final::FirstTimestep } else { Final::Data }
 }
 
 /// The solver that a case names, as the oracle runs it.
@@ -125,9 +158,12 @@ pub fn solver(case: &Value) -> Result<AnySolver> {
     Ok(match text(spec, "kind")? {
         "ddpm" => match known(spec["variance"].as_str(), &["fixed_small", "fixed_large"])? {
             0 => Ddpm { variance: Variance::FixedSmall }.into(),
-            _ => Ddpm { variance: Variance::FixedLarge }.into(),
+            _ => Ddpm { variance: Variance::FixedLargeThroughout }.into(),
         },
-        "ddim" => Ddim { eta: number(spec, "eta")? }.into(),
+        "ddim" => {
+            let last = end(&case["schedule"], "ddim");
+            DdimStride { eta: number(spec, "eta")?, betas: betas(&case["schedule"])?, last }.into()
+        }
         "euler" => Euler::ve().into(),
         "heun" => Heun::ve().into(),
         "euler_ancestral" => EulerAncestral::default().into(),
@@ -146,6 +182,7 @@ pub fn solver(case: &Value) -> Result<AnySolver> {
         "deis" => Deis { order: order()?, lower_order_final: true }.into(),
         "dpmsolver++single" => DpmSolverSingle { order: order()? }.into(),
         "lms" => Lms { order: order()? }.into(),
+        "pndm" => Pndm { betas: betas(&case["schedule"])?, last: end(&case["schedule"], "pndm") }.into(),
         "lcm" => Lcm::default().into(),
         "tcd" => Tcd { eta: number(spec, "eta")?, betas: betas(&case["schedule"])? }.into(),
         "flow_euler" => Euler::flow().into(),
@@ -176,7 +213,7 @@ pub fn grid<'a>(case: &Value, steps: usize, levels: &'a mut [Level]) -> Result<G
     let (schedule, kind) = (&case["schedule"], text(&case["solver"], "kind")?);
     Ok(match text(schedule, "kind")? {
         "ddpm" => {
-            let betas = betas(schedule)?;
+            let betas = oracle_betas(schedule, kind)?;
             // DPM-Solver++, UniPC and DEIS leave one interval to the last step; those in sigma interpolate.
             let open = matches!(kind, "dpmsolver++" | "sde-dpmsolver++" | "unipc" | "deis");
             let in_sigma = matches!(kind, "euler" | "heun" | "euler_ancestral" | "lms");
@@ -192,10 +229,7 @@ pub fn grid<'a>(case: &Value, steps: usize, levels: &'a mut [Level]) -> Result<G
                 "linspace" => Spacing::Linspace,
                 other => bail!("no spacing {other}"),
             };
-            let at_first = matches!(kind, "deis" | "tcd")
-                || schedule["final_alpha_one"] == false
-                || schedule["final_sigmas_type"] == "sigma_min";
-            let last = if at_first { Final::FirstTimestep } else { Final::Data };
+            let last = end(schedule, kind);
             let curves = [
                 ("karras_sigmas", SigmaShape::Karras { rho: 7.0 }),
                 ("exponential_sigmas", SigmaShape::Exponential),
@@ -221,8 +255,8 @@ pub fn grid<'a>(case: &Value, steps: usize, levels: &'a mut [Level]) -> Result<G
         name @ ("karras" | "log_linear") => {
             let (sigma_min, sigma_max) = (number(schedule, "sigma_min")?, number(schedule, "sigma_max")?);
             let sigmas = match name {
-                "karras" => Sigmas::Karras { sigma_min, sigma_max, rho: number(schedule, "rho")? },
-                _ => Sigmas::LogLinear { sigma_min, sigma_max },
+                "karras" => Sigmas::karras(sigma_min, sigma_max, number(schedule, "rho")?),
+                _ => Sigmas::log_linear(sigma_min, sigma_max),
             };
             let points = schedule["n"].as_u64().map_or(steps, |n| n as usize);
             ensure!(points == steps, "{points} sigmas for {steps} steps");
@@ -305,7 +339,7 @@ fn tape(plan: &Plan<'_>, grid: &Grid<'_>, drawn: &[f64], row: usize, by_step: bo
     tape
 }
 
-fn try_case(case: &Value, tolerance: f64, its_levels: bool) -> Result<(f64, Option<String>)> {
+fn try_case(case: &Value, tolerance: f64, its_levels: bool) -> Result<Errors> {
     let (steps, batch, dim) = (count(case, "steps")?, count(case, "batch")?, count(case, "dim")?);
     let solver = solver(case)?;
     let by_step = matches!(solver, AnySolver::Edm(_));
@@ -327,26 +361,17 @@ fn try_case(case: &Value, tolerance: f64, its_levels: bool) -> Result<(f64, Opti
 
     let model = &case["model"];
     ensure!(model["kind"].as_str() == Some("gmm"), "no model of the kind {}", model["kind"]);
-    let (means, weights) = (numbers(&model["means"])?, numbers(&model["weights"])?);
+    let (means, weights) = (numbers(model, "means")?, numbers(model, "weights")?);
     let mut model = Mixture::new(&means, &weights, number(model, "std")?, dim)?.predicting(prediction);
-    let tape = tape(&plan, &grid, &numbers(&case["noise"])?, batch * dim, by_step);
-    let init = numbers(&case["init"])?;
-    ensure!(init.len() == batch * dim, "init has {} numbers, not {batch} x {dim}", init.len());
+    let init = numbers(case, "init")?;
+    let row = batch.checked_mul(dim).filter(|row| *row == init.len());
+    let row = row.with_context(|| format!("init has {} numbers, not {batch} x {dim}", init.len()))?;
+    let tape = tape(&plan, &grid, &numbers(case, "noise")?, row, by_step);
 
     let trajectory = case["trajectory"].as_array().context("no trajectory")?;
     let at = milestones(&plan, &grid, by_step);
     ensure!(at.len() == trajectory.len(), "{} states, the case has {}", at.len(), trajectory.len());
-    let (mut error, mut scale): (f64, f64) = (0.0, 0.0);
-    let mut compare = |got: &[f64], expected: &[f64]| -> Result<()> {
-        ensure!(got.len() == expected.len(), "a state of {} numbers, not {}", expected.len(), got.len());
-        for (got, expected) in got.iter().zip(expected) {
-            // NaN must not pass for small.
-            error =
-                if (got - expected).is_finite() { error.max((got - expected).abs()) } else { f64::INFINITY };
-            scale = scale.max(expected.abs());
-        }
-        Ok(())
-    };
+    let (mut whole, mut end) = (Difference::default(), Difference::default());
     let mut memory = Memory::new();
     // A plan's front, its last node not evaluated, is a plan: each state by the sampler itself.
     for (k, expected) in at.iter().zip(trajectory) {
@@ -356,11 +381,41 @@ fn try_case(case: &Value, tolerance: f64, its_levels: bool) -> Result<(f64, Opti
         let mut x = init.clone();
         let mut workspace = memory.workspace(Sequential.need(&front, batch), dim);
         Sequential.run(&front, &mut model, &Noise::tape(&tape, batch, dim), &mut x, &mut workspace)?;
-        compare(&x, &numbers(expected)?)?;
+        let mut seen = Vec::new();
+        collect(expected, &mut seen).context("the trajectory")?;
+        whole.add(&x, &seen)?;
         if *k == plan.last() {
-            compare(&x, &numbers(&case["final"])?)?;
+            end.add(&x, &numbers(case, "final")?)?;
         }
     }
     let start = init.iter().fold(0.0f64, |most, x| most.max(x.abs()));
-    Ok((error / scale.max(start), problem))
+    let error = whole.error.max(end.error) / whole.scale.max(end.scale).max(start);
+    Ok(Errors { error, final_error: end.error / end.scale, problem })
+}
+
+/// The largest difference of states, and the largest magnitude of those expected.
+#[derive(Default)]
+struct Difference {
+    error: f64,
+    scale: f64,
+}
+
+impl Difference {
+    fn add(&mut self, got: &[f64], expected: &[f64]) -> Result<()> {
+        ensure!(got.len() == expected.len(), "a state of {} numbers, not {}", expected.len(), got.len());
+        for (got, expected) in got.iter().zip(expected) {
+            let difference = (got - expected).abs();
+            // NaN must not pass for small.
+            self.error = if difference.is_finite() { self.error.max(difference) } else { f64::INFINITY };
+            self.scale = self.scale.max(expected.abs());
+        }
+        Ok(())
+    }
+}
+
+/// What a run of a case gave.
+struct Errors {
+    error: f64,
+    final_error: f64,
+    problem: Option<String>,
 }

@@ -1,6 +1,7 @@
 //! Guards: the same to the bit in sequence and in parallel, exact at the end, and errors where they do not fit.
 //! Guidance: against a loop by hand.
 
+use picardy::config::SchedulerConfig;
 use picardy::guard::{self, Clamp, DynamicThreshold, Inpaint, RawNoise};
 use picardy::{
     Batch, Betas, Ddim, Denoiser, Form, Guard, GuardError, Guarded, Guided, GuidedError, HostTensor, Level,
@@ -177,6 +178,50 @@ fn raw_noise_is_ddim_with_the_networks_noise() {
         2,
     );
     assert_eq!(error.unwrap_err(), SampleError::Guard(GuardError::Scratch { needed: 2, given: 1 }));
+}
+
+/// diffusers' DDIM whose last step stands still: the clipped estimate moves the sample all the same.
+#[test]
+fn a_configuration_guards_a_step_that_stands_still() {
+    for text in [
+        r#"{"_class_name": "DDIMScheduler", "set_alpha_to_one": false, "clip_sample_range": 0.6}"#,
+        r#"{"_class_name": "DDIMScheduler", "set_alpha_to_one": false, "clip_sample_range": 0.6, "timestep_spacing": "linspace"}"#,
+    ] {
+        let config: SchedulerConfig = text.parse().unwrap();
+        let (mut levels, mut nodes) = ([Level::default(); 11], [Node::default(); 11]);
+        let plan = config.plan(10, &mut levels, &mut nodes).unwrap();
+        let (ring, noise) = (Ring::default(), Noise::seeded(5));
+        let mut x = [0.0f64; 4];
+        plan.start(&noise, 2, &mut x);
+        let betas = Betas::linear(1000, 1e-4, 2e-2);
+        let mut x0 = [0.0; 2];
+        for x in x.chunks_mut(2) {
+            for c in &levels[..10] {
+                let n = betas.level((c.t - 100.0).max(0.0) as usize).unwrap();
+                ring.mixture().denoise(x, c, &mut x0);
+                for (x, x0) in x.iter_mut().zip(&x0) {
+                    let eps = (*x - c.alpha * x0) / c.sigma;
+                    *x = n.alpha * x0.clamp(-0.6, 0.6) + n.sigma * eps;
+                }
+            }
+        }
+        let mut scratch = [0.0; 2];
+        let model = ring.mixture().predicting(Prediction::Epsilon);
+        let mut model = config.guarded(model, &plan, &mut scratch).unwrap();
+        let got: Outcome<f64> = run(&Sequential, &plan, &mut model, &noise, 2, 2).unwrap();
+        assert!(got.x.iter().zip(&x).all(|(a, b)| (a - b).abs() < 1e-8), "{text} {:?} {x:?}", got.x);
+        let exact = Picard { tolerance: 0.0, ..Picard::default() };
+        assert_eq!(run::<f64, _, _, _>(&exact, &plan, &mut model, &noise, 2, 2).unwrap().x, got.x);
+        let mut scratch = [0.0f32; 2];
+        let model = ring.mixture().predicting(Prediction::Epsilon);
+        let mut model = config.guarded(model, &plan, &mut scratch).unwrap();
+        let single: Outcome<f32> = run(&Sequential, &plan, &mut model, &noise, 2, 2).unwrap();
+        assert!(
+            single.x.iter().zip(&x).all(|(a, b)| (f64::from(*a) - b).abs() < 1e-4),
+            "{text} {:?}",
+            single.x
+        );
+    }
 }
 
 #[test]

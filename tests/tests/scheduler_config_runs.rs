@@ -22,6 +22,7 @@ fn scheduler_config(case: &Value) -> Option<Value> {
         "dpmsolver++single" => "DPMSolverSinglestepScheduler",
         "unipc" => "UniPCMultistepScheduler",
         "deis" => "DEISMultistepScheduler",
+        "pndm" => "PNDMScheduler",
         "lcm" => "LCMScheduler",
         "tcd" if solver["eta"] == 0.3 => "TCDScheduler",
         "flow_euler" => "FlowMatchEulerDiscreteScheduler",
@@ -54,6 +55,7 @@ fn scheduler_config(case: &Value) -> Option<Value> {
     set("rescale_betas_zero_snr", schedule["zero_snr"].clone());
     set("solver_order", solver["order"].clone());
     match kind {
+        "pndm" => set("skip_prk_steps", true.into()),
         "ddpm" => set("variance_type", solver["variance"].clone()),
         "ddim" => set("eta", solver["eta"].clone()),
         "dpmsolver++single" => {
@@ -97,7 +99,7 @@ fn a_loaded_configuration_is_the_case() {
             *seen.entry(case["solver"]["kind"].as_str().unwrap().to_string()).or_insert(0) += 1;
         }
     }
-    assert_eq!(seen.len(), 15, "{seen:?}");
+    assert_eq!(seen.len(), 16, "{seen:?}");
     assert!(seen.values().sum::<usize>() > 180, "{seen:?}");
 }
 

@@ -1,8 +1,8 @@
 //! Schedules, grids and solvers against published numbers and their own invariants.
 
 use picardy::{
-    Betas, Ddim, Ddpm, Final, Form, Grid, Level, Mixture, Node, Noise, Plan, PlanError, Prediction,
-    ScheduleError, Sequential, Sigmas, Solver, Spacing,
+    AnySolver, Betas, Curve, Ddim, Ddpm, Final, FlowShift, Form, Grid, Level, Mixture, Node, Noise, Plan,
+    PlanError, Prediction, ScheduleError, Sequential, Sigmas, Solver, Spacing,
 };
 use picardy_tests::run;
 use proptest::prelude::*;
@@ -50,13 +50,13 @@ fn as_many_steps_run_as_were_asked() {
 #[test]
 fn karras_and_log_linear_run_from_end_to_end() {
     let mut memory = [Level::default(); 41];
-    let karras = Sigmas::Karras { sigma_min: 0.002, sigma_max: 80.0, rho: 7.0 };
+    let karras = Sigmas::karras(0.002, 80.0, 7.0);
     let grid = karras.grid(40, 0.0, &mut memory).unwrap();
     assert!((grid.levels()[39].sigma / 0.002 - 1.0).abs() < 1e-12);
     // (80^(1/7) + 20/39 (0.002^(1/7) - 80^(1/7)))^7
     assert!((grid.levels()[20].sigma - 2.240439758931).abs() < 1e-10, "{}", grid.levels()[20].sigma);
     let mut memory = [Level::default(); 4];
-    let grid = Sigmas::LogLinear { sigma_min: 0.1, sigma_max: 10.0 }.grid(3, 0.05, &mut memory).unwrap();
+    let grid = Sigmas::log_linear(0.1, 10.0).grid(3, 0.05, &mut memory).unwrap();
     assert!((grid.levels()[1].sigma - 1.0).abs() < 1e-12);
     let mut one = [Level::default(); 2];
     assert_eq!(karras.grid(1, 0.0, &mut one).unwrap().levels()[0].sigma.round(), 80.0);
@@ -87,13 +87,20 @@ fn bad_schedules_say_what_is_wrong() {
     assert!(linear.grid(10, Spacing::Leading { offset: usize::MAX }, Final::Data, &mut memory).is_err());
     assert!(linear.level(usize::MAX).is_err());
     assert!(matches!(Betas::linear(1, 0.1, 7.0).trailing(1, &mut memory), Err(ScheduleError::Beta { .. })));
+    // A schedule without an end is not walked.
+    let endless = Betas::linear(1 << 40, 1e-4, 2e-2);
+    assert_eq!(endless.trailing(5, &mut memory), Err(ScheduleError::TooManyTrainSteps(1 << 40)));
+    assert!(matches!(
+        linear.zero_snr().ending_at(1.0).level(3),
+        Err(ScheduleError::AlphaBar { timestep: 999, .. })
+    ));
     for (start, end) in [(0.5, 0.9), (1e-18, 1e-18)] {
         let error = Betas::linear(5000, start, end).trailing(10, &mut memory).unwrap_err();
         assert!(matches!(error, ScheduleError::AlphaBar { .. }), "{error}");
     }
-    let sigmas = Sigmas::Karras { sigma_min: 1.0, sigma_max: 0.5, rho: 7.0 };
+    let sigmas = Sigmas::karras(1.0, 0.5, 7.0);
     assert!(matches!(sigmas.grid(5, 0.0, &mut memory), Err(ScheduleError::SigmaRange { .. })));
-    let sigmas = Sigmas::Karras { sigma_min: 0.1, sigma_max: 5.0, rho: 0.0 };
+    let sigmas = Sigmas::karras(0.1, 5.0, 0.0);
     assert_eq!(sigmas.grid(5, 0.0, &mut memory), Err(ScheduleError::Rho(0.0)));
     assert_eq!(
         Grid::new(&[Level::ve(1.0), Level::ve(2.0)]).unwrap_err(),
@@ -103,6 +110,45 @@ fn bad_schedules_say_what_is_wrong() {
         Grid::new(&[Level::ve(f64::NAN), Level::DATA]).unwrap_err(),
         ScheduleError::Level { index: 0 }
     );
+}
+
+/// Sizes at the end of their range: errors, whatever the build checks.
+#[test]
+fn no_size_wraps() {
+    let mut memory = [Level::default(); 4];
+    let (most, given) = (usize::MAX, 4);
+    let buffer = Err(ScheduleError::Buffer { needed: most, given });
+    assert_eq!(Sigmas::karras(0.1, 5.0, 7.0).grid(most, 0.0, &mut memory), buffer);
+    let flow = FlowShift { train_steps: most, shift: 3.0 };
+    assert_eq!(flow.grid(most, &mut memory), buffer);
+    assert_eq!(flow.open_grid(most, 1.0, 0.0, &mut memory), buffer);
+    let linear = |train_steps| Betas::linear(train_steps, 1e-4, 2e-2);
+    assert_eq!(linear(most).trailing(most, &mut memory), Err(ScheduleError::TooManyTrainSteps(most)));
+    assert_eq!(linear(most).level(most), Err(ScheduleError::TooManyTrainSteps(most)));
+    let curve = linear(most).respaced(most, &Curve::karras(), Final::Data, &mut memory);
+    assert_eq!(curve, Err(ScheduleError::TooManyTrainSteps(most)));
+    let asked = Err(ScheduleError::TooManySteps { asked: most, train_steps: 1000 });
+    assert_eq!(linear(1000).trailing(most, &mut memory), asked);
+    for spacing in [
+        Spacing::Leading { offset: most },
+        Spacing::LeadingOpen { offset: most },
+        Spacing::Leading { offset: most - 1 },
+        Spacing::LeadingOpen { offset: most - 1 },
+    ] {
+        let grid = linear(1000).grid(3, spacing, Final::Data, &mut memory);
+        assert!(
+            matches!(grid, Err(ScheduleError::Timestep { train_steps: 1000, .. })),
+            "{spacing:?} {grid:?}"
+        );
+    }
+    let distilled = Spacing::Distilled { original: most };
+    assert_eq!(
+        linear(1000).grid(3, distilled, Final::Data, &mut memory).map(|grid| grid.levels()[0].t),
+        Ok(999.0)
+    );
+    for (name, solver) in AnySolver::list() {
+        assert_eq!(solver.nodes(most), most, "{name}");
+    }
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! Every solver: its order of convergence, its cost, its traps, and the same run in parallel.
 
 use picardy::{
-    AnySolver, Betas, Bh, Curve, Ddim, Ddpm, Deis, DpmSolverPp, DpmSolverSingle, Edm, Euler, EulerAncestral,
-    Final, FlowShift, GradientEstimation, Grid, Heun, Lcm, Level, Lms, Mixture, Node, Noise, Picard, Pinned,
-    Plan, PlanError, Prediction, ScheduleError, Sequential, SigmaShape, Slope, Solver, Spacing, Start, Tcd,
-    Told, UniPc, Variant,
+    AnySolver, Betas, Bh, Coordinates, Curve, Ddim, DdimStride, Ddpm, Deis, DpmSolverPp, DpmSolverSingle,
+    Edm, Euler, EulerAncestral, Final, FlowShift, GradientEstimation, Grid, Heun, Lcm, Level, Lms, Mixture,
+    Node, Noise, Picard, Pinned, Plan, PlanError, Pndm, Prediction, ScheduleError, Sequential, SigmaShape,
+    Slope, Solver, Spacing, Start, Tcd, Told, UniPc, Variance, Variant,
 };
 use picardy_tests::{Ring, run};
 
@@ -20,26 +20,40 @@ fn planned<'n>(
 }
 
 /// Every named solver and the settings that names do not reach.
-fn all() -> Vec<AnySolver> {
-    let mut all: Vec<AnySolver> = AnySolver::list().map(|(_, solver)| solver).collect();
-    let more: [AnySolver; 14] = [
-        Ddpm::fixed_large().into(),
-        Ddim { eta: 0.5 }.into(),
-        Edm { s_churn: 10.0, s_min: 0.05, s_max: f64::INFINITY, s_noise: 1.003 }.into(),
-        DpmSolverPp { variant: Variant::Heun, ..DpmSolverPp::order2() }.into(),
-        DpmSolverPp { variant: Variant::Heun, ..DpmSolverPp::sde() }.into(),
-        DpmSolverSingle { order: 1 }.into(),
-        UniPc { order: 1, ..UniPc::default() }.into(),
-        UniPc { variant: Bh::B1, ..UniPc::default() }.into(),
-        Deis { order: 1, ..Deis::default() }.into(),
-        Lms { order: 2 }.into(),
-        GradientEstimation { gamma: 2.0, mu: 0.5 }.into(),
-        EulerAncestral { eta: 0.4 }.into(),
-        Tcd { eta: 1.0, ..Tcd::default() }.into(),
-        Pinned { variance: 0.5 }.into(),
+fn labelled() -> Vec<(&'static str, AnySolver)> {
+    let more: [(_, AnySolver); 16] = [
+        ("ddpm, fixed large", Ddpm::fixed_large().into()),
+        ("ddpm, fixed large throughout", Ddpm { variance: Variance::FixedLargeThroughout }.into()),
+        ("ddim, eta 0.5", Ddim { eta: 0.5 }.into()),
+        ("ddim_stride, eta 1", DdimStride { eta: 1.0, last: Final::Data, ..DdimStride::default() }.into()),
+        ("edm, churn", Edm { s_churn: 10.0, s_min: 0.05, s_max: f64::INFINITY, s_noise: 1.003 }.into()),
+        ("dpmsolver++, heun", DpmSolverPp { variant: Variant::Heun, ..DpmSolverPp::order2() }.into()),
+        ("sde-dpmsolver++, heun", DpmSolverPp { variant: Variant::Heun, ..DpmSolverPp::sde() }.into()),
+        ("dpmsolver++1s", DpmSolverSingle { order: 1 }.into()),
+        ("unipc1", UniPc { order: 1, ..UniPc::default() }.into()),
+        ("unipc, bh1", UniPc { variant: Bh::B1, ..UniPc::default() }.into()),
+        ("deis1", Deis { order: 1, ..Deis::default() }.into()),
+        ("lms2", Lms { order: 2 }.into()),
+        ("gradient_estimation, mu 0.5", GradientEstimation { gamma: 2.0, mu: 0.5 }.into()),
+        ("euler_ancestral, eta 0.4", EulerAncestral { eta: 0.4 }.into()),
+        ("tcd, eta 1", Tcd { eta: 1.0, ..Tcd::default() }.into()),
+        ("pinned, variance 0.5", Pinned { variance: 0.5 }.into()),
     ];
-    all.extend(more);
-    all
+    AnySolver::list().chain(more).collect()
+}
+
+/// A solver that looks levels up in a table of betas, with the grid's.
+fn with_betas(solver: AnySolver, table: Betas) -> AnySolver {
+    match solver {
+        AnySolver::Tcd(tcd) => Tcd { betas: table, ..tcd }.into(),
+        AnySolver::DdimStride(ddim) => DdimStride { betas: table, ..ddim }.into(),
+        AnySolver::Pndm(pndm) => Pndm { betas: table, ..pndm }.into(),
+        other => other,
+    }
+}
+
+fn all() -> impl Iterator<Item = AnySolver> {
+    labelled().into_iter().map(|(_, solver)| solver)
 }
 
 /// For one Gaussian the probability flow has a closed form: `(x - a mean)/sqrt(a^2 v + s^2)` is constant.
@@ -115,7 +129,7 @@ fn every_deterministic_solver_has_its_order() {
     assert!(wrong.is_empty(), "{wrong:?}");
 }
 
-/// Every solver's plan of 12 trailing steps, in order of [`all`]: nodes and evaluations.
+/// Every solver's plan of 12 trailing steps: name, nodes, evaluations.
 #[test]
 fn evaluation_counts_are_golden_and_parallel_runs_are_sequential_ones() {
     let betas = Betas::scaled_linear(1000, 0.00085, 0.012);
@@ -125,7 +139,7 @@ fn evaluation_counts_are_golden_and_parallel_runs_are_sequential_ones() {
     let ring = Ring::default();
     let noise = Noise::seeded(3);
     let (mut nodes, mut counts) = (Vec::new(), Vec::new());
-    for solver in all() {
+    for (name, solver) in labelled() {
         // Flow grids start without any signal, where only some solvers can.
         for (grid, prediction) in [(&by_betas, Prediction::Epsilon), (&by_flow, Prediction::Flow)] {
             nodes.clear();
@@ -141,7 +155,7 @@ fn evaluation_counts_are_golden_and_parallel_runs_are_sequential_ones() {
             assert_eq!(reference.report.evaluations, 2 * plan.evaluations());
             assert!(reference.x.iter().all(|x| x.abs() < 4.0), "{solver:?} {:?}", reference.x);
             if prediction == Prediction::Epsilon {
-                counts.push((plan.nodes().len(), plan.evaluations()));
+                counts.push((name, plan.nodes().len(), plan.evaluations()));
             }
             for slope in [Slope::Identity, Slope::Frozen, Slope::Gaussian, Slope::Secant] {
                 for (window, start) in [(5, Start::Gaussian), (usize::MAX, Start::Constant)] {
@@ -153,60 +167,71 @@ fn evaluation_counts_are_golden_and_parallel_runs_are_sequential_ones() {
             }
         }
     }
-    let one = (13, 12);
-    let heun = (24, 23);
-    let unipc = (24, 12);
-    assert_eq!(
-        counts,
-        [
-            one,
-            one,
-            one,
-            one,
-            heun,
-            heun,
-            one,
-            one,
-            one,
-            one,
-            one,
-            one,
-            unipc,
-            unipc,
-            one,
-            one,
-            one,
-            one,
-            one,
-            heun,
-            one,
-            one,
-            one,
-            one,
-            one,
-            (36, 23),
-            one,
-            one,
-            one,
-            unipc,
-            unipc,
-            one,
-            one,
-            one,
-            one,
-            one,
-            one
-        ]
-    );
+    let golden = [
+        ("ddpm", 13, 12),
+        ("ddim", 13, 12),
+        ("ddim_stride", 13, 12),
+        ("euler", 13, 12),
+        ("euler_ancestral", 13, 12),
+        ("heun", 24, 23),
+        ("edm_heun", 24, 23),
+        ("dpmsolver++", 13, 12),
+        ("dpmsolver++1", 13, 12),
+        ("dpmsolver++3", 13, 12),
+        ("sde-dpmsolver++", 13, 12),
+        ("dpmsolver++2s", 13, 12),
+        ("dpmsolver++3s", 13, 12),
+        ("unipc", 24, 12),
+        ("unipc3", 24, 12),
+        ("deis", 13, 12),
+        ("deis2", 13, 12),
+        ("lms", 13, 12),
+        ("pndm", 14, 13),
+        ("gradient_estimation", 13, 12),
+        ("flow_euler", 13, 12),
+        ("flow_heun", 24, 23),
+        ("lcm", 13, 12),
+        ("tcd", 13, 12),
+        ("pinned", 13, 12),
+        ("ddpm, fixed large", 13, 12),
+        ("ddpm, fixed large throughout", 13, 12),
+        ("ddim, eta 0.5", 13, 12),
+        ("ddim_stride, eta 1", 13, 12),
+        ("edm, churn", 36, 23),
+        ("dpmsolver++, heun", 13, 12),
+        ("sde-dpmsolver++, heun", 13, 12),
+        ("dpmsolver++1s", 13, 12),
+        ("unipc1", 24, 12),
+        ("unipc, bh1", 24, 12),
+        ("deis1", 13, 12),
+        ("lms2", 13, 12),
+        ("gradient_estimation, mu 0.5", 13, 12),
+        ("euler_ancestral, eta 0.4", 13, 12),
+        ("tcd, eta 1", 13, 12),
+        ("pinned, variance 0.5", 13, 12),
+    ];
+    assert_eq!(counts, golden);
 }
 
 #[test]
 fn names_are_solvers_and_a_wrong_one_lists_them() {
     for (name, solver) in AnySolver::list() {
         assert_eq!(name.parse::<AnySolver>().unwrap(), solver);
+        assert_eq!((solver.name(), solver.to_string().as_str()), (name, name));
+    }
+    for (_, solver) in labelled() {
+        let named: AnySolver = solver.name().parse().unwrap();
+        assert_eq!(std::mem::discriminant(&named), std::mem::discriminant(&solver), "{solver:?}");
     }
     let message = "heum".parse::<AnySolver>().unwrap_err().to_string();
-    assert!(AnySolver::list().all(|(name, _)| message.contains(name)), "{message}");
+    assert!(
+        message.contains("`heum`") && AnySolver::list().all(|(name, _)| message.contains(name)),
+        "{message}"
+    );
+    let message = "é".repeat(99).parse::<AnySolver>().unwrap_err().to_string();
+    assert!(message.contains("ééé") && message.len() < 400, "{message}");
+    let message = "eps".parse::<Prediction>().unwrap_err().to_string();
+    assert!(message.contains("`eps`") && message.contains("epsilon"), "{message}");
 }
 
 /// Cosine betas reach sigmas of 20000, where libraries repeat timesteps, lose their place, or make NaN.
@@ -327,13 +352,23 @@ fn few_steps_and_any_end_make_sound_plans() {
                         other => other,
                     };
                     let grid = betas.grid(steps, spacing, last, &mut levels).unwrap();
-                    for solver in all() {
+                    let start = grid.levels()[0].sigma / grid.levels()[0].alpha;
+                    for solver in all().map(|solver| with_betas(solver, betas)) {
                         let plan = planned(solver, &grid, Prediction::Epsilon, &mut nodes);
                         let got =
                             run::<f64, _, _, _>(&Sequential, &plan, &mut model, &Noise::seeded(5), 2, 2)
                                 .unwrap();
+                        // The data lie within 2. Trapezoids and extrapolations over one to four steps leave a part of the start.
+                        let coarse = matches!(
+                            solver,
+                            AnySolver::Heun(Heun { coordinates: Coordinates::Ve })
+                                | AnySolver::Edm(_)
+                                | AnySolver::GradientEstimation(_)
+                                | AnySolver::Pndm(_)
+                        );
+                        let most = if coarse && steps < 100 { 6.0 + 2.0 * start } else { 6.0 };
                         assert!(
-                            got.x.iter().all(|x| x.abs() < 1e4),
+                            got.x.iter().all(|x| x.abs() < most),
                             "{solver:?} {steps} {spacing:?} {last:?} {:?}",
                             got.x
                         );
@@ -358,7 +393,7 @@ fn settings_out_of_range_are_errors() {
     let mut levels = [Level::default(); 11];
     let grid = Betas::linear(1000, 1e-4, 2e-2).trailing(10, &mut levels).unwrap();
     let mut nodes = [Node::default(); 40];
-    let wrong: [AnySolver; 14] = [
+    let wrong: [AnySolver; 18] = [
         DpmSolverPp { order: 0, ..DpmSolverPp::order2() }.into(),
         DpmSolverPp { order: 4, ..DpmSolverPp::order2() }.into(),
         DpmSolverPp { order: 3, ..DpmSolverPp::sde() }.into(),
@@ -369,6 +404,10 @@ fn settings_out_of_range_are_errors() {
         GradientEstimation { gamma: f64::NAN, mu: 0.0 }.into(),
         GradientEstimation { gamma: 2.0, mu: 1.0 }.into(),
         Edm { s_churn: -1.0, ..Edm::default() }.into(),
+        Edm { s_max: f64::NAN, ..Edm::default() }.into(),
+        Edm { s_max: -1.0, ..Edm::default() }.into(),
+        Edm { s_min: 2.0, s_max: 1.0, ..Edm::default() }.into(),
+        DdimStride { betas: Betas::cosine(100), ..DdimStride::default() }.into(),
         EulerAncestral { eta: 1.5 }.into(),
         Lcm { sigma_data: 0.0, ..Lcm::default() }.into(),
         Tcd { betas: Betas::cosine(100), ..Tcd::default() }.into(),
@@ -402,18 +441,23 @@ fn the_pinned_process_is_ddpm_in_other_coordinates() {
     assert!(x.iter().zip(&y).all(|(x, y)| (x - y).abs() < 1e-9), "{x:?} {y:?}");
 }
 
-/// Generous: the bin `plan_time` prints what it really takes.
+/// The claim is 1 ms, grid and plan, in a release build on a host core; the bin `plan_time` prints what it takes. The best of
+/// many, so that another process on the core does not count; builds with checks are only kept from being absurd.
 #[test]
 fn a_plan_of_1000_steps_takes_no_time() {
+    let limit = if cfg!(debug_assertions) { 10e-3 } else { 1e-3 };
     let (mut levels, mut nodes) = (vec![Level::default(); 1001], vec![Node::default(); 3001]);
     for (name, solver) in AnySolver::list() {
-        let best = (0..5).map(|_| {
+        let mut best = f64::INFINITY;
+        for _ in 0..200 {
             let start = std::time::Instant::now();
             let grid = Betas::cosine(1000).trailing(1000, &mut levels).unwrap();
             solver.plan(&grid, Prediction::Epsilon, &mut nodes).unwrap();
-            start.elapsed()
-        });
-        let best = best.min().unwrap();
-        assert!(best.as_secs_f64() < 5e-3, "{name}: {best:?}");
+            best = best.min(start.elapsed().as_secs_f64());
+            if best < limit {
+                break;
+            }
+        }
+        assert!(best < limit, "{name}: {best} s");
     }
 }

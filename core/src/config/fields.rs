@@ -1,18 +1,16 @@
 //! The values of a configuration, by key and type.
 
 use super::{ConfigError, json};
+use crate::Betas;
 use alloc::string::{String, ToString};
 use serde_json::{Map, Value};
-
-/// More training timesteps than any model has; a table is walked once a run.
-const MOST_TIMESTEPS: usize = 1_000_000;
 
 /// The object of a configuration. `null` is absent.
 pub(super) struct Fields(Map<String, Value>);
 
 impl Fields {
     pub(super) fn parse(text: &str) -> Result<Self, ConfigError> {
-        match serde_json::from_str(&json::without_infinities(text)) {
+        match serde_json::from_str(&json::with_strings_for_infinities(text)) {
             Ok(Value::Object(map)) => Ok(Self(map)),
             Ok(other) => {
                 Err(ConfigError::Json(short(&other) + " is no object; give { \"_class_name\": ... }"))
@@ -40,7 +38,10 @@ impl Fields {
     pub(super) fn text<'a>(&'a self, key: &'static str, default: &'a str) -> Result<&'a str, ConfigError> {
         match self.get(key) {
             None => Ok(default),
-            Some(value) => value.as_str().ok_or_else(|| self.refuse(key, "give a string")),
+            Some(value) => {
+                let text = value.as_str().filter(|text| json::not_finite(text).is_none());
+                text.ok_or_else(|| self.refuse(key, "give a string"))
+            }
         }
     }
 
@@ -54,14 +55,29 @@ impl Fields {
     pub(super) fn number(&self, key: &'static str, default: f64) -> Result<f64, ConfigError> {
         match self.get(key) {
             None => Ok(default),
-            Some(value) => {
-                value.as_f64().filter(|x| x.is_finite()).ok_or_else(|| self.refuse(key, "give a number"))
-            }
+            Some(value) => value
+                .as_f64()
+                .filter(|x| x.is_finite())
+                .ok_or_else(|| self.refuse(key, "give a finite number")),
         }
     }
 
+    /// A number, or infinity: an upper bound.
+    pub(super) fn bound(&self, key: &'static str, default: f64) -> Result<f64, ConfigError> {
+        if self.is_word(key, "Infinity") {
+            return Ok(f64::INFINITY);
+        }
+        self.number(key, default)
+            .map_err(|_| self.refuse(key, "give a positive number, or Infinity for none"))
+    }
+
+    /// Whether `NaN`, `Infinity` or `-Infinity` stands at a key.
+    pub(super) fn is_word(&self, key: &str, word: &str) -> bool {
+        self.get(key).and_then(Value::as_str).and_then(json::not_finite) == Some(word)
+    }
+
     pub(super) fn count(&self, key: &'static str, default: usize) -> Result<usize, ConfigError> {
-        self.whole(key, default, 1, MOST_TIMESTEPS)
+        self.whole(key, default, 1, Betas::MOST_STEPS)
             .map_err(|_| self.refuse(key, "give a whole number from 1 to 1000000"))
     }
 
@@ -111,7 +127,8 @@ impl Fields {
 
 /// A value's JSON for a message: not more than 60 characters of it.
 fn short(value: &Value) -> String {
-    let text = value.to_string();
+    let word = value.as_str().and_then(json::not_finite);
+    let text = word.map_or_else(|| value.to_string(), ToString::to_string);
     let mut cut: String = text.chars().take(60).collect();
     if cut.len() < text.len() {
         cut.push_str("...");

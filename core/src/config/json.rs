@@ -2,8 +2,12 @@
 
 use alloc::string::String;
 
-/// The text with `NaN`, `Infinity` and `-Infinity`, where they stand outside of strings, replaced by `null`.
-pub(super) fn without_infinities(text: &str) -> String {
+/// What stands before the word in the string that takes its place: no configuration's own string begins so.
+const MARK: &str = "\\u0001";
+
+/// The text with `NaN`, `Infinity` and `-Infinity`, where they stand outside of strings, replaced by strings that
+/// [`not_finite`] knows.
+pub(super) fn with_strings_for_infinities(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     let (mut rest, mut quoted) = (text, false);
     while let Some(c) = rest.chars().next() {
@@ -11,7 +15,7 @@ pub(super) fn without_infinities(text: &str) -> String {
             ["-Infinity", "Infinity", "NaN"].into_iter().find(|word| !quoted && rest.starts_with(word));
         let taken = match word {
             Some(word) => {
-                clean.push_str("null");
+                clean.extend(["\"", MARK, word, "\""]);
                 word.len()
             }
             None if quoted && c == '\\' => {
@@ -29,4 +33,9 @@ pub(super) fn without_infinities(text: &str) -> String {
         rest = rest.get(taken..).unwrap_or("");
     }
     clean
+}
+
+/// The word, `NaN`, `Infinity` or `-Infinity`, that a string stands for.
+pub(super) fn not_finite(text: &str) -> Option<&str> {
+    text.strip_prefix('\u{1}')
 }

@@ -2,35 +2,43 @@
 //!
 //! What comes out are this crate's own terms: a schedule, a solver, a prediction, a guard. Keys that a class does not
 //! know are ignored, as there. A key that it knows and that asks for something else than this crate does is an error:
-//! no configuration gives other samples in silence.
+//! no configuration gives other samples in silence, with two exceptions.
+//!
+//! - A run of one step under `linspace` starts at the last timestep. diffusers starts it at timestep 0, where it tells the
+//!   network that pure noise has no noise; DPM-Solver++, UniPC and DEIS start at the last one there too.
+//! - Runs have as many steps as were asked for. diffusers' `trailing` counts with floats, and for some numbers of steps runs
+//!   one more.
 
 mod error;
 mod fields;
+mod guard;
 mod json;
 mod solver;
 
 pub use error::ConfigError;
+pub use guard::{ConfigGuard, RunGuard};
 
-use crate::guard::{Clamp, DynamicThreshold};
+use crate::guard::RawNoise;
 use crate::{
-    AnySolver, BetaKind, Betas, Curve, Final, FlowShift, Grid, Guard, GuardError, HostTensor, Level, Node,
-    Plan, Prediction, Row, ScheduleError, SigmaShape, Solver, Spacing, Tcd, Told,
+    AnySolver, BetaKind, Betas, Curve, DdimStride, Final, FlowShift, Grid, GuardError, Guarded, Level, Node,
+    Plan, Pndm, Prediction, ScheduleError, SigmaShape, Solver, Spacing, Tcd, Told,
 };
 use core::str::FromStr;
 use fields::Fields;
+use guard::{Applied, guard};
 use solver::{Class, End, Walk};
 
 /// A scheduler's configuration: [`plan`](Self::plan) is what it runs.
 ///
 /// ```
 /// use picardy::config::SchedulerConfig;
-/// use picardy::{AnySolver, Ddim, Level, Node, Prediction};
+/// use picardy::{AnySolver, Level, Node, Prediction};
 /// let config: SchedulerConfig = r#"{
 ///     "_class_name": "DDIMScheduler", "beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012,
 ///     "clip_sample": false, "set_alpha_to_one": false, "steps_offset": 1, "skip_prk_steps": true
 /// }"#
 /// .parse()?;
-/// assert_eq!(config.solver, AnySolver::Ddim(Ddim { eta: 0.0 }));
+/// assert!(matches!(config.solver, AnySolver::DdimStride(ddim) if ddim.eta == 0.0));
 /// assert_eq!(config.prediction, Prediction::Epsilon);
 ///
 /// let (mut levels, mut nodes) = (vec![Level::default(); config.levels(50)], vec![Node::default(); config.nodes(50)]);
@@ -49,8 +57,8 @@ pub struct SchedulerConfig {
     pub prediction: Prediction,
     /// What `clip_sample` or `thresholding` mean.
     pub guard: Option<ConfigGuard>,
-    /// The step's direction keeps the network's own noise when the guard moves the data estimate (diffusers' DDIM): the
-    /// guard then goes into a [`RawNoise`](crate::guard::RawNoise).
+    /// The step's direction keeps the network's own noise when the guard moves the data estimate (diffusers' DDIM).
+    /// [`guarded`](Self::guarded) sees to it, by a [`RawNoise`].
     pub keeps_noise: bool,
 }
 
@@ -100,7 +108,7 @@ impl SchedulerConfig {
         self.solver.nodes(steps)
     }
 
-    /// The levels of a run, in the front of `levels`.
+    /// The levels of a run, in the front of `levels`. [`DdimStride`] goes to levels of its own between them.
     ///
     /// # Errors
     /// As the schedule's own `grid`.
@@ -135,31 +143,52 @@ impl SchedulerConfig {
         let grid = self.grid(steps, levels)?;
         Ok(self.solver.plan(&grid, self.prediction, nodes)?)
     }
-}
 
-/// A guard that a configuration can name.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub enum ConfigGuard {
-    /// `clip_sample` with `clip_sample_range`.
-    Clamp(Clamp),
-    /// `thresholding` with `dynamic_thresholding_ratio` and `sample_max_value`.
-    DynamicThreshold(DynamicThreshold),
-}
-
-impl<F: HostTensor + ?Sized> Guard<F> for ConfigGuard {
-    fn apply(&mut self, at: &Row, frames: &mut F, row: usize) -> Result<(), GuardError> {
-        match self {
-            Self::Clamp(guard) => guard.apply(at, frames, row),
-            Self::DynamicThreshold(guard) => guard.apply(at, frames, row),
-        }
+    /// `denoiser` behind the configuration's guard, if it has one, as its class applies it. `plan` is [`plan`](Self::plan)'s;
+    /// `scratch` holds one state (unused without a guard).
+    ///
+    /// # Errors
+    /// [`GuardError::Plan`] for another plan under `keeps_noise`.
+    ///
+    /// ```
+    /// use picardy::config::SchedulerConfig;
+    /// use picardy::{Level, Memory, Mixture, Node, Noise, Sampler, Sequential};
+    /// let config: SchedulerConfig = r#"{"_class_name": "DDIMScheduler", "set_alpha_to_one": false}"#.parse()?; // clips
+    /// let (mut levels, mut nodes) = (vec![Level::default(); config.levels(20)], vec![Node::default(); config.nodes(20)]);
+    /// let plan = config.plan(20, &mut levels, &mut nodes)?;
+    /// let model = Mixture::new(&[-3.0, 3.0], &[0.5, 0.5], 0.1, 1)?.predicting(config.prediction);
+    /// let mut scratch = [0.0f32];
+    /// let mut model = config.guarded(model, &plan, &mut scratch)?;
+    ///
+    /// let (noise, mut x, mut memory) = (Noise::seeded(7), [0.0f32; 8], Memory::new());
+    /// plan.start(&noise, 1, &mut x);
+    /// let mut workspace = memory.workspace(Sequential.need(&plan, 8), 1);
+    /// Sequential.run(&plan, &mut model, &noise, &mut x, &mut workspace)?;
+    /// assert!(x.iter().all(|x| x.abs() < 1.1)); // not at -3 or 3
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn guarded<'a, D, T>(
+        &self,
+        denoiser: D,
+        plan: &Plan<'a>,
+        scratch: &'a mut [T],
+    ) -> Result<Guarded<D, RunGuard<'a, T>>, GuardError> {
+        let guard = match self.guard {
+            None => RunGuard(Applied::None),
+            Some(guard) if self.keeps_noise => {
+                RunGuard(Applied::KeepingNoise(RawNoise::new(guard, plan, scratch)?))
+            }
+            Some(guard) => RunGuard(Applied::Plain(guard)),
+        };
+        Ok(Guarded::new(denoiser, guard))
     }
 }
 
 impl FromStr for SchedulerConfig {
     type Err = ConfigError;
 
-    /// Reads a configuration's text. `Infinity` and `NaN`, which Python writes, are taken as absent; so is `null`.
+    /// Reads a configuration's text. `null` is absent. `Infinity`, which Python writes, is no bound for a guard and none for
+    /// `lambda_min_clipped`; it and `NaN` are errors at every other key that the class knows.
     ///
     /// # Errors
     /// Text that is no JSON object; a class or a value that is not known, named with its key and what is allowed.
@@ -168,10 +197,13 @@ impl FromStr for SchedulerConfig {
         let class = Class::read(&fields)?;
         let mut solver = class.solver(&fields)?;
         let schedule = schedule(&fields, &class)?;
-        if let (AnySolver::Tcd(Tcd { betas, .. }), ScheduleConfig::Spaced { betas: table, .. }) =
-            (&mut solver, &schedule)
-        {
-            *betas = *table;
+        if let ScheduleConfig::Spaced { betas, last, .. } = schedule {
+            solver = match solver {
+                AnySolver::Tcd(tcd) => Tcd { betas, ..tcd }.into(),
+                AnySolver::Pndm(_) => Pndm { betas, last }.into(),
+                AnySolver::DdimStride(ddim) => DdimStride { betas, last, ..ddim }.into(),
+                other => other,
+            };
         }
         let flow = matches!(schedule, ScheduleConfig::Flow(_) | ScheduleConfig::FlowOpen { .. });
         Ok(Self {
@@ -179,7 +211,7 @@ impl FromStr for SchedulerConfig {
             schedule,
             prediction: prediction(&fields, flow)?,
             guard: guard(&fields, &class)?,
-            keeps_noise: matches!(solver, AnySolver::Ddim(_)),
+            keeps_noise: matches!(solver, AnySolver::DdimStride(_)),
         })
     }
 }
@@ -236,10 +268,9 @@ fn schedule(fields: &Fields, class: &Class) -> Result<ScheduleConfig, ConfigErro
         _ => return Err(fields.refuse("timestep_spacing", "allowed are leading, trailing, linspace")),
     };
     let last = last(fields, class)?;
-    let betas = if class.zero_snr && fields.flag("rescale_betas_zero_snr", false)? {
-        betas.zero_snr()
-    } else {
-        betas
+    let betas = match class.zero_snr {
+        Some(least) if fields.flag("rescale_betas_zero_snr", false)? => betas.zero_snr().ending_at(least),
+        _ => betas,
     };
     Ok(match curve(fields, class, spacing, &betas)? {
         Some(curve) => ScheduleConfig::Curved { betas, curve, last },
@@ -251,7 +282,7 @@ fn last(fields: &Fields, class: &Class) -> Result<Final, ConfigError> {
     let data = match class.end {
         End::Data => true,
         End::FirstTimestep => false,
-        End::AlphaToOne => fields.flag("set_alpha_to_one", true)?,
+        End::AlphaToOne(default) => fields.flag("set_alpha_to_one", default)?,
         End::FinalSigmas => match fields.text("final_sigmas_type", "zero")? {
             "zero" => true,
             "sigma_min" => false,
@@ -292,9 +323,11 @@ fn curve(
 }
 
 fn flow(fields: &Fields, class: &Class, train_steps: usize) -> Result<ScheduleConfig, ConfigError> {
-    for key in ["use_dynamic_shifting", "use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas"] {
-        let mend = "not taken with flow matching; give false, and as shift the exponential of a dynamic one";
-        fields.must_be_false(key, mend)?;
+    let mend = "not taken; give false, and as shift the exponential of the dynamic one";
+    fields.must_be_false("use_dynamic_shifting", mend)?;
+    for key in ["use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas"] {
+        fields
+            .must_be_false(key, "not taken with flow matching, whose sigmas the shift spaces; give false")?;
     }
     let key = if class.flow { "shift" } else { "flow_shift" };
     let shift = fields.number(key, 1.0)?;
@@ -310,27 +343,4 @@ fn flow(fields: &Fields, class: &Class, train_steps: usize) -> Result<ScheduleCo
     let least = 1.0 / train_steps as f64;
     let (top, bottom) = if class.flow_from_one { (1.0, least) } else { (1.0 - least, 0.0) };
     Ok(ScheduleConfig::FlowOpen { flow, top, bottom })
-}
-
-fn guard(fields: &Fields, class: &Class) -> Result<Option<ConfigGuard>, ConfigError> {
-    if class.thresholds && fields.flag("thresholding", false)? {
-        let ratio = fields.number("dynamic_thresholding_ratio", 0.995)?;
-        let most = fields.number("sample_max_value", 1.0)?;
-        return match DynamicThreshold::within(ratio, 1.0, most) {
-            Ok(guard) => Ok(Some(ConfigGuard::DynamicThreshold(guard))),
-            Err(GuardError::Quantile(_)) => {
-                Err(fields.refuse("dynamic_thresholding_ratio", "give a number in (0, 1], 0.995 is usual"))
-            }
-            Err(_) => Err(fields.refuse("sample_max_value", "give a number of at least 1")),
-        };
-    }
-    match class.clips {
-        Some(clips) if fields.flag("clip_sample", clips)? => {
-            let range = fields.number("clip_sample_range", 1.0)?;
-            let clamp = Clamp::symmetric(range);
-            let clamp = clamp.map_err(|_| fields.refuse("clip_sample_range", "give a positive number"))?;
-            Ok(Some(ConfigGuard::Clamp(clamp)))
-        }
-        _ => Ok(None),
-    }
 }

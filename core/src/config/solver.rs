@@ -3,8 +3,8 @@
 use super::ConfigError;
 use super::fields::Fields;
 use crate::{
-    AnySolver, Bh, Ddim, Ddpm, Deis, DpmSolverPp, DpmSolverSingle, Euler, EulerAncestral, Heun, Lcm, Lms,
-    Tcd, UniPc, Variance, Variant,
+    AnySolver, Bh, DdimStride, Ddpm, Deis, DpmSolverPp, DpmSolverSingle, Euler, EulerAncestral, Heun, Lcm,
+    Lms, Pndm, Tcd, UniPc, Variance, Variant,
 };
 
 #[derive(Clone, Copy, PartialEq)]
@@ -19,6 +19,7 @@ enum Kind {
     UniPc,
     Deis,
     Lms,
+    Pndm,
     Lcm,
     Tcd,
     FlowEuler,
@@ -43,8 +44,8 @@ pub(super) enum Walk {
 pub(super) enum End {
     Data,
     FirstTimestep,
-    /// `set_alpha_to_one`.
-    AlphaToOne,
+    /// `set_alpha_to_one`, with its default.
+    AlphaToOne(bool),
     /// `final_sigmas_type`.
     FinalSigmas,
 }
@@ -68,8 +69,8 @@ pub(super) struct Class {
     pub(super) flow_from_one: bool,
     /// Does not round Karras' timesteps with cosine betas.
     pub(super) cuts_cosine: bool,
-    /// Knows `rescale_betas_zero_snr`.
-    pub(super) zero_snr: bool,
+    /// Knows `rescale_betas_zero_snr`, and the `alpha_bar` that the last timestep then has.
+    pub(super) zero_snr: Option<f64>,
     /// Knows the curves of sigmas.
     pub(super) curves: bool,
     /// The default of `clip_sample`; `None` where it is not known, or not used.
@@ -81,7 +82,7 @@ pub(super) struct Class {
 /// The classes that are taken.
 const ALLOWED: &str = "allowed are DDPMScheduler, DDIMScheduler (and their Parallel forms), EulerDiscreteScheduler, \
      EulerAncestralDiscreteScheduler, HeunDiscreteScheduler, DPMSolverMultistepScheduler, DPMSolverSinglestepScheduler, \
-     UniPCMultistepScheduler, DEISMultistepScheduler, LMSDiscreteScheduler, LCMScheduler, TCDScheduler, \
+     UniPCMultistepScheduler, DEISMultistepScheduler, LMSDiscreteScheduler, PNDMScheduler, LCMScheduler, TCDScheduler, \
      FlowMatchEulerDiscreteScheduler, FlowMatchHeunDiscreteScheduler";
 
 impl Class {
@@ -98,7 +99,7 @@ impl Class {
             end: End::Data,
             flow_from_one: false,
             cuts_cosine: false,
-            zero_snr: true,
+            zero_snr: Some(0.0),
             curves: false,
             clips: Some(true),
             thresholds: true,
@@ -109,6 +110,8 @@ impl Class {
             walk: Walk::Fractional,
             end: End::FinalSigmas,
             curves: true,
+            // So that its sigma stays finite: 4096.
+            zero_snr: Some(1.0 / (1 << 24) as f64),
             clips: None,
             thresholds: false,
             ..DDPM
@@ -127,7 +130,7 @@ impl Class {
         Ok(match fields.text("_class_name", "")? {
             "DDPMScheduler" | "DDPMParallelScheduler" => DDPM,
             "DDIMScheduler" | "DDIMParallelScheduler" => {
-                Class { kind: Kind::Ddim, end: End::AlphaToOne, ..DDPM }
+                Class { kind: Kind::Ddim, end: End::AlphaToOne(true), ..DDPM }
             }
             "EulerDiscreteScheduler" => EULER,
             "EulerAncestralDiscreteScheduler" => {
@@ -137,23 +140,27 @@ impl Class {
                 kind: Kind::Heun,
                 betas: (0.00085, 0.012),
                 end: End::Data,
-                zero_snr: false,
+                zero_snr: None,
                 clips: Some(false),
                 ..EULER
             },
-            "LMSDiscreteScheduler" => Class { kind: Kind::Lms, end: End::Data, zero_snr: false, ..EULER },
+            "LMSDiscreteScheduler" => Class { kind: Kind::Lms, end: End::Data, zero_snr: None, ..EULER },
+            "PNDMScheduler" => Class {
+                kind: Kind::Pndm,
+                end: End::AlphaToOne(false),
+                zero_snr: None,
+                clips: None,
+                thresholds: false,
+                ..DDPM
+            },
             "DPMSolverMultistepScheduler" => Class { cuts_cosine: true, ..DPM },
             "DPMSolverSinglestepScheduler" => {
-                Class { kind: Kind::DpmSingle, spaces: false, zero_snr: false, ..DPM }
+                Class { kind: Kind::DpmSingle, spaces: false, zero_snr: None, ..DPM }
             }
             "UniPCMultistepScheduler" => Class { kind: Kind::UniPc, flow_from_one: true, ..DPM },
-            "DEISMultistepScheduler" => Class {
-                kind: Kind::Deis,
-                flow_sigmas: false,
-                end: End::FirstTimestep,
-                zero_snr: false,
-                ..DPM
-            },
+            "DEISMultistepScheduler" => {
+                Class { kind: Kind::Deis, flow_sigmas: false, end: End::FirstTimestep, zero_snr: None, ..DPM }
+            }
             "LCMScheduler" => LCM,
             // It knows the keys of clipping and thresholding, and does neither.
             "TCDScheduler" => {
@@ -177,7 +184,7 @@ impl Class {
             Kind::Ddpm => Ddpm {
                 variance: match fields.text("variance_type", "fixed_small")? {
                     "fixed_small" | "fixed_small_log" => Variance::FixedSmall,
-                    "fixed_large" | "fixed_large_log" => Variance::FixedLarge,
+                    "fixed_large" | "fixed_large_log" => Variance::FixedLargeThroughout,
                     _ => return Err(fields.refuse("variance_type", "allowed are fixed_small, fixed_large")),
                 },
             }
@@ -187,7 +194,8 @@ impl Class {
                 if !(0.0..=1.0).contains(&eta) {
                     return Err(fields.refuse("eta", "give a number in [0, 1]"));
                 }
-                Ddim { eta }.into()
+                // The betas come with the schedule.
+                DdimStride { eta, ..DdimStride::default() }.into()
             }
             Kind::Euler => Euler::ve().into(),
             Kind::EulerAncestral => EulerAncestral::default().into(),
@@ -225,8 +233,13 @@ impl Class {
                 Deis { order: order()?, lower_order_final: lower()? }.into()
             }
             Kind::Lms => Lms::default().into(),
+            // The betas come with the schedule.
+            Kind::Pndm => Pndm::default().into(),
             Kind::Lcm => {
                 let timestep_scaling = fields.number("timestep_scaling", 10.0)?;
+                if timestep_scaling <= 0.0 {
+                    return Err(fields.refuse("timestep_scaling", "give a positive number, 10 is usual"));
+                }
                 Lcm { timestep_scaling, ..Lcm::default() }.into()
             }
             // The betas come with the schedule.
@@ -250,7 +263,9 @@ impl Class {
             Kind::DpmMulti | Kind::DpmSingle => {
                 fields.must_be_false("use_lu_lambdas", "only false is taken")?;
                 let mend = "only minus infinity is taken; to stay clear of a cosine schedule's end, use karras sigmas";
-                fields.must_be_absent("lambda_min_clipped", mend)?;
+                if !fields.is_word("lambda_min_clipped", "-Infinity") {
+                    fields.must_be_absent("lambda_min_clipped", mend)?;
+                }
                 fields.must_be_absent(
                     "variance_type",
                     "networks that return a variance are not taken; give null",
@@ -265,6 +280,16 @@ impl Class {
                 fields.must_be_absent("sigma_min", "only null is taken")?;
                 fields.must_be_absent("sigma_max", "only null is taken")?;
                 fields.must_be_absent("shift_terminal", "only null is taken")?;
+            }
+            Kind::Pndm => {
+                if !fields.flag("skip_prk_steps", false)? {
+                    return Err(
+                        fields.refuse("skip_prk_steps", "the Runge-Kutta start is not taken; give true")
+                    );
+                }
+                // It combines the network's outputs before it converts them.
+                let mend = "with PNDMScheduler only epsilon is taken";
+                fields.must_be_one_of("prediction_type", &["epsilon"], mend)?;
             }
             Kind::FlowEuler => {
                 fields.must_be_false("stochastic_sampling", "only false is taken")?;

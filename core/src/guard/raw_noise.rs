@@ -9,10 +9,11 @@ use crate::{Form, HostTensor, Node, Plan, Real, Row};
 /// `use_clipped_model_output`). From node `j` to its successor `k`, with `x_k = A x_j + B x0 + ..`, that is
 ///
 /// ```text
-/// x0 <- x0 + (a_k / B) (guarded - x0)
+/// x0 <- x0 + (1 + A a_j / B) (guarded - x0)
 /// ```
 ///
-/// At the last step `B = a_k`: the sample itself is guarded in full. For one-step plans in data form only.
+/// so that the state moves by `a_k` times what the guard changes, `a_k = B + A a_j` being the level that the step goes to.
+/// In a step to no noise `A = 0`: the sample itself is guarded in full. For one-step plans in data form only.
 ///
 /// ```
 /// use picardy::guard::{Clamp, Guarded, RawNoise};
@@ -41,7 +42,8 @@ impl<'a, G, T> RawNoise<'a, G, T> {
     pub fn new(guard: G, plan: &Plan<'a>, scratch: &'a mut [T]) -> Result<Self, GuardError> {
         let nodes = plan.nodes();
         for (node, pair) in nodes.windows(2).enumerate() {
-            if plan.form() != Form::Data || weight(&pair[1]).is_none() || pair[0].evaluate.is_none() {
+            if plan.form() != Form::Data || pair[0].evaluate.is_none() || weight(&pair[0], &pair[1]).is_none()
+            {
                 return Err(GuardError::Plan { node: node + 1 });
             }
         }
@@ -49,12 +51,13 @@ impl<'a, G, T> RawNoise<'a, G, T> {
     }
 }
 
-/// `a_k / B[k, k-1]`, where node `k` uses the state and the output of the node before it and nothing else.
-fn weight(node: &Node) -> Option<f64> {
-    let mut outputs = node.output_terms();
+/// `1 + A a_j / B`, where the second node uses the state and the output of the first and nothing else.
+fn weight(from: &Node, to: &Node) -> Option<f64> {
+    let mut outputs = to.output_terms();
     let output = outputs.next()?;
-    let alone = output.back == 1 && outputs.next().is_none() && node.state_terms().all(|term| term.back == 1);
-    let weight = node.level.alpha / output.weight;
+    let alone = output.back == 1 && outputs.next().is_none() && to.state_terms().all(|term| term.back == 1);
+    let state: f64 = to.state_terms().map(|term| term.weight).sum();
+    let weight = 1.0 + state * from.level.alpha / output.weight;
     (alone && weight.is_finite()).then_some(weight)
 }
 
@@ -64,7 +67,8 @@ impl<F: HostTensor + ?Sized, G: Guard<F>> Guard<F> for RawNoise<'_, G, F::Scalar
         let scratch = self.scratch.get_mut(..needed).ok_or(GuardError::Scratch { needed, given })?;
         frames.store(row, scratch);
         self.guard.apply(at, frames, row)?;
-        let weight = self.nodes.get(at.node + 1).and_then(weight).unwrap_or(1.0);
+        let pair = self.nodes.get(at.node).zip(self.nodes.get(at.node + 1));
+        let weight = pair.and_then(|(from, to)| weight(from, to)).unwrap_or(1.0);
         let weight = F::Scalar::from_f64(weight);
         if weight == F::Scalar::ONE {
             return Ok(());

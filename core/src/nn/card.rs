@@ -4,8 +4,8 @@ use core::fmt::{Arguments, Display};
 use core::str::FromStr;
 
 use super::card_fields::key;
-use super::{CardError, Numbers, TensorName};
-use crate::{Betas, Prediction};
+use super::{CardError, Numbers};
+use crate::{Betas, Name, Prediction};
 
 /// The format that is written and read.
 const VERSION: u32 = 1;
@@ -97,6 +97,12 @@ impl<'a> ModelCard<'a> {
             kind,
             "one of linear, scaled_linear, cosine, sigmoid",
         ))?;
+        let zero_snr = match lookup(key::ZERO_SNR) {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(other) => return Err(invalid(key::ZERO_SNR, other, "true or false")),
+        };
+        let schedule = if zero_snr { schedule.zero_snr() } else { schedule };
         schedule.check().map_err(|_| invalid(key::BETA_END, end, "the end of betas in (0, 1)"))?;
         let card = Self {
             model: text(key::MODEL)?,
@@ -138,6 +144,10 @@ impl<'a> ModelCard<'a> {
         put(key::TRAIN_STEPS, &self.schedule.train_steps);
         put(key::BETA_START, &self.schedule.ends().0);
         put(key::BETA_END, &self.schedule.ends().1);
+        // Absent is false, so that cards without it are as they were.
+        if self.schedule.zero_snr {
+            put(key::ZERO_SNR, &true);
+        }
         put(key::PREDICTION, &self.prediction);
         put(key::CONDITIONING, &CONDITIONING);
         put(key::SHAPE, &self.shape);
@@ -177,7 +187,7 @@ impl<'a> ModelCard<'a> {
 }
 
 fn invalid(key: &'static str, got: impl Display, expected: &'static str) -> CardError {
-    CardError::Invalid { key, got: TensorName::new(format_args!("{got}")), expected }
+    CardError::Invalid { key, got: Name::new(format_args!("{got}")), expected }
 }
 
 fn number<N: FromStr>(key: &'static str, text: &str, expected: &'static str) -> Result<N, CardError> {
@@ -226,13 +236,34 @@ mod tests {
         let card = read(("", None)).unwrap();
         let mut seen = 0;
         card.entries(|key, value| {
-            let text = super::super::TensorName::new(value);
+            let text = Name::new(value);
             assert_eq!(text.as_str(), GOOD.iter().find(|(k, _)| *k == key).unwrap().1);
             seen += 1;
         });
         assert_eq!(seen, GOOD.len());
         assert_eq!(card.dim(), 2);
         assert!(card.data_mean.iter().eq([0.5, -1.25]));
+    }
+
+    /// A card that says nothing of zero SNR has none; one that says so keeps it.
+    #[test]
+    fn zero_snr_is_carried() {
+        assert!(!read(("", None)).unwrap().schedule.zero_snr);
+        let lookup = |flag: &'static str| {
+            ModelCard::from_lookup(move |key| match key {
+                key::ZERO_SNR => Some(flag),
+                _ => GOOD.iter().find(|(k, _)| *k == key).map(|(_, value)| *value),
+            })
+        };
+        let card = lookup("true").unwrap();
+        assert_eq!(card.schedule, Betas::linear(1000, 1e-4, 2e-2).zero_snr());
+        let mut written = 0;
+        card.entries(|key, value| {
+            written += usize::from(key == key::ZERO_SNR && Name::new(value).as_str() == "true");
+        });
+        assert_eq!(written, 1);
+        assert_eq!(lookup("false"), read(("", None)));
+        assert!(matches!(lookup("yes"), Err(CardError::Invalid { key: key::ZERO_SNR, .. })));
     }
 
     #[test]

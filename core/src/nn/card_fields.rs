@@ -1,6 +1,6 @@
 //! The values of a model card and how they are read.
 
-use super::TensorName;
+use crate::Name;
 use core::fmt;
 
 /// The keys under which both files carry the card.
@@ -19,6 +19,8 @@ pub mod key {
     pub const BETA_START: &str = "picardy.beta_start";
     /// The schedule's last beta.
     pub const BETA_END: &str = "picardy.beta_end";
+    /// Whether the schedule is rescaled to zero terminal SNR: `true` or `false`, absent for `false`.
+    pub const ZERO_SNR: &str = "picardy.zero_snr";
     /// What the network's output is: `epsilon`, `sample`, `v_prediction` or `flow`.
     pub const PREDICTION: &str = "picardy.prediction";
     /// What number the network is told: `timestep`.
@@ -55,7 +57,7 @@ pub enum CardError {
         /// The key.
         key: &'static str,
         /// Its value, or the beginning of a long one.
-        got: TensorName,
+        got: Name,
         /// What it may be.
         expected: &'static str,
     },

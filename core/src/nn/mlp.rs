@@ -7,9 +7,10 @@ use half::f16;
 
 use super::linear::Linear;
 use super::{
-    Artifact, ArtifactError, Dtype, ModelCard, ModelError, ShapeError, TensorName, add, dispatch,
-    frequencies, gelu, key, layer_norm, shape, sinusoidal,
+    Artifact, ArtifactError, Dtype, ModelCard, ModelError, ShapeError, add, dispatch, frequencies, gelu, key,
+    layer_norm, shape, sinusoidal,
 };
+use crate::Name;
 
 /// The most blocks of a network: their references are kept without a heap.
 pub const MAX_BLOCKS: usize = 8;
@@ -66,7 +67,7 @@ impl<'a> ResidualMlp<'a> {
         if artifact.metadata(key::MODEL).is_some_and(|model| model != "residual-mlp") {
             return Err(ModelError::UnknownModel);
         }
-        let name = TensorName::new(format_args!("input.weight"));
+        let name = Name::new(format_args!("input.weight"));
         let weight = artifact.tensor(name.as_str()).map_err(|error| ModelError::Artifact { name, error })?;
         let [width, dim] = *weight.shape() else {
             return Err(ModelError::Rank { name, got: weight.shape().len() });
@@ -81,7 +82,7 @@ impl<'a> ResidualMlp<'a> {
         let mut blocks = [Block::default(); MAX_BLOCKS];
         let mut block_count = 0;
         let exists = |i: usize| {
-            let name = TensorName::new(format_args!("blocks.{i}.fc1.weight"));
+            let name = Name::new(format_args!("blocks.{i}.fc1.weight"));
             !matches!(artifact.tensor(name.as_str()), Err(ArtifactError::Missing))
         };
         while exists(block_count) {
@@ -313,7 +314,7 @@ struct Tensors<'b, 'a> {
 
 impl<'a> Tensors<'_, 'a> {
     fn layer(&self, prefix: Arguments<'_>, outputs: usize, inputs: usize) -> Result<Layer<'a>, ModelError> {
-        let name = TensorName::new(format_args!("{prefix}.weight"));
+        let name = Name::new(format_args!("{prefix}.weight"));
         let wrap = |error| ModelError::Artifact { name, error };
         let tensor = self.artifact.tensor(name.as_str()).map_err(wrap)?;
         if *tensor.shape() != [outputs, inputs] {
@@ -333,7 +334,7 @@ impl<'a> Tensors<'_, 'a> {
     }
 
     fn vector(&self, name: Arguments<'_>, len: usize) -> Result<&'a [f32], ModelError> {
-        let name = TensorName::new(name);
+        let name = Name::new(name);
         let wrap = |error| ModelError::Artifact { name, error };
         let tensor = self.artifact.tensor(name.as_str()).map_err(wrap)?;
         if *tensor.shape() != [len] {

@@ -1,55 +1,9 @@
 //! What can be wrong when a network is loaded or run.
 
-use core::fmt::{self, Write};
+use core::fmt;
 
 use super::{ArtifactError, CardError, ShapeError};
-
-/// A short text, such as a tensor's name, kept without a heap.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct TensorName {
-    bytes: [u8; 32],
-    len: u8,
-}
-
-impl TensorName {
-    /// The name that the arguments format to, cut off at 32 bytes (all of this crate's own are shorter).
-    pub(crate) fn new(arguments: fmt::Arguments<'_>) -> Self {
-        let mut name = Self { bytes: [0; 32], len: 0 };
-        // A name that does not fit is cut off, and then not found.
-        let _ = name.write_fmt(arguments);
-        name
-    }
-
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        self.bytes.get(..usize::from(self.len)).and_then(|b| core::str::from_utf8(b).ok()).unwrap_or("")
-    }
-}
-
-impl Write for TensorName {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let start = usize::from(self.len);
-        let free = self.bytes.len().saturating_sub(start);
-        let fits = (0..=free.min(text.len())).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
-        for (slot, byte) in self.bytes.iter_mut().skip(start).zip(text.bytes().take(fits)) {
-            *slot = byte;
-        }
-        self.len = (start + fits) as u8;
-        if fits == text.len() { Ok(()) } else { Err(fmt::Error) }
-    }
-}
-
-impl fmt::Display for TensorName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl fmt::Debug for TensorName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self.as_str(), f)
-    }
-}
+use crate::Name;
 
 /// Why a network cannot be loaded from an artifact or run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +12,7 @@ pub enum ModelError {
     /// The file itself, or one of its tensors, cannot be read.
     Artifact {
         /// The tensor, empty where it is the file.
-        name: TensorName,
+        name: Name,
         /// What is wrong with it.
         error: ArtifactError,
     },
@@ -67,7 +21,7 @@ pub enum ModelError {
     /// A tensor's shape does not fit the others.
     Shape {
         /// The tensor.
-        name: TensorName,
+        name: Name,
         /// The shape it should have; a vector's second axis is 0.
         expected: [usize; 2],
         /// The shape it has, of the first two axes.
@@ -76,7 +30,7 @@ pub enum ModelError {
     /// A weight that is no matrix.
     Rank {
         /// The tensor.
-        name: TensorName,
+        name: Name,
         /// Its axes.
         got: usize,
     },
@@ -133,7 +87,7 @@ impl From<CardError> for ModelError {
 
 impl From<ArtifactError> for ModelError {
     fn from(error: ArtifactError) -> Self {
-        Self::Artifact { name: TensorName::new(format_args!("")), error }
+        Self::Artifact { name: Name::new(format_args!("")), error }
     }
 }
 

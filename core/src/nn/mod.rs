@@ -42,7 +42,7 @@ pub use denoiser::MlpDenoiser;
 pub use layer_norm::{EPSILON as LAYER_NORM_EPSILON, layer_norm, layer_norm_with_stats};
 pub use linear::{add, linear, linear_add};
 pub use mlp::{MAX_BLOCKS, ResidualMlp};
-pub use mlp_error::{ModelError, TensorName};
+pub use mlp_error::ModelError;
 pub use scalar::Scalar;
 pub use shape::ShapeError;
 pub use simd::{Kernel, LANES, dispatch, dot, sum};

@@ -1,6 +1,6 @@
 //! The discrete variance-preserving schedules of DDPM and its kin.
 
-use super::{Final, ScheduleError, Spacing};
+use super::{Final, ScheduleError, Spacing, room};
 use crate::{Grid, Level, math};
 
 /// How the betas run over the training timesteps `i = 0 .. T`.
@@ -51,12 +51,17 @@ pub struct Betas {
     pub kind: BetaKind,
     /// Rescaled to zero terminal SNR: see [`zero_snr`](Self::zero_snr).
     pub zero_snr: bool,
+    /// `alpha_bar` of the last timestep where `zero_snr`: see [`ending_at`](Self::ending_at).
+    pub last_alpha_bar: f64,
 }
 
 impl Betas {
+    /// The most training timesteps: more than any model has, and a walk over them ends soon.
+    pub const MOST_STEPS: usize = 1_000_000;
+
     /// A schedule of any kind.
     pub const fn new(train_steps: usize, kind: BetaKind) -> Self {
-        Self { train_steps, kind, zero_snr: false }
+        Self { train_steps, kind, zero_snr: false, last_alpha_bar: 0.0 }
     }
 
     /// The schedule rescaled so that its last timestep has no signal at all (arXiv 2305.08891, algorithm 1):
@@ -75,6 +80,19 @@ impl Betas {
     #[must_use]
     pub const fn zero_snr(self) -> Self {
         Self { zero_snr: true, ..self }
+    }
+
+    /// A schedule of [zero terminal SNR](Self::zero_snr) whose last timestep keeps a little signal after all: solvers and
+    /// curves in `sigma/alpha` need it. Public implementations have `2^-24`, a `sigma/alpha` of 4096. Nothing for other schedules.
+    ///
+    /// ```
+    /// use picardy::Betas;
+    /// let betas = Betas::scaled_linear(1000, 0.00085, 0.012).zero_snr().ending_at(1e-7);
+    /// assert_eq!(betas.alpha_bars().last(), Some(1e-7));
+    /// ```
+    #[must_use]
+    pub const fn ending_at(self, last_alpha_bar: f64) -> Self {
+        Self { last_alpha_bar, ..self }
     }
 
     /// [`BetaKind::Linear`]: DDPM's are `linear(1000, 1e-4, 2e-2)`.
@@ -168,12 +186,14 @@ impl Betas {
     /// ```
     pub fn alpha_bars(&self) -> impl Iterator<Item = f64> + '_ {
         let (shift, scale) = self.rescaling();
-        self.raw_alpha_bars().map(move |bar| {
-            if self.zero_snr {
+        self.raw_alpha_bars().enumerate().map(move |(i, bar)| {
+            if !self.zero_snr {
+                bar
+            } else if i > 0 && i + 1 == self.train_steps {
+                self.last_alpha_bar
+            } else {
                 let root = (math::sqrt(bar) - shift) * scale;
                 root * root
-            } else {
-                bar
             }
         })
     }
@@ -228,14 +248,7 @@ impl Betas {
         levels: &'a mut [Level],
     ) -> Result<Grid<'a>, ScheduleError> {
         self.check()?;
-        if steps == 0 {
-            return Err(ScheduleError::NoSteps);
-        }
-        if steps > self.train_steps {
-            return Err(ScheduleError::TooManySteps { asked: steps, train_steps: self.train_steps });
-        }
-        let given = levels.len();
-        let levels = levels.get_mut(..steps + 1).ok_or(ScheduleError::Buffer { needed: steps + 1, given })?;
+        let levels = room(steps, self.train_steps, levels)?;
         // Timesteps rise as the place in the run falls, so one walk over the betas meets them all.
         let mut table = Table::new(self)?;
         levels[steps] = match last {
@@ -255,10 +268,17 @@ impl Betas {
     /// Whether it is a schedule. Betas rise or fall monotonically between their ends, so the two ends speak for all.
     ///
     /// # Errors
-    /// No timesteps, or a beta outside (0, 1).
+    /// No timesteps, more than [`MOST_STEPS`](Self::MOST_STEPS), or a beta outside (0, 1).
     pub fn check(&self) -> Result<(), ScheduleError> {
         if self.train_steps == 0 {
             return Err(ScheduleError::NoTrainSteps);
+        }
+        if self.train_steps > Self::MOST_STEPS {
+            return Err(ScheduleError::TooManyTrainSteps(self.train_steps));
+        }
+        if !(0.0..1.0).contains(&self.last_alpha_bar) {
+            let (timestep, value) = (self.train_steps - 1, self.last_alpha_bar);
+            return Err(ScheduleError::AlphaBar { timestep, value });
         }
         let (start, end) = self.ends();
         for (timestep, value) in [(0, self.beta(0)), (self.train_steps - 1, self.beta(self.train_steps - 1))]
@@ -276,7 +296,7 @@ impl Betas {
 }
 
 /// A walk up the timesteps, at one of them.
-pub(super) struct Table<I> {
+pub(crate) struct Table<I> {
     bars: I,
     train_steps: usize,
     pub(super) timestep: usize,
@@ -286,7 +306,7 @@ pub(super) struct Table<I> {
 }
 
 impl<'a> Table<()> {
-    pub(super) fn new(betas: &'a Betas) -> Result<Table<impl Iterator<Item = f64> + 'a>, ScheduleError> {
+    pub(crate) fn new(betas: &'a Betas) -> Result<Table<impl Iterator<Item = f64> + 'a>, ScheduleError> {
         let mut bars = betas.alpha_bars();
         let bar = bars.next().ok_or(ScheduleError::NoTrainSteps)?;
         let above = bars.next().unwrap_or(bar);
@@ -307,7 +327,7 @@ impl<I: Iterator<Item = f64>> Table<I> {
     }
 
     /// The level at a timestep, which may be a fraction: there `sigma/alpha` is linear between its neighbours.
-    pub(super) fn level(&mut self, t: f64) -> Result<Level, ScheduleError> {
+    pub(crate) fn level(&mut self, t: f64) -> Result<Level, ScheduleError> {
         let whole = math::floor(t);
         while (self.timestep as f64) < whole {
             if !self.step() {

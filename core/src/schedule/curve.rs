@@ -4,7 +4,7 @@ use super::ScheduleError;
 use super::beta_quantile::beta_quantile;
 use crate::math;
 
-/// How sigmas run from the noisiest to the cleanest, `u` from 0 to 1.
+/// How `N` sigmas run from the noisiest to the cleanest, `u = i/(N-1)` from 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum SigmaShape {

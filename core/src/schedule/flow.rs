@@ -45,6 +45,7 @@ impl FlowShift {
         levels[steps] = Level::DATA;
         Grid::new(levels)
     }
+
     /// `steps` sigmas `shift(top + i/N (bottom - top))` and then none: as the multistep solvers' first libraries have it,
     /// which leave one interval to the last step, shift once and tell the network whole timesteps, cut.
     ///
@@ -86,19 +87,12 @@ impl FlowShift {
     /// The front of `levels` that a run takes, once it is known to be one.
     fn room<'a>(&self, steps: usize, levels: &'a mut [Level]) -> Result<&'a mut [Level], ScheduleError> {
         let (train_steps, shift) = (self.train_steps, self.shift);
-        if steps == 0 {
-            return Err(ScheduleError::NoSteps);
-        }
         if train_steps == 0 {
             return Err(ScheduleError::NoTrainSteps);
-        }
-        if steps > train_steps {
-            return Err(ScheduleError::TooManySteps { asked: steps, train_steps });
         }
         if !(shift > 0.0 && shift.is_finite()) {
             return Err(ScheduleError::Shift(shift));
         }
-        let given = levels.len();
-        levels.get_mut(..steps + 1).ok_or(ScheduleError::Buffer { needed: steps + 1, given })
+        super::room(steps, train_steps, levels)
     }
 }

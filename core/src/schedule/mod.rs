@@ -10,6 +10,7 @@ mod respaced;
 mod sigmas;
 mod spacing;
 
+pub(crate) use betas::Table;
 pub use betas::{BetaKind, Betas};
 pub use curve::SigmaShape;
 pub use flow::FlowShift;
@@ -17,6 +18,7 @@ pub use respaced::{Curve, Told};
 pub use sigmas::Sigmas;
 pub use spacing::{Final, Spacing};
 
+use crate::Level;
 use core::fmt;
 
 /// Why a schedule or a grid could not be made.
@@ -55,6 +57,8 @@ pub enum ScheduleError {
     },
     /// The schedule has no timesteps.
     NoTrainSteps,
+    /// The schedule has more timesteps than [`Betas::MOST_STEPS`].
+    TooManyTrainSteps(usize),
     /// A beta lies outside (0, 1).
     Beta {
         /// The timestep.
@@ -92,6 +96,18 @@ pub enum ScheduleError {
     },
 }
 
+/// The front of `levels` that a run of so many steps takes, of at most `most`.
+fn room(steps: usize, most: usize, levels: &mut [Level]) -> Result<&mut [Level], ScheduleError> {
+    if steps == 0 {
+        return Err(ScheduleError::NoSteps);
+    }
+    if steps > most {
+        return Err(ScheduleError::TooManySteps { asked: steps, train_steps: most });
+    }
+    let (needed, given) = (steps.saturating_add(1), levels.len());
+    levels.get_mut(..needed).ok_or(ScheduleError::Buffer { needed, given })
+}
+
 impl fmt::Display for ScheduleError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
@@ -107,19 +123,23 @@ impl fmt::Display for ScheduleError {
             ),
             Self::AlphaBar { timestep, value } => write!(
                 f,
-                "alpha_bar is {value} at timestep {timestep}; the betas are too large or too small for double precision"
+                "alpha_bar is {value} at timestep {timestep}; it must lie between 0 and 1, give larger or smaller betas"
             ),
             Self::Buffer { needed, given } => {
                 write!(f, "the slice holds {given} levels; give {needed} (the steps and one more)")
             }
             Self::NoTrainSteps => write!(f, "a schedule of 0 timesteps; give it at least 1"),
+            Self::TooManyTrainSteps(train_steps) => {
+                write!(f, "a schedule of {train_steps} timesteps; give it at most {}", Betas::MOST_STEPS)
+            }
             Self::Beta { timestep, value } => write!(
                 f,
                 "beta {value} at timestep {timestep} lies outside (0, 1); check the schedule's first and last beta"
             ),
             Self::SigmaRange { sigma_min, sigma_max } => write!(
                 f,
-                "sigmas from {sigma_max} down to {sigma_min}; they must be finite with 0 < sigma_min < sigma_max"
+                "sigmas from {sigma_max} down to {sigma_min}; they must be finite with 0 < sigma_min < sigma_max (a schedule of zero \
+                 SNR has no largest one: give it Betas::ending_at, or a spacing in place of the curve)"
             ),
             Self::Rho(rho) => write!(f, "rho {rho}; it must be positive and finite (7 is usual)"),
             Self::BetaShape { alpha, beta } => {

@@ -1,7 +1,7 @@
 //! A discrete schedule walked along a curve of sigmas.
 
 use super::betas::{Table, at_ratio, ratio};
-use super::{Betas, Final, ScheduleError, SigmaShape, Spacing};
+use super::{Betas, Final, ScheduleError, SigmaShape, Spacing, room};
 use crate::{Grid, Level, math};
 
 /// How what the network is told is made of a timestep that is a fraction.
@@ -65,14 +65,7 @@ impl Betas {
     ) -> Result<Grid<'a>, ScheduleError> {
         self.check()?;
         let train_steps = self.train_steps;
-        if steps == 0 {
-            return Err(ScheduleError::NoSteps);
-        }
-        if steps > train_steps {
-            return Err(ScheduleError::TooManySteps { asked: steps, train_steps });
-        }
-        let given = levels.len();
-        let levels = levels.get_mut(..steps + 1).ok_or(ScheduleError::Buffer { needed: steps + 1, given })?;
+        let levels = room(steps, train_steps, levels)?;
 
         let (top, bottom) = match curve.between {
             None => ((train_steps - 1) as f64, 0.0),

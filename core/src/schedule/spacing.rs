@@ -17,7 +17,7 @@ pub enum Spacing {
         /// What is added to every timestep: 0 for DDPM, 1 for Stable Diffusion.
         offset: usize,
     },
-    /// `round((T-1) (1 - i/(N-1)))`: both ends.
+    /// `round((T-1) (1 - i/(N-1)))`: both ends; for `N = 1` the last timestep.
     Linspace,
     /// `(T-1) (1 - i/(N-1))`, not rounded: between two timesteps sigma/alpha is linear.
     LinspaceFractional,
@@ -56,10 +56,10 @@ impl Spacing {
         match self {
             Self::Trailing => math::rint(train - i_f * (train / n)) - 1.0,
             Self::LeadingOpen { offset } if steps < train_steps => {
-                ((left + 1) * (train_steps / (steps + 1)) + offset) as f64
+                ((left + 1) * (train_steps / (steps + 1))).saturating_add(offset) as f64
             }
             Self::Leading { offset } | Self::LeadingOpen { offset } => {
-                (left * (train_steps / steps) + offset) as f64
+                (left * (train_steps / steps)).saturating_add(offset) as f64
             }
             Self::LinspaceOpen if steps < train_steps => math::rint((train - 1.0) / n * (n - i_f)),
             Self::Linspace | Self::LinspaceOpen | Self::LinspaceFractional if steps == 1 => train - 1.0,

@@ -1,6 +1,7 @@
 //! The scale in which a solver keeps its states, where that is not the network's.
 
-use crate::{Form, Level, Node, PlanError, Prediction, Readout};
+use super::placed;
+use crate::{Form, Level, Node, PlanError, Prediction};
 
 /// The process that a solver's states follow: the network's states `z` divided by `c`.
 ///
@@ -11,7 +12,7 @@ use crate::{Form, Level, Node, PlanError, Prediction, Readout};
 ///
 /// In both the probability flow is `dx/ds = (x - x0)/s`, so they share the formulas of Euler and Heun; what
 /// differs is the curve of the states, and with it the error. Any network serves in either: it is shown `c x`
-/// ([`Readout::input`]), at the level it was trained on.
+/// ([`Readout::input`](crate::Readout)), at the level it was trained on.
 ///
 /// ```
 /// use picardy::{Betas, Coordinates, Euler, Level, Node, Prediction, Solver};
@@ -59,19 +60,6 @@ impl Coordinates {
         level: &Level,
         evaluate: Option<(Prediction, Form)>,
     ) -> Result<Node, PlanError> {
-        let singular = PlanError::Singular { node: index, alpha: level.alpha, sigma: level.sigma };
-        let own = self.level(level);
-        if !own.sigma.is_finite() {
-            return Err(singular);
-        }
-        let evaluate = match evaluate {
-            None => None,
-            Some((prediction, form)) => {
-                let read = prediction.readout(level, form).ok_or(singular)?;
-                let input = self.scale(level);
-                Some(Readout { input, state: read.state * input, output: read.output })
-            }
-        };
-        Ok(Node { level: own, evaluate, ..Node::default() })
+        placed(index, level, self.level(level), self.scale(level), evaluate)
     }
 }

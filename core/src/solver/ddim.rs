@@ -1,7 +1,7 @@
 //! DDIM, from the deterministic to DDPM's.
 
 use super::{Solver, one_step};
-use crate::{Form, Grid, Node, Plan, PlanError, Prediction, math};
+use crate::{Form, Grid, Level, Node, Plan, PlanError, Prediction, math};
 
 /// DDIM (arXiv 2010.02502, eq. 12 and 16), data form:
 ///
@@ -10,7 +10,8 @@ use crate::{Form, Grid, Node, Plan, PlanError, Prediction, math};
 /// x_n = a_n x0 + sqrt(s_n^2 - C^2) eps + C z,     eps = (x - a_c x0)/s_c
 /// ```
 ///
-/// `eta = 0` solves the probability flow ODE to first order, `eta = 1` is DDPM with its small variance.
+/// `eta = 0` solves the probability flow ODE to first order, `eta = 1` is DDPM with its small variance. A last step that
+/// stands still keeps 2^-30 of its output, so that [`RawNoise`](crate::guard::RawNoise) can act there.
 ///
 /// ```
 /// use picardy::{Betas, Ddim, Level, Node, Prediction, Solver};
@@ -36,11 +37,20 @@ impl Solver for Ddim {
         if !(0.0..=1.0).contains(&self.eta) {
             return Err(PlanError::Eta(self.eta));
         }
-        one_step(grid, prediction, Form::Data, nodes, |current, next| {
-            let variance = self.eta * self.eta * next.posterior_variance(current);
-            let direction = math::sqrt((next.sigma * next.sigma - variance).max(0.0));
-            let state = direction / current.sigma;
-            [state, next.alpha - current.alpha * state, math::sqrt(variance)]
-        })
+        one_step(grid, prediction, Form::Data, nodes, |current, next| step(self.eta, current, next))
     }
+}
+
+/// What is left of the output's weight in a step that stands still: less than `f32` sees, and more than nothing.
+const STILL: f64 = 1.0 / (1u64 << 30) as f64;
+
+/// The factors of the state, the output and the noise from one level to another.
+pub(super) fn step(eta: f64, current: &Level, next: &Level) -> [f64; 3] {
+    let variance = eta * eta * next.posterior_variance(current);
+    let direction = math::sqrt((next.sigma * next.sigma - variance).max(0.0));
+    let state = direction / current.sigma;
+    let data = next.alpha - current.alpha * state;
+    // Standing still leaves the state as it is, but a guard that keeps the noise (`RawNoise`) moves it, through the output.
+    let data = if data == 0.0 { next.alpha * STILL } else { data };
+    [state, data, math::sqrt(variance)]
 }

@@ -11,6 +11,9 @@ pub enum Variance {
     FixedSmall,
     /// The forward step's, `beta`: right where the data is a unit Gaussian.
     FixedLarge,
+    /// [`FixedLarge`](Self::FixedLarge), and in the step to no noise as well unless that starts at timestep 0:
+    /// `fixed_large` as diffusers has it. The samples keep that noise, the more of it the higher the last timestep.
+    FixedLargeThroughout,
 }
 
 /// DDPM (arXiv 2006.11239, algorithm 2 and eq. 7), data form, for any pair of levels:
@@ -18,7 +21,7 @@ pub enum Variance {
 /// ```text
 /// v   = s_c^2 - (a_c/a_n)^2 s_n^2                 forward variance from the next (n) to the current (c) level
 /// x_n = (a_c/a_n)(s_n/s_c)^2 x + a_n v/s_c^2 x0 + C z
-/// C^2 = v (s_n/s_c)^2 (fixed small)  or  v (fixed large);  0 where s_n = 0
+/// C^2 = v (s_n/s_c)^2 (fixed small)  or  v (fixed large);  0 where s_n = 0, but for `FixedLargeThroughout`
 /// ```
 ///
 /// ```
@@ -61,8 +64,9 @@ impl Solver for Ddpm {
             let data = next.alpha - current.alpha * state;
             let noise = match self.variance {
                 Variance::FixedSmall => posterior,
-                Variance::FixedLarge if next.sigma > 0.0 => posterior / (shrink * shrink),
-                Variance::FixedLarge => 0.0,
+                _ if next.sigma > 0.0 => posterior / (shrink * shrink),
+                Variance::FixedLargeThroughout if current.t > 0.0 => current.sigma * current.sigma,
+                _ => 0.0,
             };
             [state, data, math::sqrt(noise)]
         })

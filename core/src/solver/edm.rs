@@ -20,7 +20,7 @@ use crate::{Form, Grid, Level, Node, Plan, PlanError, Prediction, Term, math};
 /// ```
 /// use picardy::{Edm, Level, Node, Prediction, Sigmas, Solver};
 /// let (mut levels, mut nodes) = ([Level::default(); 19], [Node::default(); 55]);
-/// let grid = Sigmas::Karras { sigma_min: 0.002, sigma_max: 80.0, rho: 7.0 }.grid(18, 0.0, &mut levels)?;
+/// let grid = Sigmas::karras(0.002, 80.0, 7.0).grid(18, 0.0, &mut levels)?;
 /// let churn = Edm { s_churn: 40.0, s_min: 0.05, s_max: 50.0, s_noise: 1.003 };
 /// let plan = churn.plan(&grid, Prediction::Sample, &mut nodes)?;
 /// assert_eq!(plan.evaluations(), 35);
@@ -32,7 +32,7 @@ pub struct Edm {
     pub s_churn: f64,
     /// The least sigma at which noise is added.
     pub s_min: f64,
-    /// The largest.
+    /// The largest, at least `s_min`; infinity for no bound.
     pub s_max: f64,
     /// The standard deviation of what is added, relative to what the level calls for; a little over 1.
     pub s_noise: f64,
@@ -66,7 +66,7 @@ fn told(levels: &[Level], i: usize, ratio: f64) -> f64 {
 
 impl Solver for Edm {
     fn nodes(&self, steps: usize) -> usize {
-        3 * steps + 1
+        steps.saturating_mul(3).saturating_add(1)
     }
 
     fn plan<'a>(
@@ -80,6 +80,10 @@ impl Solver for Edm {
             churn.into_iter().find(|(_, value)| !(*value >= 0.0 && value.is_finite()))
         {
             return Err(PlanError::Parameter { name, value });
+        }
+        // Also NaN. Infinity is no bound.
+        if self.s_max.is_nan() || self.s_max < self.s_min {
+            return Err(PlanError::Parameter { name: "s_max", value: self.s_max });
         }
         let (steps, read, ve) = (grid.steps(), (prediction, Form::Data), Coordinates::Ve);
         let levels = grid.levels();

@@ -18,7 +18,7 @@ use crate::{Form, Grid, Node, Plan, PlanError, Prediction, Term, math};
 /// ```
 /// use picardy::{GradientEstimation, Level, Node, Prediction, Sigmas, Solver};
 /// let (mut levels, mut nodes) = ([Level::default(); 11], [Node::default(); 11]);
-/// let grid = Sigmas::LogLinear { sigma_min: 0.02, sigma_max: 10.0 }.grid(10, 0.0, &mut levels)?;
+/// let grid = Sigmas::log_linear(0.02, 10.0).grid(10, 0.0, &mut levels)?;
 /// let plan = GradientEstimation::default().plan(&grid, Prediction::Epsilon, &mut nodes)?;
 /// assert!(plan.nodes()[2].outputs[1].weight > 0.0); // the old output counts against the new one
 /// # Ok::<(), Box<dyn std::error::Error>>(())

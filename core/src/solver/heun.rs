@@ -16,7 +16,7 @@ use crate::{Form, Grid, Level, Node, Plan, PlanError, Prediction, Term};
 /// ```
 /// use picardy::{Heun, Level, Node, Prediction, Sigmas, Solver};
 /// let (mut levels, mut nodes) = ([Level::default(); 19], [Node::default(); 37]);
-/// let grid = Sigmas::Karras { sigma_min: 0.002, sigma_max: 80.0, rho: 7.0 }.grid(18, 0.0, &mut levels)?;
+/// let grid = Sigmas::karras(0.002, 80.0, 7.0).grid(18, 0.0, &mut levels)?;
 /// let plan = Heun::ve().plan(&grid, Prediction::Sample, &mut nodes)?;
 /// assert_eq!(plan.evaluations(), 35); // as the paper counts
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -75,7 +75,7 @@ pub(super) fn count(grid: &Grid<'_>) -> usize {
 
 impl Solver for Heun {
     fn nodes(&self, steps: usize) -> usize {
-        2 * steps + 1
+        steps.saturating_mul(2).saturating_add(1)
     }
 
     fn plan<'a>(

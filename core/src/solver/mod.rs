@@ -6,7 +6,7 @@
 //! | solver | order | evaluations of `N` steps | states | form | noise |
 //! |---|---|---|---|---|---|
 //! | [`Ddpm`] | | N | network's | data | yes |
-//! | [`Ddim`] | 1 | N | network's | data | by eta |
+//! | [`Ddim`], [`DdimStride`] | 1 | N | network's | data | by eta |
 //! | [`Euler`] | 1 | N | VE or flow | data | no |
 //! | [`EulerAncestral`] | | N | VE | data | yes |
 //! | [`Heun`] | 2 | 2N - 1 | VE or flow | data | no |
@@ -16,6 +16,7 @@
 //! | [`UniPc`] | 1 to 3, and 1 more | N | network's | data | no |
 //! | [`Deis`] | 1 to 3 | N | network's | noise | no |
 //! | [`Lms`] | 1 to 4 | N | VE | noise | no |
+//! | [`Pndm`] | 1 to 4 | N + 1 | network's | noise | no |
 //! | [`GradientEstimation`] | 1 | N | VE | noise | by mu |
 //! | [`Lcm`], [`Tcd`] | | N | network's | data | yes |
 //! | [`Pinned`] | | N | its own | data | yes |
@@ -26,6 +27,7 @@
 mod any;
 mod coordinates;
 mod ddim;
+mod ddim_stride;
 mod ddpm;
 mod deis;
 mod dpm_solver_pp;
@@ -40,6 +42,7 @@ mod lcm;
 mod lms;
 mod multistep;
 mod pinned;
+mod pndm;
 mod tcd;
 mod unipc;
 mod writer;
@@ -47,6 +50,7 @@ mod writer;
 pub use any::{AnySolver, UnknownSolver};
 pub use coordinates::Coordinates;
 pub use ddim::Ddim;
+pub use ddim_stride::DdimStride;
 pub use ddpm::{Ddpm, Variance};
 pub use deis::Deis;
 pub use dpm_solver_pp::{DpmSolverPp, Variant};
@@ -59,17 +63,19 @@ pub use heun::Heun;
 pub use lcm::Lcm;
 pub use lms::Lms;
 pub use pinned::Pinned;
+pub use pndm::Pndm;
 pub use tcd::Tcd;
 pub use unipc::{Bh, UniPc};
 
-use crate::{Form, Grid, Level, Node, Plan, PlanError, Prediction};
+use crate::schedule::Table;
+use crate::{Betas, Final, Form, Grid, Level, Node, Plan, PlanError, Prediction, Readout, ScheduleError};
 use writer::Writer;
 
 /// Turns a grid into a plan.
 pub trait Solver {
-    /// The most nodes that a plan of `steps` steps has.
+    /// The most nodes that a plan of `steps` steps has; `usize::MAX` where that is more than there can be.
     fn nodes(&self, steps: usize) -> usize {
-        steps + 1
+        steps.saturating_add(1)
     }
 
     /// Writes the plan into the front of `nodes`.
@@ -83,6 +89,34 @@ pub trait Solver {
         prediction: Prediction,
         nodes: &'a mut [Node],
     ) -> Result<Plan<'a>, PlanError>;
+}
+
+/// The front of `nodes` that a plan takes.
+fn room(nodes: &mut [Node], needed: usize) -> Result<&mut [Node], PlanError> {
+    let given = nodes.len();
+    nodes.get_mut(..needed).ok_or(PlanError::Buffer { needed, given })
+}
+
+/// For the solvers that look levels up in a table of betas: whether the grid's first timestep is in it, and so are all.
+fn check_start(grid: &Grid<'_>, betas: &Betas) -> Result<(), PlanError> {
+    let first = grid.levels()[0].t;
+    if first >= 0.0 && first < betas.train_steps as f64 { Ok(()) } else { Err(start_error(grid)) }
+}
+
+fn start_error(grid: &Grid<'_>) -> PlanError {
+    PlanError::Parameter { name: "the grid's first timestep", value: grid.levels()[0].t }
+}
+
+/// The level of a timestep; where it is below 0, that of `last`.
+fn stride_to(
+    table: &mut Table<impl Iterator<Item = f64>>,
+    last: Final,
+    t: f64,
+) -> Result<Level, ScheduleError> {
+    match last {
+        Final::Data if t < 0.0 => Ok(Level::DATA),
+        _ => table.level(t.max(0.0)),
+    }
 }
 
 /// The frame that all one-step solvers share: `x_k = A x + B m + C z` with `[A, B, C] = step(from, to)`.
@@ -138,12 +172,27 @@ fn write_each<'a>(
 
 /// A node without terms whose state is what the network is shown.
 fn own_node(index: usize, level: &Level, read: Option<(Prediction, Form)>) -> Result<Node, PlanError> {
+    placed(index, level, *level, 1.0, read)
+}
+
+/// A node without terms whose state lives at `own`, where the network is shown `input` times the state, at `level`.
+fn placed(
+    index: usize,
+    level: &Level,
+    own: Level,
+    input: f64,
+    read: Option<(Prediction, Form)>,
+) -> Result<Node, PlanError> {
+    let singular = PlanError::Singular { node: index, alpha: level.alpha, sigma: level.sigma };
+    if !(own.sigma.is_finite() && input.is_finite()) {
+        return Err(singular);
+    }
     let evaluate = match read {
         None => None,
         Some((prediction, form)) => {
-            let singular = PlanError::Singular { node: index, alpha: level.alpha, sigma: level.sigma };
-            Some(prediction.readout(level, form).ok_or(singular)?)
+            let read = prediction.readout(level, form).ok_or(singular)?;
+            Some(Readout { input, state: read.state * input, output: read.output })
         }
     };
-    Ok(Node { level: *level, evaluate, ..Node::default() })
+    Ok(Node { level: own, evaluate, ..Node::default() })
 }

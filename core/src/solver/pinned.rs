@@ -1,7 +1,7 @@
 //! The pinned (Foellmer) process.
 
-use super::{Solver, write_each};
-use crate::{Form, Grid, Level, Node, Plan, PlanError, Prediction, Readout, Term, math};
+use super::{Solver, placed, write_each};
+use crate::{Form, Grid, Level, Node, Plan, PlanError, Prediction, Term, math};
 
 /// The pinned, or Foellmer, process (arXiv 2305.09605): it starts from a point, at time `tau = 0`, and ends at the data, at
 /// `tau = 1`. Marginals `N(tau x1, v tau (1 - tau) I)`, drift `(x1_hat - x)/(1 - tau)`, data form:
@@ -59,21 +59,10 @@ impl Solver for Pinned {
             return Err(PlanError::Parameter { name: "variance", value: self.variance });
         }
         let place = |index: usize, level: &Level, read: Option<(Prediction, Form)>| {
-            let singular = PlanError::Singular { node: index, alpha: level.alpha, sigma: level.sigma };
             let (tau, left) = self.time(level);
-            if tau == 0.0 {
-                return Err(singular);
-            }
             let own = Level { alpha: tau, sigma: math::sqrt(self.variance * tau * left), t: level.t };
-            let evaluate = match read {
-                None => None,
-                Some((prediction, form)) => {
-                    let read = prediction.readout(level, form).ok_or(singular)?;
-                    let input = level.alpha / tau;
-                    Some(Readout { input, state: read.state * input, output: read.output })
-                }
-            };
-            Ok(Node { level: own, evaluate, ..Node::default() })
+            // Where tau is 0 so is alpha: no number.
+            placed(index, level, own, level.alpha / tau, read)
         };
         write_each(place, grid, prediction, Form::Data, nodes, |i, levels, node| {
             let ((tau, left), (_, left_next)) = (self.time(&levels[i]), self.time(&levels[i + 1]));

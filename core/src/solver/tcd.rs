@@ -1,7 +1,8 @@
 //! Trajectory consistency distillation.
 
-use super::{Solver, own_node};
-use crate::{Betas, Form, Grid, Level, Node, Plan, PlanError, Prediction, Term, math};
+use super::{Solver, check_start, own_node, room, start_error};
+use crate::schedule::Table;
+use crate::{Betas, Form, Grid, Node, Plan, PlanError, Prediction, Term, math};
 
 /// Strategic stochastic sampling of trajectory consistency models (arXiv 2402.19159, algorithm 4), data form: down to
 /// timestep `r = floor((1 - eta) t_n)` along the flow, then up to `t_n` with fresh noise,
@@ -48,16 +49,11 @@ impl Solver for Tcd {
         if !(0.0..=1.0).contains(&self.eta) {
             return Err(PlanError::Eta(self.eta));
         }
-        let first = grid.levels()[0].t;
-        if !(first >= 0.0 && first < self.betas.train_steps as f64) {
-            return Err(PlanError::Parameter { name: "the grid's first timestep", value: first });
-        }
+        check_start(grid, &self.betas)?;
         let levels = grid.levels();
-        let given = nodes.len();
-        let nodes = nodes.get_mut(..levels.len()).ok_or(PlanError::Buffer { needed: levels.len(), given })?;
+        let nodes = room(nodes, levels.len())?;
         // From the last node to the first the timesteps rise, so one walk over the betas meets them all.
-        let mut bars = self.betas.alpha_bars().enumerate();
-        let mut at = bars.next();
+        let mut table = Table::new(&self.betas).map_err(|_| start_error(grid))?;
         for (k, (node, level)) in nodes.iter_mut().zip(levels).enumerate().rev() {
             *node = own_node(k, level, if k < grid.steps() { Some((prediction, Form::Data)) } else { None })?;
             let Some(current) = k.checked_sub(1).map(|i| &levels[i]) else {
@@ -68,10 +64,7 @@ impl Solver for Tcd {
             let mut below = *level;
             let down = math::floor((1.0 - self.eta) * level.t);
             if level.sigma > 0.0 && down < level.t {
-                while at.is_some_and(|(t, _)| (t as f64) < down) {
-                    at = bars.next();
-                }
-                below = at.map_or(below, |(t, bar)| Level::vp(bar, t as f64));
+                below = table.level(down).map_err(|_| start_error(grid))?;
             }
             let up = level.alpha / below.alpha;
             let state = below.sigma / current.sigma;

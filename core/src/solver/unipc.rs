@@ -139,7 +139,7 @@ fn difference(node: &mut Node, slot: usize, back: usize, weight: f64) {
 
 impl Solver for UniPc {
     fn nodes(&self, steps: usize) -> usize {
-        2 * steps
+        steps.saturating_mul(2)
     }
 
     fn plan<'a>(

@@ -1,5 +1,6 @@
 //! Nodes written one after the other into the caller's slice.
 
+use super::room;
 use crate::{Form, Node, Plan, PlanError};
 
 /// A plan being written.
@@ -11,9 +12,7 @@ pub(super) struct Writer<'a> {
 impl<'a> Writer<'a> {
     /// Room for exactly `needed` nodes.
     pub(super) fn new(nodes: &'a mut [Node], needed: usize) -> Result<Self, PlanError> {
-        let given = nodes.len();
-        let nodes = nodes.get_mut(..needed).ok_or(PlanError::Buffer { needed, given })?;
-        Ok(Self { nodes, len: 0 })
+        Ok(Self { nodes: room(nodes, needed)?, len: 0 })
     }
 
     /// The index that the next node gets.

@@ -3,20 +3,22 @@
 use std::io::Write;
 
 use anyhow::{anyhow, bail};
-use clap::ValueEnum;
+use picardy::config::{ScheduleConfig, SchedulerConfig};
 use picardy::{Betas, Prediction};
 use picardy_ort::OrtDenoiser;
+
+use super::names;
 
 /// The flags that describe a model without metadata.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Model without metadata, or with damaged metadata")]
 pub(crate) struct ProcessArgs {
     /// What the network's output is.
-    #[arg(long, value_name = "KIND")]
-    prediction: Option<PredictionFlag>,
+    #[arg(long, value_name = "KIND", value_parser = names::prediction())]
+    prediction: Option<Prediction>,
     /// The noise schedule it was trained with.
-    #[arg(long, value_name = "KIND")]
-    schedule: Option<ScheduleFlag>,
+    #[arg(long, value_name = "KIND", value_parser = names::schedule())]
+    schedule: Option<String>,
     /// The timesteps of its training [default: 1000].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     train_steps: Option<u32>,
@@ -34,45 +36,56 @@ pub(crate) struct ProcessArgs {
     pub(super) item_shape: Option<Vec<usize>>,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum PredictionFlag {
-    Epsilon,
-    Sample,
-    #[value(aliases = ["v_prediction", "v-prediction"])]
-    V,
-    Flow,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum ScheduleFlag {
-    Linear,
-    #[value(alias = "scaled_linear")]
-    ScaledLinear,
-    #[value(alias = "squaredcos_cap_v2")]
-    Cosine,
-    Sigmoid,
-}
-
 /// A network's process, and how its numbers become the data's.
 #[derive(Debug)]
 pub(super) struct Process {
-    pub(super) betas: Betas,
+    pub(super) schedule: Schedule,
     pub(super) prediction: Prediction,
     pub(super) data_variance: f64,
     /// Mean and scale of each coordinate, where the metadata names them.
     pub(super) units: Option<(Vec<f64>, Vec<f64>)>,
 }
 
+/// The noise levels there are.
+#[derive(Debug)]
+pub(super) enum Schedule {
+    /// A model's own, walked as the flags say.
+    Betas(Betas),
+    /// A scheduler's, which says how it is walked, too.
+    Config(SchedulerConfig),
+}
+
+impl Schedule {
+    /// The most steps of a run.
+    pub(super) fn train_steps(&self) -> usize {
+        match self {
+            Self::Betas(betas) => betas.train_steps,
+            Self::Config(config) => match config.schedule {
+                ScheduleConfig::Spaced { betas, .. } | ScheduleConfig::Curved { betas, .. } => {
+                    betas.train_steps
+                }
+                ScheduleConfig::Flow(flow) | ScheduleConfig::FlowOpen { flow, .. } => flow.train_steps,
+                _ => Betas::MOST_STEPS,
+            },
+        }
+    }
+}
+
 /// The process of `denoiser`, whose metadata speaks where it has any.
 ///
 /// A flag that the metadata speaks for already is an error: whichever of the two won in silence, some
-/// would expect the other. Metadata that is damaged gives way to the flags, and stderr says so.
-pub(super) fn of(denoiser: &OrtDenoiser, args: &ProcessArgs) -> anyhow::Result<Process> {
+/// would expect the other. Metadata that is damaged gives way to the flags, and stderr says so. A scheduler's
+/// configuration stands for the flags, and must agree with metadata.
+pub(super) fn of(
+    denoiser: &OrtDenoiser,
+    args: &ProcessArgs,
+    config: Option<SchedulerConfig>,
+) -> anyhow::Result<Process> {
     let card = match denoiser.card() {
         Ok(Some(card)) => card,
-        Ok(None) => return of_flags(args, "the model has no picardy metadata"),
-        Err(error) if args.prediction.is_some() || args.schedule.is_some() => {
-            let process = of_flags(args, &error.to_string())?;
+        Ok(None) => return of_flags(args, config, "the model has no picardy metadata"),
+        Err(error) if args.prediction.is_some() || args.schedule.is_some() || config.is_some() => {
+            let process = of_flags(args, config, &error.to_string())?;
             // A stderr that is gone is no failure of ours.
             let _ = writeln!(
                 std::io::stderr(),
@@ -95,37 +108,66 @@ pub(super) fn of(denoiser: &OrtDenoiser, args: &ProcessArgs) -> anyhow::Result<P
             "{flag} is for models without metadata, and this one has it (picardy-ort info shows it): leave the flag out"
         );
     }
+    if let Some(config) = &config {
+        agree(config, card.prediction, card.schedule)?;
+    }
     Ok(Process {
-        betas: card.schedule,
+        schedule: config.map_or(Schedule::Betas(card.schedule), Schedule::Config),
         prediction: card.prediction,
         data_variance: card.data_variance,
         units: Some((card.data_mean.iter().collect(), card.data_scale.iter().collect())),
     })
 }
 
-/// The flags' process; `why` it is theirs.
-fn of_flags(args: &ProcessArgs, why: &str) -> anyhow::Result<Process> {
+/// Whether a scheduler is one for a network of this prediction and these betas.
+fn agree(config: &SchedulerConfig, prediction: Prediction, trained: Betas) -> anyhow::Result<()> {
+    let mend = "mend the file, or leave --scheduler-config out";
+    if config.prediction != prediction {
+        bail!(
+            "the scheduler's prediction_type is {}, and the model's metadata says {prediction}: {mend}",
+            config.prediction
+        );
+    }
+    let betas = match config.schedule {
+        // What zero SNR keeps of a signal is the scheduler's affair.
+        ScheduleConfig::Spaced { betas, .. } | ScheduleConfig::Curved { betas, .. } => betas.ending_at(0.0),
+        _ => bail!(
+            "the scheduler is one of flow matching, and the model's metadata says {}: {mend}",
+            said(&trained)
+        ),
+    };
+    if betas != trained {
+        bail!("the scheduler has {}, and the model's metadata says {}: {mend}", said(&betas), said(&trained));
+    }
+    Ok(())
+}
+
+/// Betas in words.
+fn said(betas: &Betas) -> String {
+    let (name, train_steps, (start, end)) = (betas.name(), betas.train_steps, betas.ends());
+    let zero = if betas.zero_snr { ", rescaled to zero SNR" } else { "" };
+    format!("{name} betas of {train_steps} timesteps from {start} to {end}{zero}")
+}
+
+/// The flags' process, or the scheduler's; `why` it is theirs.
+fn of_flags(args: &ProcessArgs, config: Option<SchedulerConfig>, why: &str) -> anyhow::Result<Process> {
+    let data_variance = args.data_variance.unwrap_or(1.0);
+    if let Some(config) = config {
+        let (schedule, prediction) = (Schedule::Config(config), config.prediction);
+        return Ok(Process { schedule, prediction, data_variance, units: None });
+    }
     let missing = |flag: &str, kinds: &str| anyhow!("{why}: name its {flag} ({kinds})");
     let prediction =
         args.prediction.ok_or_else(|| missing("--prediction", "epsilon, sample, v_prediction or flow"))?;
+    let schedule = args.schedule.as_deref();
     let schedule =
-        args.schedule.ok_or_else(|| missing("--schedule", "linear, scaled-linear, cosine or sigmoid"))?;
+        schedule.ok_or_else(|| missing("--schedule", "linear, scaled_linear, cosine or sigmoid"))?;
     let train_steps = args.train_steps.unwrap_or(1000) as usize;
     let (start, end) = (args.beta_start.unwrap_or(1e-4), args.beta_end.unwrap_or(2e-2));
-    let betas = match schedule {
-        ScheduleFlag::Linear => Betas::linear(train_steps, start, end),
-        ScheduleFlag::ScaledLinear => Betas::scaled_linear(train_steps, start, end),
-        ScheduleFlag::Sigmoid => Betas::sigmoid(train_steps, start, end),
-        ScheduleFlag::Cosine if args.beta_start.or(args.beta_end).is_some() => {
-            bail!("the cosine schedule has no first and last beta: leave --beta-start and --beta-end out");
-        }
-        ScheduleFlag::Cosine => Betas::cosine(train_steps),
-    };
-    let prediction = match prediction {
-        PredictionFlag::Epsilon => Prediction::Epsilon,
-        PredictionFlag::Sample => Prediction::Sample,
-        PredictionFlag::V => Prediction::V,
-        PredictionFlag::Flow => Prediction::Flow,
-    };
-    Ok(Process { betas, prediction, data_variance: args.data_variance.unwrap_or(1.0), units: None })
+    let betas = Betas::named(schedule, train_steps, start, end);
+    let betas = betas.ok_or_else(|| anyhow!("no schedule {schedule}"))?;
+    if betas == Betas::cosine(train_steps) && args.beta_start.or(args.beta_end).is_some() {
+        bail!("the cosine schedule has no first and last beta: leave --beta-start and --beta-end out");
+    }
+    Ok(Process { schedule: Schedule::Betas(betas), prediction, data_variance, units: None })
 }

@@ -8,25 +8,32 @@ use std::{
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use picardy::config::SchedulerConfig;
 use picardy::{
-    Ddim, Ddpm, Final, Level, Node, Noise, Picard, Plan, Report, Round, Sampler, Sequential, SliceFrames,
-    Slope, Solver, Spacing, Span, Start, Workspace,
+    AnySolver, Ddim, DdimStride, Ddpm, Denoiser, EulerAncestral, Final, Level, Node, Noise, Picard, Plan,
+    Pndm, Report, Round, Sampler, Sequential, SliceFrames, Slope, Solver, Spacing, Span, Start, Tcd,
+    Workspace,
 };
-use picardy_ort::{Model, Options, OrtDenoiser, output, picture};
+use picardy_ort::{Model, Options, OrtDenoiser, OrtError, output, picture};
 
-use super::process::{self, Process};
+use super::names;
+use super::process::{self, Process, Schedule};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct SampleArgs {
     /// The ONNX file.
     model: PathBuf,
     /// The solver.
-    #[arg(long, value_enum, default_value_t)]
-    solver: SolverFlag,
+    #[arg(long, value_parser = names::solver(), default_value = "ddim")]
+    solver: AnySolver,
+    /// A diffusers `scheduler_config.json`: solver, timesteps, prediction and clipping as it has them.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["solver", "eta", "variance", "spacing", "prediction", "schedule",
+        "train_steps", "beta_start", "beta_end"])]
+    scheduler_config: Option<PathBuf>,
     /// The solver's steps.
     #[arg(long, default_value_t = 50)]
     steps: usize,
-    /// How much noise DDIM adds: 0 to 1 [default: 0].
+    /// How much noise ddim, ddim_stride, euler_ancestral and tcd add: 0 to 1 [default: as the solver's papers have it].
     #[arg(long)]
     eta: Option<f64>,
     /// The variance of DDPM's steps [default: small].
@@ -79,13 +86,6 @@ struct Method {
     start: Option<StartFlag>,
 }
 
-#[derive(Debug, Clone, Copy, Default, ValueEnum)]
-enum SolverFlag {
-    Ddpm,
-    #[default]
-    Ddim,
-}
-
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum VarianceFlag {
     Small,
@@ -98,6 +98,16 @@ enum SpacingFlag {
     Trailing,
     Leading,
     Linspace,
+}
+
+impl SpacingFlag {
+    const fn of(self) -> Spacing {
+        match self {
+            Self::Trailing => Spacing::Trailing,
+            Self::Leading => Spacing::Leading { offset: 0 },
+            Self::Linspace => Spacing::Linspace,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
@@ -131,15 +141,34 @@ pub(super) fn run(args: &SampleArgs) -> anyhow::Result<String> {
     let options = Options { threads: args.threads, ..Options::default() };
     let model = Model::load(&args.model, options)?;
     let mut denoiser = OrtDenoiser::with_item_shape(model, args.process.item_shape.as_deref())?;
-    let process = process::of(&denoiser, &args.process)?;
+    let config = args.scheduler_config.as_deref().map(read_config).transpose()?;
+    let process = process::of(&denoiser, &args.process, config)?;
+    let solver = config.map_or_else(|| solver_of(args, &process), |config| Ok(config.solver))?;
 
     // More steps than timesteps are the grid's to refuse, not the allocator's.
-    let slots = args.steps.min(process.betas.train_steps) + 1;
-    let mut levels: Vec<Level> = filled(Some(slots), Level::default())?;
-    let mut nodes: Vec<Node> = filled(Some(slots), Node::default())?;
-    let plan = make_plan(args, &process, &mut levels, &mut nodes)?;
+    let slots = args.steps.min(process.schedule.train_steps());
+    let mut levels: Vec<Level> = filled(Some(slots + 1), Level::default())?;
+    let mut nodes: Vec<Node> = filled(Some(solver.nodes(slots)), Node::default())?;
+    let plan = match &process.schedule {
+        Schedule::Config(config) => config.plan(args.steps, &mut levels, &mut nodes)?,
+        Schedule::Betas(betas) => {
+            let grid = betas.grid(args.steps, args.spacing.of(), Final::Data, &mut levels)?;
+            solver.plan(&grid, process.prediction, &mut nodes)?
+        }
+    };
     let started = Instant::now();
-    let (mut x, report) = sample(args, &process, &plan, &mut denoiser)?;
+    let (mut x, report) = match config {
+        Some(config) => {
+            let mut scratch: Vec<f32> = filled(Some(denoiser.dim()), 0.0)?;
+            let mut guarded = config.guarded(&mut denoiser, &plan, &mut scratch)?;
+            let dim = guarded.denoiser.dim();
+            sample(args, &process, &plan, &mut guarded, dim)?
+        }
+        None => {
+            let dim = denoiser.dim();
+            sample(args, &process, &plan, &mut denoiser, dim)?
+        }
+    };
     let seconds = started.elapsed().as_secs_f64();
 
     if let (false, Some((mean, scale))) = (args.normalised, &process.units) {
@@ -161,7 +190,7 @@ pub(super) fn run(args: &SampleArgs) -> anyhow::Result<String> {
         args.out.display()
     );
     if let Some(path) = &args.picture {
-        draw(args, path, denoiser.dim(), &x)?;
+        draw(args, path, &solver, denoiser.dim(), &x)?;
         said += &format!("{}\n", path.display());
     }
     Ok(said)
@@ -189,43 +218,52 @@ fn check_outputs(args: &SampleArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn make_plan<'n>(
-    args: &SampleArgs,
-    process: &Process,
-    levels: &mut [Level],
-    nodes: &'n mut [Node],
-) -> anyhow::Result<Plan<'n>> {
-    let spacing = match args.spacing {
-        SpacingFlag::Trailing => Spacing::Trailing,
-        SpacingFlag::Leading => Spacing::Leading { offset: 0 },
-        SpacingFlag::Linspace => Spacing::Linspace,
-    };
-    let grid = process.betas.grid(args.steps, spacing, Final::Data, levels)?;
-    Ok(match args.solver {
-        SolverFlag::Ddpm => {
-            if let Some(eta) = args.eta {
-                bail!("--eta {eta} is DDIM's: leave it out, or choose --solver ddim");
+fn read_config(path: &Path) -> anyhow::Result<SchedulerConfig> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read `{}`", path.display()))
+        .map_err(flatten)?;
+    text.parse().map_err(|error| anyhow::anyhow!("`{}`: {error}", path.display()))
+}
+
+/// The solver that the flags name, with their settings and the model's betas.
+fn solver_of(args: &SampleArgs, process: &Process) -> anyhow::Result<AnySolver> {
+    let mut solver = args.solver;
+    if let Schedule::Betas(table) = process.schedule {
+        match &mut solver {
+            AnySolver::Tcd(Tcd { betas, .. }) => *betas = table,
+            AnySolver::DdimStride(DdimStride { betas, last, .. }) | AnySolver::Pndm(Pndm { betas, last }) => {
+                (*betas, *last) = (table, Final::Data);
             }
-            let solver = match args.variance {
-                Some(VarianceFlag::Large) => Ddpm::fixed_large(),
-                Some(VarianceFlag::Small) | None => Ddpm::fixed_small(),
-            };
-            solver.plan(&grid, process.prediction, nodes)?
+            _ => {}
         }
-        SolverFlag::Ddim => {
-            if args.variance.is_some() {
-                bail!("--variance is DDPM's: leave it out, or choose --solver ddpm");
-            }
-            Ddim { eta: args.eta.unwrap_or(0.0) }.plan(&grid, process.prediction, nodes)?
+    }
+    if let Some(given) = args.eta {
+        match &mut solver {
+            AnySolver::Ddim(Ddim { eta })
+            | AnySolver::DdimStride(DdimStride { eta, .. })
+            | AnySolver::EulerAncestral(EulerAncestral { eta })
+            | AnySolver::Tcd(Tcd { eta, .. }) => *eta = given,
+            other => bail!("{other} has no --eta {given}: leave it out, or choose --solver ddim"),
         }
-    })
+    }
+    if let Some(given) = args.variance {
+        let AnySolver::Ddpm(ddpm) = &mut solver else {
+            bail!("--variance is DDPM's: leave it out, or choose --solver ddpm");
+        };
+        *ddpm = match given {
+            VarianceFlag::Large => Ddpm::fixed_large(),
+            VarianceFlag::Small => Ddpm::fixed_small(),
+        };
+    }
+    Ok(solver)
 }
 
 fn sample(
     args: &SampleArgs,
     process: &Process,
     plan: &Plan<'_>,
-    denoiser: &mut OrtDenoiser,
+    denoiser: &mut impl for<'a> Denoiser<SliceFrames<'a, f32>, Error = OrtError>,
+    dim: usize,
 ) -> anyhow::Result<(Vec<f32>, Report)> {
     let method = &args.method;
     match method.method {
@@ -239,7 +277,7 @@ fn sample(
             if let Some((flag, _)) = named.iter().find(|(_, named)| *named) {
                 bail!("{flag} is Picard's: add --method picard, or leave it out");
             }
-            run_sampler(args, &Sequential, plan, denoiser)
+            run_sampler(args, &Sequential, plan, denoiser, dim)
         }
         MethodFlag::Picard => {
             if method.window == Some(0) {
@@ -262,7 +300,7 @@ fn sample(
                 data_variance: process.data_variance,
                 ..standard
             };
-            run_sampler(args, &picard, plan, denoiser)
+            run_sampler(args, &picard, plan, denoiser, dim)
         }
     }
 }
@@ -271,9 +309,10 @@ fn run_sampler(
     args: &SampleArgs,
     sampler: &impl Sampler,
     plan: &Plan<'_>,
-    denoiser: &mut OrtDenoiser,
+    denoiser: &mut impl for<'a> Denoiser<SliceFrames<'a, f32>, Error = OrtError>,
+    dim: usize,
 ) -> anyhow::Result<(Vec<f32>, Report)> {
-    let (batch, dim) = (args.batch as usize, denoiser.dim());
+    let batch = args.batch as usize;
     let need = sampler.need(plan, batch);
     let mut x: Vec<f32> = filled(batch.checked_mul(dim), 0.0)?;
     let mut memory: Vec<f32> = filled(need.rows.checked_mul(dim), 0.0)?;
@@ -317,12 +356,8 @@ fn progress(nodes: usize) -> ProgressBar {
 }
 
 /// One coordinate as a histogram; of more, the first two as a cloud.
-fn draw(args: &SampleArgs, path: &Path, dim: usize, x: &[f32]) -> anyhow::Result<()> {
+fn draw(args: &SampleArgs, path: &Path, solver: &AnySolver, dim: usize, x: &[f32]) -> anyhow::Result<()> {
     let model = args.model.file_name().unwrap_or_default().to_string_lossy();
-    let solver = match args.solver {
-        SolverFlag::Ddpm => "DDPM",
-        SolverFlag::Ddim => "DDIM",
-    };
     let more = if dim > 2 { ", the first two coordinates" } else { "" };
     let title = format!("{model}: {solver} {}{more}", args.steps);
     if dim == 1 {

@@ -1,4 +1,5 @@
-//! Runs a file of reference cases: `conformance FILE.json`. See tests/CONFORMANCE.md.
+//! Runs a file of reference cases: `conformance FILE.json`. A line has name, largest error over the trajectory, verdict, and
+//! the final state's own error. See tests/CONFORMANCE.md.
 
 use anyhow::{Context, Result};
 use picardy_tests::conformance::run_file;
