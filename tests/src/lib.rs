@@ -4,7 +4,9 @@ pub mod conformance;
 mod models;
 mod runs;
 mod tape;
+mod timed;
 
 pub use models::{Ring, random_plan};
 pub use runs::{Outcome, Solved, distance, plan, run};
 pub use tape::Tape;
+pub use timed::Timed;

@@ -3,33 +3,10 @@
 //! `cargo run --release -p picardy-tests --bin overhead` prints one JSON object per run.
 
 use picardy::nn::{Artifact, MlpDenoiser, ResidualMlp};
-use picardy::{Denoiser, Form, Memory, Noise, Picard, Plan, Sampler, Sequential, SliceFrames};
-use picardy_tests::{Solved, plan};
+use picardy::{Form, Memory, Noise, Picard, Plan, Sampler, Sequential};
+use picardy_tests::{Solved, Timed, plan};
 use picardy_trainer::model::{Mlp, MlpConfig, Precision};
-use std::time::{Duration, Instant};
-
-/// Adds up the time spent inside.
-struct Timed<D> {
-    inner: D,
-    spent: Duration,
-}
-
-impl<'f, D: Denoiser<SliceFrames<'f, f32>>> Denoiser<SliceFrames<'f, f32>> for Timed<D> {
-    type Error = D::Error;
-
-    fn evaluate(
-        &mut self,
-        batch: &picardy::Batch<'_>,
-        frames: &mut SliceFrames<'f, f32>,
-        x: std::ops::Range<usize>,
-        out: std::ops::Range<usize>,
-    ) -> Result<(), D::Error> {
-        let start = Instant::now();
-        let result = self.inner.evaluate(batch, frames, x, out);
-        self.spent += start.elapsed();
-        result
-    }
-}
+use std::time::Instant;
 
 fn measure(name: &str, sampler: &impl Sampler, solver: Solved, steps: usize) -> anyhow::Result<()> {
     let bytes = Mlp::<f32>::new(MlpConfig::new(2), 1, 0)?.to_safetensors(&[], Precision::F32)?;
@@ -45,7 +22,7 @@ fn measure(name: &str, sampler: &impl Sampler, solver: Solved, steps: usize) -> 
         let mut x = [0.0f32; 2];
         plan.start(&noise, 2, &mut x);
         let mut workspace = memory.workspace(sampler.need(&plan, 1), 2);
-        let mut model = Timed { inner: MlpDenoiser::new(model, &mut scratch), spent: Duration::ZERO };
+        let mut model = Timed::new(MlpDenoiser::new(model, &mut scratch));
         let start = Instant::now();
         let report = sampler.run(&plan, &mut model, &noise, &mut x, &mut workspace)?;
         let total = start.elapsed();
