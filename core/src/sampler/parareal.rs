@@ -24,26 +24,31 @@ pub use run::PararealRun;
 /// ```
 ///
 /// `G` runs the block's nodes with the same noise, from one evaluation at the first, whose output is carried along as if
-/// the data were Gaussian of variance `v`:
+/// the data were Gaussian of variance `v`, with the mean that this output speaks of:
 ///
 /// ```text
-/// m_j = g_j x_j + m_e - g_e x_e        g_j the gaussian slope, e the block's first evaluated node
+/// m_j = g_j x_j + (c_j / c_e) (m_e - g_e x_e)        e: the block's first evaluated node
+/// data form:   g = a v/(a^2 v + s^2),  c = s^2/(a^2 v + s^2)
+/// noise form:  g = s/(a^2 v + s^2),    c = a s/(a^2 v + s^2)
 /// ```
 ///
-/// (the paper's is one DDIM step; this serves any plan). That evaluation is also the fine solver's first.
+/// (the paper's is one DDIM step; this serves any plan, and needs fewer sweeps). That evaluation is also the fine
+/// solver's first, so `G` costs none of its own.
 ///
-/// Start `i` is exact after `i` sweeps and [to the bit](Sequential) the sequential one's: a plan of `B` blocks takes at
-/// most `B` sweeps, and a block whose start is exact takes its last. A sweep is as many rounds as a block has
-/// evaluations, `sqrt(N)`, and the first takes `B` more; [`Picard`] takes fewer rounds. What parareal has to offer is
-/// memory: `O(sqrt(N))` rows per item ([`need`](Sampler::need)), and no more than that in a call.
+/// Start `i` is exact after `i` sweeps, to the last bit of [`Sequential`]'s: a plan of `B` blocks takes at most `B`
+/// sweeps, and a block whose start is exact is done after one more. A sweep takes as many rounds as a block has
+/// evaluations, about `sqrt(N)`, and the first one `B` more, so [`Picard`] takes far fewer rounds. What parareal has to
+/// offer is memory, `O(sqrt(N))` rows per item ([`need`](Sampler::need)), calls no larger than that, and few
+/// evaluations.
 ///
-/// An item is done when in a sweep the change of every start and of the end is at most `tolerance`, root mean square, in
-/// standard deviations of the state at its level, `sqrt(a^2 v + s^2)`: at the end of the plan, in the data's. That is
-/// also the unit of [`Round::residual`], which is infinite before the second sweep. Each item goes on by itself:
-/// one that is done costs no evaluations, and none depends on the others.
+/// With a tolerance, a start is final too when in a sweep neither it nor one before it has changed by more than
+/// `tolerance`: root mean square, in standard deviations of the state at its level, `sqrt(a^2 v + s^2)`, which at the end of
+/// the plan is the data's. The blocks before it cost no more, and the item is done when its end is final. That is also
+/// the unit of [`Round::residual`](super::Round::residual), the largest such change; it is infinite before the second
+/// sweep. Each item goes on by itself, and none depends on the others.
 ///
-/// Under a [guard](crate::guard) the sample is always one that the fine solver has made, so that it keeps what the guard
-/// promises.
+/// Under a [guard](crate::guard) all samples, and all guesses of a run that is stopped, are ends of a coarse or a fine
+/// run, whose last estimate the guard has seen, so that they keep what it promises.
 ///
 /// Only plans whose steps stand alone can be cut: those of one-step solvers everywhere, those of Heun and of the
 /// singlestep DPM-Solver between steps. For multistep solvers (DPM-Solver++ 2M, UniPC, DEIS, LMS) see
@@ -74,7 +79,7 @@ pub use run::PararealRun;
 pub struct Parareal {
     /// How many blocks; 0 for the square root of the evaluations. There are fewer where the plan cannot be cut so often.
     pub blocks: usize,
-    /// When an item is done, in standard deviations of the state; 0 runs to the exact end.
+    /// When a start is final, in standard deviations of the state; 0 runs to the exact end.
     pub tolerance: f64,
     /// Every block goes on as soon as its start is there. Otherwise each sweep waits for the one before it: about
     /// twice as many rounds, of fewer rows.

@@ -279,14 +279,16 @@ impl<F: Tensor> PararealRun<'_, F> {
         let (next, fine) = (lanes.get(item, At::Next(block)), lanes.get(item, At::Fine(block)));
         let (to, is_last) = (block + 1, block + 1 == lanes.blocks());
         let taken = !is_last && lanes.get(item, At::Next(to)).stage != Stage::Empty;
-        let waits = !self.parareal.pipelined
-            && !self.is_coarse(item)
-            && lanes.any(item, At::Fine, |fine| fine.stage == Stage::Due);
-        if taken || waits {
+        if taken {
             return false;
         }
         let exact = rows.state(item, block, lanes.block(block).nodes.end);
         if fine.stage == Stage::Ready && fine.settled {
+            // What begins a sweep.
+            let waits = || self.is_coarse(item) || lanes.any(item, At::Fine, |fine| fine.stage == Stage::Due);
+            if !self.parareal.pipelined && waits() {
+                return false;
+            }
             self.frames.combine(rows.sum(), &[(1.0, exact)]);
             self.deliver(item, to, Lane { settled: true, calm: true, ..next }, change);
             self.lanes.retire(item, to);
