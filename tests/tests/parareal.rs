@@ -3,8 +3,8 @@
 use picardy::guard::{Clamp, Inpaint};
 use picardy::{
     AnySolver, Batch, Betas, Form, Guarded, Level, Memory, Need, Node, Noise, Parareal, Picard, Plan,
-    Prediction, Run, SampleError, Sampler, Sequential, SetupError, SliceFrames, Solver, Span, Workspace,
-    denoiser,
+    Prediction, Run, SampleError, Sampler, Sequential, SetupError, SliceFrames, Solver, Span, Term,
+    Workspace, denoiser,
 };
 use picardy_tests::{Ring, Solved, distance, plan, random_plan, run};
 use proptest::prelude::*;
@@ -56,6 +56,8 @@ fn run_to_the_end_it_is_the_sequential_run_to_the_bit() {
             named("heun", steps),
             named("euler_ancestral", steps),
             named("dpmsolver++2s", steps),
+            named("dpmsolver++3s", steps),
+            named("lcm", steps),
             (in_noise_form(steps), Form::Noise),
         ];
         for (solver, (nodes, form)) in plans.iter().enumerate() {
@@ -92,12 +94,11 @@ fn a_start_that_is_exact_costs_one_more_run_of_its_block() {
 fn random_steps<'a>(seed: u64, steps: usize, form: Form, nodes: &'a mut Vec<Node>) -> Plan<'a> {
     random_plan(seed, steps, form, nodes);
     let mut start = 0;
-    for k in 1..nodes.len() {
-        let within = |back: u8| k - usize::from(back) >= start;
-        let node = &mut nodes[k];
-        node.states.iter_mut().filter(|term| !within(term.back)).for_each(|term| *term = Default::default());
-        node.outputs.iter_mut().filter(|term| !within(term.back)).for_each(|term| *term = Default::default());
-        if k - start >= 1 + (seed as usize + k) % 3 {
+    for (k, node) in nodes.iter_mut().enumerate().skip(1) {
+        let across = |back: u8| k - usize::from(back) < start;
+        node.states.iter_mut().filter(|term| across(term.back)).for_each(|term| *term = Term::NONE);
+        node.outputs.iter_mut().filter(|term| across(term.back)).for_each(|term| *term = Term::NONE);
+        if k - start > (seed as usize ^ k) % 3 {
             start = k;
         }
     }

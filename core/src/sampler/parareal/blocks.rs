@@ -68,7 +68,7 @@ fn is_cut(plan: &Plan<'_>, k: usize) -> bool {
 
 /// The square root, rounded up.
 fn root(n: usize) -> usize {
-    (1..n).find(|root| root.saturating_mul(*root) >= n).unwrap_or(1)
+    (1..=n).find(|root| root.saturating_mul(*root) >= n).unwrap_or(1)
 }
 
 #[cfg(test)]

@@ -69,9 +69,9 @@ impl<F: Tensor> Run<F> for PararealRun<'_, F> {
     /// Writes the samples (of items that are not done, the newest guess of the last state, or the last estimate of the
     /// data where the coarse solver has not come that far) and says what the run cost.
     fn finish(mut self, x: &mut [F::Scalar]) -> Report {
-        let (dim, mut finished) = (self.frames.dim(), true);
-        for (item, x) in x.chunks_mut(dim).enumerate() {
-            finished &= self.lanes.is_done(item);
+        let (dim, items) = (self.frames.dim(), self.lanes.items());
+        let finished = (0..items).all(|item| self.lanes.is_done(item));
+        for (item, x) in x.chunks_mut(dim).take(items).enumerate() {
             let row = if self.lanes.get(item, At::End).stage == Stage::Ready {
                 self.rows.end(item)
             } else {
@@ -278,13 +278,12 @@ impl<F: Tensor> PararealRun<'_, F> {
         let (rows, lanes) = (self.rows, &self.lanes);
         let (next, fine) = (lanes.get(item, At::Next(block)), lanes.get(item, At::Fine(block)));
         let (to, is_last) = (block + 1, block + 1 == lanes.blocks());
-        let taken = !is_last && lanes.get(item, At::Next(to)).stage != Stage::Empty;
-        if taken {
+        if !is_last && lanes.get(item, At::Next(to)).stage != Stage::Empty {
             return false;
         }
         let exact = rows.state(item, block, lanes.block(block).nodes.end);
         if fine.stage == Stage::Ready && fine.settled {
-            // What begins a sweep.
+            // This begins a sweep, which in the barrier order waits for the one before it.
             let waits = || self.is_coarse(item) || lanes.any(item, At::Fine, |fine| fine.stage == Stage::Due);
             if !self.parareal.pipelined && waits() {
                 return false;
@@ -298,7 +297,7 @@ impl<F: Tensor> PararealRun<'_, F> {
             (Stage::Ready, Stage::Empty) => {
                 self.frames.combine(rows.sum(), &[(1.0, rows.next_coarse(item, block))]);
             }
-            // Of the fine solver's samples the guard has seen the last estimate; sums it may not know.
+            // A sum of samples that keep what the guard promises need not keep it.
             (Stage::Ready, Stage::Ready) if is_last && guarded => {
                 self.frames.combine(rows.sum(), &[(1.0, exact)]);
             }
