@@ -5,8 +5,8 @@
 use picardy::guard::{Clamp, DynamicThreshold, Inpaint};
 use picardy::nn::{Artifact, MlpDenoiser, ResidualMlp};
 use picardy::{
-    AnySolver, Form, Guarded, Guided, Memory, Mixture, Noise, Picard, Plan, Prediction, Sampler, Sequential,
-    SliceFrames, Slope, Solver,
+    AnySolver, Form, Guarded, Guided, Memory, Mixture, Noise, Parareal, Picard, Plan, Prediction, Sampler,
+    Sequential, SliceFrames, Slope, Solver,
 };
 use picardy_tests::{Solved, plan};
 use picardy_trainer::model::{Mlp, MlpConfig, Precision};
@@ -59,6 +59,14 @@ fn sampling_allocates_nothing() {
         let (count, report) = allocations(|| picard.run(&plan, &mut model, &noise, &mut x, &mut workspace));
         assert!(report.unwrap().finished);
         assert_eq!(count, 0, "{slope:?}");
+    }
+    for pipelined in [true, false] {
+        let parareal = Parareal { pipelined, ..Parareal::default() };
+        let mut workspace = memory.workspace(parareal.need(&plan, 8), 2);
+        plan.start(&noise, 2, &mut x);
+        let (count, report) = allocations(|| parareal.run(&plan, &mut model, &noise, &mut x, &mut workspace));
+        assert!(report.unwrap().finished);
+        assert_eq!(count, 0, "parareal, pipelined {pipelined}");
     }
     let mut workspace = memory.workspace(Sequential.need(&plan, 8), 2);
     let (count, report) = allocations(|| Sequential.run(&plan, &mut model, &noise, &mut x, &mut workspace));

@@ -1,11 +1,14 @@
 //! Who is evaluated when. A sampler runs any plan; it knows of no solver.
 
+mod gaussian;
+mod parareal;
 mod picard;
 mod recurrence;
 mod sequential;
 mod small;
 mod workspace;
 
+pub use parareal::{Parareal, PararealRun};
 pub use picard::{Criterion, MAX_ANDERSON, MAX_HISTORY, Picard, PicardRun, Slope, Start};
 pub use sequential::{Sequential, SequentialRun};
 #[cfg(feature = "alloc")]
@@ -190,6 +193,13 @@ pub enum SetupError {
         /// The item.
         item: usize,
     },
+    /// The plan cannot be cut into blocks: a multistep solver's, under [`Parareal`].
+    Uncut {
+        /// Its evaluations.
+        evaluations: usize,
+        /// Of these, the most in a row between which it has no cut.
+        stretch: usize,
+    },
     /// The noise tape does not serve the run.
     Tape(TapeError),
 }
@@ -230,6 +240,11 @@ impl fmt::Display for SetupError {
             Self::Start { item } => {
                 write!(f, "the start of item {item} is not finite; check what x holds before the run")
             }
+            Self::Uncut { evaluations, stretch } => write!(
+                f,
+                "{stretch} of the plan's {evaluations} evaluations lie in one piece that no block can end in, as later \
+                 nodes use earlier outputs (a multistep solver); take Picard, or a one-step solver"
+            ),
             Self::Tape(error) => error.fmt(f),
         }
     }

@@ -10,7 +10,7 @@ use crate::denoiser::Span;
 pub struct Need {
     /// Rows of `dim` numbers.
     pub rows: usize,
-    /// [`Span`]s: one per item in parallel runs, none in sequential ones.
+    /// [`Span`]s: none in sequential runs, one per item under Picard, two per item and block (and a few) under parareal.
     pub spans: usize,
 }
 

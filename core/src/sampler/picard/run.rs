@@ -3,10 +3,11 @@
 use super::anderson::Mixing;
 use super::criterion::Limits;
 use super::rows::Rows;
-use super::slope::{Seen, gaussian};
+use super::slope::Seen;
 use super::{Picard, Start};
 use crate::denoiser::Span;
 use crate::guard::Guard;
+use crate::sampler::gaussian::gaussian;
 use crate::sampler::{Report, Round, Run, SampleError, recurrence};
 use crate::{Batch, Denoiser, Node, Noise, Plan, Tensor};
 use core::ops::Range;

@@ -3,7 +3,7 @@
 use super::MAX_HISTORY;
 use super::rows::Rows;
 use crate::sampler::small;
-use crate::{Form, Level, Plan, Real, Tensor};
+use crate::{Form, Plan, Real, Tensor};
 
 /// How a sweep carries an output `m` from the state that the network was shown to the new one, `dx` apart.
 ///
@@ -141,16 +141,6 @@ fn clamp(slope: f64, plan: &Plan<'_>, j: usize) -> f64 {
     };
     // A factor of 0 leaves the slope unbounded above.
     if slope > 0.0 { if slope * most > 1.0 { 1.0 / most } else { slope } } else { 0.0 }
-}
-
-/// The Jacobian of the denoiser for `N(0, v I)`.
-pub(super) fn gaussian(level: &Level, form: Form, variance: f64) -> f64 {
-    let (a, s) = (level.alpha, level.sigma);
-    let norm = a * a * variance + s * s;
-    match form {
-        Form::Data => a * variance / norm,
-        Form::Noise => s / norm,
-    }
 }
 
 /// `A + B g = 1` at the first node that uses output `j`.
