@@ -42,7 +42,7 @@
 //! | [`Noise`] | Gaussian noise keyed by (seed, item, node) |
 //! | [`Tensor`], [`Denoiser`] | rows of states; the network |
 //! | [`guard`], [`Guided`] | limits and known entries on the data estimate; classifier-free guidance |
-//! | [`sampler`] | [`Sequential`] and [`Picard`], over the caller's [`Workspace`] |
+//! | [`sampler`] | [`Sequential`], [`Picard`] and [`Speculative`], over the caller's [`Workspace`] |
 //! | [`nn`] | inference of the trainer's networks, weights read in place |
 //! | [`Mixture`] | an exact denoiser, for tests |
 //!
@@ -90,7 +90,8 @@ pub use real::Real;
 #[cfg(feature = "alloc")]
 pub use sampler::Memory;
 pub use sampler::{
-    Need, Picard, Report, Round, Run, SampleError, Sampler, Sequential, SetupError, Slope, Start, Workspace,
+    Need, Picard, Report, Round, Run, SampleError, Sampler, Sequential, SetupError, Slope, Speculative,
+    Start, Workspace,
 };
 pub use schedule::{
     BetaKind, Betas, Curve, Final, FlowShift, ScheduleError, SigmaShape, Sigmas, Spacing, Told,

@@ -5,11 +5,13 @@ mod recurrence;
 mod rows;
 mod sequential;
 mod slope;
+mod speculative;
 mod workspace;
 
 pub use picard::{Picard, PicardRun, Start};
 pub use sequential::{Sequential, SequentialRun};
 pub use slope::Slope;
+pub use speculative::{Speculative, SpeculativeRun};
 #[cfg(feature = "alloc")]
 pub use workspace::Memory;
 pub use workspace::{Need, Workspace};
@@ -173,6 +175,10 @@ pub enum SetupError {
     },
     /// The noise tape does not serve the run.
     Tape(TapeError),
+    /// A speculative run on a noise tape, which has no numbers to accept by.
+    Recorded,
+    /// A speculative run of a plan without noise.
+    Noiseless,
 }
 
 impl From<TapeError> for SetupError {
@@ -204,6 +210,17 @@ impl fmt::Display for SetupError {
                 write!(f, "the start of item {item} is not finite; check what x holds before the run")
             }
             Self::Tape(error) => error.fmt(f),
+            Self::Recorded => {
+                write!(
+                    f,
+                    "a noise tape has no uniform numbers to accept drafts by; give seeded noise, or use Picard"
+                )
+            }
+            Self::Noiseless => write!(
+                f,
+                "no step of the plan adds noise, so no draft could be accepted; use Picard, or a stochastic solver (ddpm, \
+                 ddim with eta 1)"
+            ),
         }
     }
 }
