@@ -29,15 +29,16 @@ use rows::{DELTA, GENERATIONS, Rows, UNIT, ZERO};
 ///
 /// ```text
 /// m_j = m_j(x_j old) + g_j (x_j new - x_j old)        g_j the secant of the last two rounds
-/// m_j = g_j x_j + r_j (m_p - g_p x_p)                 where the network has not been: p the last node where it has
+/// m_j = g_j x_j + r_j (m_i - g_i x_i)                 where the network has not been: i the last node where it has
 /// ```
 ///
 /// with `g` the slope and `r` the decay of the constant term for Gaussian data (of any mean and of variance
-/// [`data_variance`](Self::data_variance)); on such data all drafts are accepted. A node without noise takes its
-/// true state, and ends the walk where that is not the draft.
+/// [`data_variance`](Self::data_variance)); on such data of mean 0 the first drafts are all accepted. A node without noise
+/// takes its true state, and ends the walk where that is not the draft. Where the walk ends by reflection, the network
+/// has not seen the new state: it is evaluated with the next drafts, not in a round of its own.
 ///
-/// The samples are not those of [`Sequential`](super::Sequential) from the same seed (only their law is), and like those
-/// they depend on the seed and the item alone. [`Picard`](super::Picard) approximates the sequential samples
+/// The samples are not those of [`Sequential`](super::Sequential) from the same seed: only their law is. They depend on the
+/// seed, the item and these settings, not on the batch. [`Picard`](super::Picard) approximates the sequential samples
 /// themselves, and serves plans without noise.
 ///
 /// Plans of any reach run. A plan in which only some steps have noise runs too, but each step without one costs a round.
@@ -289,7 +290,8 @@ impl<F: Tensor> SpeculativeRun<'_, F> {
             self.frames.add_noise(unit, node.noise.signum(), self.noise, item, k);
             let s = self.frames.dot((delta, zero), (unit, zero)) / norm;
             let u = self.noise.uniform(item, k).unwrap_or(1.0);
-            if !(math::ln(u) <= d * (s - 0.5 * d)) {
+            let accepted = math::ln(u) <= d * (s - 0.5 * d);
+            if !accepted {
                 return Walked { node: k, reflect: Some(2.0 * s / d) };
             }
         }
