@@ -48,20 +48,48 @@ pub struct Row {
 pub struct Batch<'a> {
     nodes: &'a [Node],
     spans: &'a [Span],
-    rows: usize,
+    /// Of the spans' rows, where those of this batch begin, and how many there are.
+    once: (usize, usize),
     parts: &'static [bool],
+    /// Of all parts' rows, where those of this batch begin, and how many there are.
+    skip: usize,
+    rows: usize,
 }
 
 impl<'a> Batch<'a> {
     pub(crate) fn new(nodes: &'a [Node], spans: &'a [Span]) -> Self {
         let rows_of = |span: &Span| span.items * span.nodes(nodes).count();
-        Self { nodes, spans, rows: spans.iter().map(rows_of).sum(), parts: &[true] }
+        let rows = spans.iter().map(rows_of).sum();
+        Self { nodes, spans, once: (0, rows), parts: &[true], skip: 0, rows }
     }
 
     /// The same rows once for each part, which says whether they are conditional.
     pub(crate) const fn in_parts(&self, parts: &'static [bool]) -> Self {
         let once = self.rows / self.parts.len();
-        Self { parts, rows: once * parts.len(), ..*self }
+        // Of rows that are there once, a part's are as many; rows of several parts are all taken.
+        let from = if self.parts.len() == 1 { self.once.0 + self.skip } else { self.once.0 };
+        Self { parts, once: (from, once), skip: 0, rows: once * parts.len(), ..*self }
+    }
+
+    /// The rows `rows` of this batch (as many of them as there are), in the same order: what a call that is made in parts
+    /// shows to each.
+    ///
+    /// ```
+    /// use picardy::{Batch, denoiser};
+    /// // A model that takes at most two rows at a time.
+    /// let limited = denoiser::from_fn(|batch: &Batch<'_>, x: &[f32], out: &mut [f32]| {
+    ///     for ((first, x), out) in (0..).step_by(2).zip(x.chunks(2)).zip(out.chunks_mut(2)) {
+    ///         for ((row, x), out) in batch.part(first..first + 2).iter().zip(x).zip(out) {
+    ///             *out = row.level.alpha as f32 * x;
+    ///         }
+    ///     }
+    ///     Ok::<(), core::convert::Infallible>(())
+    /// });
+    /// ```
+    #[must_use]
+    pub fn part(&self, rows: Range<usize>) -> Self {
+        let (start, end) = (rows.start.min(self.rows), rows.end.min(self.rows));
+        Self { skip: self.skip + start, rows: end.saturating_sub(start), ..*self }
     }
 
     /// The number of rows.
@@ -76,9 +104,11 @@ impl<'a> Batch<'a> {
 
     /// The rows in order.
     pub fn iter(&self) -> impl Iterator<Item = Row> + Clone + 'a {
-        let (nodes, spans) = (self.nodes, self.spans);
-        let part = move |conditional: bool| spans.iter().flat_map(move |span| rows(nodes, span, conditional));
-        self.parts.iter().copied().flat_map(part)
+        let (nodes, spans, (from, once)) = (self.nodes, self.spans, self.once);
+        let part = move |conditional: bool| {
+            spans.iter().flat_map(move |span| rows(nodes, span, conditional)).skip(from).take(once)
+        };
+        self.parts.iter().copied().flat_map(part).skip(self.skip).take(self.rows)
     }
 }
 

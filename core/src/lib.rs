@@ -42,14 +42,15 @@
 //! | [`Noise`] | Gaussian noise keyed by (seed, item, node) |
 //! | [`Tensor`], [`Denoiser`] | rows of states; the network |
 //! | [`guard`], [`Guided`] | limits and known entries on the data estimate; classifier-free guidance |
-//! | [`sampler`] | [`Sequential`], [`Picard`] and [`Parareal`], over the caller's [`Workspace`] |
+//! | [`sampler`] | [`Sequential`], [`Picard`], [`Parareal`] and [`Speculative`], over the caller's [`Workspace`] |
+//! | `Threaded` (feature `std`) | one call of the network on several threads |
 //! | [`nn`] | inference of the trainer's networks, weights read in place |
 //! | [`Mixture`] | an exact denoiser, for tests |
 //!
 //! # Features
 //!
 //! `nn` (default) needs neither std nor alloc. `alloc` adds [`Memory`], `std` CPU detection in the matrix
-//! products, `ndarray` frames over array views, `config` the reader of diffusers'
+//! products and `Threaded`, `ndarray` frames over array views, `config` the reader of diffusers'
 //! `scheduler_config.json`.
 
 #![no_std]
@@ -77,6 +78,8 @@ pub mod sampler;
 pub mod schedule;
 pub mod solver;
 mod tensor;
+#[cfg(feature = "std")]
+mod threaded;
 
 pub use denoiser::{Batch, Denoiser, Row, Span};
 pub use grid::Grid;
@@ -93,7 +96,7 @@ pub use real::Real;
 pub use sampler::Memory;
 pub use sampler::{
     Criterion, MAX_ANDERSON, MAX_HISTORY, Need, Parareal, Picard, PicardRun, Report, Round, Run, SampleError,
-    Sampler, Sequential, SetupError, Slope, Start, Workspace,
+    Sampler, Sequential, SetupError, Slope, Speculative, Start, Workspace,
 };
 pub use schedule::{
     BetaKind, Betas, Curve, Final, FlowShift, ScheduleError, SigmaShape, Sigmas, Spacing, Told,
@@ -106,3 +109,5 @@ pub use solver::{
 #[cfg(feature = "ndarray")]
 pub use tensor::LayoutError;
 pub use tensor::{HostTensor, SliceFrames, Tensor};
+#[cfg(feature = "std")]
+pub use threaded::{Threaded, ThreadedError};

@@ -132,6 +132,25 @@ impl<'a> Noise<'a> {
         }
     }
 
+    /// A uniform number in (0, 1) for one item and node, `(n + 1/2) / 2^53` with `n` of 53 bits, independent of all
+    /// normals: what acceptance in [`Speculative`](crate::Speculative) is decided by. `None` on a tape, which has normals
+    /// alone.
+    ///
+    /// ```
+    /// let u = picardy::Noise::seeded(7).uniform(3, 50);
+    /// assert!(u.is_some_and(|u| 0.0 < u && u < 1.0));
+    /// assert_eq!(picardy::Noise::tape(&[], 0, 1).uniform(3, 50), None);
+    /// ```
+    pub fn uniform(&self, item: usize, node: usize) -> Option<f64> {
+        let Source::Seeded(seed) = &self.source else { return None };
+        let item = self.first_item.wrapping_add(item as u64);
+        // The last block: no state has the 2^34 numbers that would reach it.
+        let counter = [u32::MAX, node as u32, item as u32, (item >> 32) as u32];
+        let [a, b, ..] = philox(counter, [*seed as u32, (*seed >> 32) as u32]);
+        let n = (u64::from(a) << 21) | u64::from(b >> 11);
+        Some((n as f64 + 0.5) * (1.0 / 9_007_199_254_740_992.0))
+    }
+
     /// Calls `use_each` with every number of `out` and its normal.
     pub(crate) fn zip<T>(
         &self,

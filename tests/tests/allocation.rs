@@ -6,7 +6,7 @@ use picardy::guard::{Clamp, DynamicThreshold, Inpaint};
 use picardy::nn::{Artifact, MlpDenoiser, ResidualMlp};
 use picardy::{
     AnySolver, Form, Guarded, Guided, Memory, Mixture, Noise, Parareal, Picard, Plan, Prediction, Sampler,
-    Sequential, SliceFrames, Slope, Solver,
+    Sequential, SliceFrames, Slope, Solver, Speculative,
 };
 use picardy_tests::{Solved, plan};
 use picardy_trainer::model::{Mlp, MlpConfig, Precision};
@@ -72,6 +72,12 @@ fn sampling_allocates_nothing() {
     let (count, report) = allocations(|| Sequential.run(&plan, &mut model, &noise, &mut x, &mut workspace));
     assert!(report.unwrap().finished);
     assert_eq!(count, 0, "sequential");
+
+    let speculative = Speculative { draft: 30, sweeps: 1, ..Speculative::default() };
+    let mut workspace = memory.workspace(speculative.need(&plan, 8), 2);
+    let (count, report) = allocations(|| speculative.run(&plan, &mut model, &noise, &mut x, &mut workspace));
+    assert!(report.unwrap().finished);
+    assert_eq!(count, 0, "speculative");
 
     // With the network too, its weights and its scratch.
     let bytes =
