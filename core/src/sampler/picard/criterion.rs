@@ -14,7 +14,7 @@ use crate::{Level, Plan, Real, math};
 pub enum Criterion {
     /// The unit is the standard deviation of the state's level, `sqrt(a^2 v + s^2)`: at the end, that of the data.
     ///
-    /// An item is done when a sweep moved none of its open states by more than a tenth of the tolerance (root mean square over the
+    /// An item is done when a sweep moved none of its open states by more than 0.03 of the tolerance (root mean square over the
     /// coordinates): the sweep has then carried every known error to the end, and what is left is of second order.
     ///
     /// A node is closed before that, to save evaluations, where it moved by a ten-thousandth of the tolerance; or where
@@ -28,7 +28,7 @@ pub enum Criterion {
 }
 
 /// A run is done when nothing moved by more than this part of the tolerance.
-const DONE: f64 = 0.1;
+const DONE: f64 = 0.03;
 /// A node is closed when it moved by at most this part of the tolerance,
 const CLOSED: f64 = 1e-4;
 /// or when its output's error is at most this part of the tolerance, over all nodes.

@@ -43,7 +43,7 @@ impl Default for Slope {
 pub(super) struct Seen {
     /// The slope.
     pub(super) g: f64,
-    /// What it left unexplained, `|dM - g dX| / |dX|`; infinite where nothing is known.
+    /// The most it left unexplained, `|dM - g dX| / |dX|`; infinite where nothing is known.
     pub(super) doubt: f64,
     /// Whether it was seen at all.
     pub(super) told: bool,
@@ -81,18 +81,30 @@ impl Slope {
             Self::Frozen => told(0.0),
             Self::Gaussian => told(prior),
             Self::Secant | Self::Multisecant(_) => {
-                let dx = (rows.base(item, 0, j), rows.base(item, 1, j));
-                let dm = (rows.said(item, 0, j), rows.said(item, 1, j));
-                let square = frames.dot(dx, dx);
-                let secant = frames.dot(dx, dm) / square;
+                let (base, said) = (|i| rows.base(item, i, j), |i| rows.said(item, i, j));
+                let mut products = |i: usize| {
+                    let (dx, dm) = ((base(i), base(i + 1)), (said(i), said(i + 1)));
+                    let square = frames.dot(dx, dx);
+                    (frames.dot(dx, dm) / square, frames.dot(dm, dm) / square)
+                };
+                let (secant, length) = products(0);
                 // A state that did not change has none.
                 if !secant.is_finite() {
                     return told(prior);
                 }
                 let g = clamp(secant, plan, j);
-                let length = frames.dot(dm, dm) / square;
                 // No less than what rounding leaves.
-                let rest = (length - g * (2.0 * secant - g)).max(length * F::Scalar::EPSILON);
+                let unexplained = |(secant, length): (f64, f64)| {
+                    (length - g * (2.0 * secant - g)).max(length * F::Scalar::EPSILON)
+                };
+                let mut rest = unexplained((secant, length));
+                // An older direction is no better known than it was then.
+                for i in 1..rows.bases() - 1 {
+                    let older = unexplained(products(i));
+                    if older.is_finite() {
+                        rest = rest.max(older);
+                    }
+                }
                 Seen { g, doubt: crate::math::sqrt(rest), told: true }
             }
         }
