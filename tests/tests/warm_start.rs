@@ -46,6 +46,9 @@ fn epsilon(ring: &Mixture<'_>, batch: &Batch<'_>, x: &[f64], out: &mut [f64]) {
     }
 }
 
+/// The states of a run's nodes, where they are kept.
+type Kept = Vec<Option<[f64; DIM]>>;
+
 /// Samples from a guess of the path (`None`: from the sampler's own), and reads the path that the run ends with, as far as it
 /// is kept.
 fn warm(
@@ -54,7 +57,7 @@ fn warm(
     noise: &Noise<'_>,
     x: &mut [f64],
     guess: Option<&[f64]>,
-) -> Result<(Report, Vec<Option<[f64; DIM]>>), SetupError> {
+) -> Result<(Report, Kept), SetupError> {
     let ring = Ring::default();
     let mut model = ring.mixture().predicting(Prediction::Epsilon);
     let mut memory = Memory::new();
