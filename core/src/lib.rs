@@ -42,7 +42,7 @@
 //! | [`Noise`] | Gaussian noise keyed by (seed, item, node) |
 //! | [`Tensor`], [`Denoiser`] | rows of states; the network |
 //! | [`guard`], [`Guided`] | limits and known entries on the data estimate; classifier-free guidance |
-//! | [`sampler`] | [`Sequential`], [`Picard`], [`Parareal`] and [`Speculative`], over the caller's [`Workspace`] |
+//! | [`sampler`] | [`Sequential`], [`Picard`], [`Parareal`] and [`Speculative`], over the caller's [`Workspace`]; [`Auto`] chooses |
 //! | `Threaded` (feature `std`) | one call of the network on several threads |
 //! | [`nn`] | inference of the trainer's networks, weights read in place |
 //! | [`Mixture`] | an exact denoiser, for tests |
@@ -95,8 +95,8 @@ pub use real::Real;
 #[cfg(feature = "alloc")]
 pub use sampler::Memory;
 pub use sampler::{
-    Criterion, MAX_ANDERSON, MAX_HISTORY, Need, Parareal, Picard, PicardRun, Report, Round, Run, SampleError,
-    Sampler, Sequential, SetupError, Slope, Speculative, Start, Workspace,
+    AnyRun, AnySampler, Auto, Criterion, MAX_ANDERSON, MAX_HISTORY, Need, Parareal, Picard, PicardRun,
+    Report, Round, Run, SampleError, Sampler, Sequential, SetupError, Slope, Speculative, Start, Workspace,
 };
 pub use schedule::{
     BetaKind, Betas, Curve, Final, FlowShift, ScheduleError, SigmaShape, Sigmas, Spacing, Told,

@@ -2,75 +2,12 @@
 
 mod common;
 
-use std::{
-    path::Path,
-    process::{Command, Output},
+use std::{path::Path, process::Command};
+
+use common::{
+    PlainMlp,
+    command::{card, complaint, models, numbers, picardy_ort, said},
 };
-
-use common::PlainMlp;
-use picardy_ort::ensure_runtime;
-
-fn picardy_ort(dir: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_picardy-ort")).args(args).current_dir(dir).output().unwrap()
-}
-
-/// What the command printed; it must have succeeded.
-fn said(output: &Output) -> String {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-/// The one line of a failure.
-fn complaint(output: &Output) -> String {
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(1), "{stderr}");
-    assert!(output.stdout.is_empty());
-    assert_eq!(stderr.lines().count(), 1, "{stderr}");
-    assert!(stderr.starts_with("error: "), "{stderr}");
-    stderr
-}
-
-fn numbers(path: &Path) -> (Vec<u64>, Vec<f32>) {
-    let bytes = std::fs::read(path).unwrap();
-    let npy = npyz::NpyFile::new(&bytes[..]).unwrap();
-    (npy.shape().to_vec(), npy.into_vec().unwrap())
-}
-
-/// The metadata of a model trained on data of mean 10 and -10, scale 2 and 3.
-fn card() -> Vec<(String, String)> {
-    [
-        ("picardy.version", "1"),
-        ("picardy.model", "residual-mlp"),
-        ("picardy.process", "vp"),
-        ("picardy.schedule", "linear"),
-        ("picardy.train_steps", "100"),
-        ("picardy.beta_start", "0.001"),
-        ("picardy.beta_end", "0.1"),
-        ("picardy.prediction", "epsilon"),
-        ("picardy.conditioning", "timestep"),
-        ("picardy.shape", "2"),
-        ("picardy.width", "8"),
-        ("picardy.blocks", "1"),
-        ("picardy.loss", "standard"),
-        ("picardy.seed", "1"),
-        ("picardy.data_mean", "10,-10"),
-        ("picardy.data_scale", "2,3"),
-        ("picardy.data_variance", "1"),
-    ]
-    .map(|(key, value)| (key.to_owned(), value.to_owned()))
-    .to_vec()
-}
-
-/// A directory with a model that has metadata and one that has none.
-fn models() -> tempfile::TempDir {
-    ensure_runtime().unwrap();
-    let dir = tempfile::tempdir().unwrap();
-    let network = PlainMlp::new(2, 8, 8, 1);
-    std::fs::write(dir.path().join("card.onnx"), network.onnx(&card())).unwrap();
-    std::fs::write(dir.path().join("plain.onnx"), network.onnx(&[])).unwrap();
-    std::fs::write(dir.path().join("text.onnx"), "hello").unwrap();
-    dir
-}
 
 #[test]
 fn info_shows_what_a_model_is() {
@@ -106,13 +43,30 @@ fn samples_do_not_depend_on_the_method_and_are_in_the_datas_units() {
     for solver in [&["--solver", "ddpm"][..], &["--solver", "ddim"], &["--solver", "ddim", "--eta", "0.5"]] {
         let (said, sequential) = sample("a.npy", solver);
         assert!(said.contains("40 rounds, 200 evaluations"), "{said}");
-        for slope in ["identity", "frozen", "gaussian", "secant"] {
+        for flags in [
+            "--slope identity --window 16",
+            "--slope frozen --window 16",
+            "--slope gaussian --window 16",
+            "--slope secant --window 16",
+            "--slope multisecant1 --stride 3",
+            "--slope multisecant4 --rows 33",
+            "--start coarse:4",
+            "--start constant --anderson 2",
+            "--criterion step-variance",
+            "--criterion change --start gaussian",
+        ] {
             let mut args = solver.to_vec();
-            args.extend(["--method", "picard", "--slope", slope, "--window", "16", "--tolerance", "0"]);
+            args.extend(["--method", "picard", "--tolerance", "0"]);
+            args.extend(flags.split(' '));
             let (_, parallel) = sample("b.npy", &args);
             for (a, b) in sequential.iter().zip(&parallel) {
-                assert!((a - b).abs() <= 1e-3, "{slope}: {a} {b}");
+                assert!((a - b).abs() <= 1e-3, "{flags}: {a} {b}");
             }
+        }
+        // In the data's units, whose standard deviations are 2 and 3.
+        let (_, parallel) = sample("b.npy", &[solver, &["--method", "picard"]].concat());
+        for (a, b) in sequential.iter().zip(&parallel) {
+            assert!((a - b).abs() <= 0.03, "{a} {b}");
         }
     }
     let (_, units) = sample("a.npy", &[]);
@@ -172,7 +126,16 @@ fn each_wrong_word_is_named_and_leaves_no_file() {
         (&["card.onnx", "--variance", "large"], "--variance"),
         (&["card.onnx", "--slope", "secant"], "--method picard"),
         (&["card.onnx", "--method", "picard", "--window", "0"], "leave it out"),
+        (&["card.onnx", "--method", "picard", "--stride", "0"], "--stride 0: give at least 1"),
+        (&["card.onnx", "--method", "picard", "--rows", "0"], "--rows 0: give at least 1"),
+        (&["card.onnx", "--method", "picard", "--rows", "3"], "--rows 3 for --batch 64: give"),
+        (&["card.onnx", "--method", "picard", "--anderson", "6"], "--anderson 6: give 1 to 5"),
         (&["card.onnx", "--window", "0"], "--method picard"),
+        (&["card.onnx", "--stride", "2"], "--stride is Picard's"),
+        (&["card.onnx", "--rows", "100"], "--rows is Picard's"),
+        (&["card.onnx", "--start", "coarse:3"], "--start is Picard's"),
+        (&["card.onnx", "--anderson", "2"], "--anderson is Picard's"),
+        (&["card.onnx", "--criterion", "change"], "--criterion is Picard's"),
         (&["card.onnx", "--method", "picard", "--tolerance", "NaN"], "tolerance NaN"),
         (&["card.onnx", "--item-shape", "3"], "[3]"),
         (&["card.onnx", "--picture", "out.npy"], "two files"),

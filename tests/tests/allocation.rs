@@ -6,7 +6,7 @@ use picardy::guard::{Clamp, DynamicThreshold, Inpaint};
 use picardy::nn::{Artifact, MlpDenoiser, ResidualMlp};
 use picardy::{
     AnySolver, Form, Guarded, Guided, Memory, Mixture, Noise, Parareal, Picard, Plan, Prediction, Sampler,
-    Sequential, SliceFrames, Slope, Solver, Speculative,
+    Sequential, SliceFrames, Slope, Solver, Speculative, Start,
 };
 use picardy_tests::{Solved, plan};
 use picardy_trainer::model::{Mlp, MlpConfig, Precision};
@@ -52,13 +52,21 @@ fn sampling_allocates_nothing() {
     let noise = Noise::seeded(1);
     let mut memory = Memory::<f32>::new();
     let mut x = vec![0.0f32; 2 * 8];
-    for slope in [Slope::Identity, Slope::Frozen, Slope::Gaussian, Slope::Secant] {
-        let picard = Picard { slope, window: 30, ..Picard::default() };
+    let slope = |slope| Picard { slope, window: 30, ..Picard::default() };
+    for picard in [
+        Picard::paradigms(30, 0.1),
+        slope(Slope::Frozen),
+        slope(Slope::Gaussian),
+        slope(Slope::Secant),
+        slope(Slope::Multisecant(1)),
+        slope(Slope::Multisecant(4)),
+        Picard { stride: 4, rows: 40, anderson: 5, start: Start::Coarse(5), ..Picard::default() },
+    ] {
         let mut workspace = memory.workspace(picard.need(&plan, 8), 2);
         plan.start(&noise, 2, &mut x);
         let (count, report) = allocations(|| picard.run(&plan, &mut model, &noise, &mut x, &mut workspace));
         assert!(report.unwrap().finished);
-        assert_eq!(count, 0, "{slope:?}");
+        assert_eq!(count, 0, "{picard:?}");
     }
     for pipelined in [true, false] {
         let parareal = Parareal { pipelined, ..Parareal::default() };

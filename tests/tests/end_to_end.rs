@@ -1,7 +1,7 @@
 //! The whole road on a small run: data, training, export, and the same numbers from every engine.
 
 use picardy::nn::{Artifact, MlpDenoiser, ModelCard, ResidualMlp};
-use picardy::{Form, Memory, Noise, Picard, Plan, Sampler, Sequential, Slope, Start};
+use picardy::{Form, Memory, Noise, Picard, Plan, Sampler, Sequential};
 use picardy_ort::{Model, Options, OrtDenoiser, ensure_runtime};
 use picardy_tests::{Solved, distance, plan, run};
 use picardy_trainer::data::Builtin;
@@ -83,7 +83,7 @@ fn both_files_carry_the_same_card() {
 }
 
 #[test]
-fn secant_picard_takes_under_half_of_paradigms_rounds_on_a_network() {
+fn picard_takes_under_half_of_paradigms_rounds_on_a_network_and_ends_nearer() {
     let network = ResidualMlp::from_artifact(&Artifact::parse(&TRAINED.bytes).unwrap()).unwrap();
     let mut scratch = vec![0.0; network.scratch_len(48)];
     let mut model = MlpDenoiser::new(network, &mut scratch);
@@ -91,17 +91,18 @@ fn secant_picard_takes_under_half_of_paradigms_rounds_on_a_network() {
     let plan = Plan::new(&nodes, Form::Data).unwrap();
     let noise = Noise::seeded(3);
     let sequential = run::<f32, _, _, _>(&Sequential, &plan, &mut model, &noise, 16, 2).unwrap();
-    let paradigms = Picard { slope: Slope::Identity, start: Start::Constant, ..Picard::default() };
+    let paradigms = Picard::paradigms(usize::MAX, 0.1);
     let paradigms = run::<f32, _, _, _>(&paradigms, &plan, &mut model, &noise, 16, 2).unwrap();
-    let secant = run::<f32, _, _, _>(&Picard::default(), &plan, &mut model, &noise, 16, 2).unwrap();
-    assert!(distance(&sequential.x, &secant.x) < 1e-3, "{}", distance(&sequential.x, &secant.x));
+    let picard = run::<f32, _, _, _>(&Picard::default(), &plan, &mut model, &noise, 16, 2).unwrap();
+    let [near, far] = [&picard, &paradigms].map(|run| distance(&sequential.x, &run.x));
+    assert!(near < 1e-3 && near <= far, "{near:e} {far:e}");
     assert!(
-        2 * secant.report.rounds <= paradigms.report.rounds,
+        2 * picard.report.rounds <= paradigms.report.rounds,
         "{:?} {:?}",
-        secant.report,
+        picard.report,
         paradigms.report
     );
-    assert!(5 * secant.report.evaluations <= 2 * paradigms.report.evaluations);
+    assert!(5 * picard.report.evaluations <= 2 * paradigms.report.evaluations);
 }
 
 #[test]

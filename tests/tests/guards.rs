@@ -11,7 +11,14 @@ use picardy::{
 use picardy_tests::{Outcome, Ring, Solved, plan, random_plan, run};
 use proptest::prelude::*;
 
-const SLOPES: [Slope; 4] = [Slope::Identity, Slope::Frozen, Slope::Gaussian, Slope::Secant];
+const SLOPES: [Slope; 6] = [
+    Slope::Identity,
+    Slope::Frozen,
+    Slope::Gaussian,
+    Slope::Secant,
+    Slope::Multisecant(1),
+    Slope::Multisecant(3),
+];
 const STARTS: [Start; 2] = [Start::Constant, Start::Gaussian];
 const MASK: [f64; 6] = [1.0, 0.0, 0.0, 1.0, 0.25, 1.0];
 const KNOWN: [f64; 6] = [0.3, f64::NAN, 0.0, -0.7, 1.1, 0.2];
@@ -50,7 +57,7 @@ proptest! {
 
     #[test]
     fn guarded_plans_run_in_parallel_as_in_sequence(
-        seed in any::<u64>(), steps in 1usize..20, window in 1usize..24, slope in 0usize..4, start in 0usize..2,
+        seed in any::<u64>(), steps in 1usize..20, window in 1usize..24, slope in 0usize..6, start in 0usize..2,
         noise_form in any::<bool>(), batch in 1usize..4, kind in 0usize..KINDS,
     ) {
         let form = if noise_form { Form::Noise } else { Form::Data };

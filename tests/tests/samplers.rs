@@ -109,18 +109,18 @@ fn evaluation_counts_are_golden() {
     assert_eq!(
         got,
         [
-            (200, Identity, 15, 28676),
-            (200, Frozen, 13, 14904),
-            (200, Gaussian, 11, 12628),
-            (200, Secant, 9, 8598),
-            (200, Multisecant(1), 8, 8630),
-            (200, Multisecant(3), 8, 8519),
-            (50, Identity, 7, 2618),
-            (50, Frozen, 6, 2663),
-            (50, Gaussian, 7, 2591),
-            (50, Secant, 5, 1759),
-            (50, Multisecant(1), 5, 1756),
-            (50, Multisecant(3), 5, 1758),
+            (200, Identity, 21, 28073),
+            (200, Frozen, 20, 14624),
+            (200, Gaussian, 16, 12201),
+            (200, Secant, 12, 8772),
+            (200, Multisecant(1), 11, 8657),
+            (200, Multisecant(3), 10, 8644),
+            (50, Identity, 11, 2311),
+            (50, Frozen, 9, 2414),
+            (50, Gaussian, 11, 2306),
+            (50, Secant, 6, 1704),
+            (50, Multisecant(1), 6, 1705),
+            (50, Multisecant(3), 7, 1706),
         ]
     );
 }

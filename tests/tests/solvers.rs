@@ -157,7 +157,9 @@ fn evaluation_counts_are_golden_and_parallel_runs_are_sequential_ones() {
             if prediction == Prediction::Epsilon {
                 counts.push((name, plan.nodes().len(), plan.evaluations()));
             }
-            for slope in [Slope::Identity, Slope::Frozen, Slope::Gaussian, Slope::Secant] {
+            for slope in
+                [Slope::Identity, Slope::Frozen, Slope::Gaussian, Slope::Secant, Slope::Multisecant(1)]
+            {
                 for (window, start) in [(5, Start::Gaussian), (usize::MAX, Start::Constant)] {
                     let picard = Picard { window, slope, start, tolerance: 0.0, ..Picard::default() };
                     let got = run::<f64, _, _, _>(&picard, &plan, &mut model, &noise, 2, 2).unwrap();

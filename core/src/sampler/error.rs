@@ -27,6 +27,8 @@ pub enum SetupError {
     Zero(&'static str),
     /// A history that is empty or too long.
     History {
+        /// Of what.
+        name: &'static str,
         /// The rounds asked for.
         given: usize,
         /// The most there are.
@@ -62,6 +64,13 @@ pub enum SetupError {
         /// Of these, the most in a row between which it has no cut.
         stretch: usize,
     },
+    /// A first guess of a state that is infinite or NaN.
+    GuessNotFinite {
+        /// The item.
+        item: usize,
+        /// The node.
+        node: usize,
+    },
     /// The noise tape does not serve the run.
     Tape(TapeError),
     /// A speculative run on a noise tape, which has no numbers to accept by.
@@ -91,7 +100,9 @@ impl fmt::Display for SetupError {
                 )
             }
             Self::Zero(name) => write!(f, "{name} of 0; give at least 1 (usize::MAX for no limit)"),
-            Self::History { given, most } => write!(f, "a history of {given} rounds; give 1 to {most}"),
+            Self::History { name, given, most } => {
+                write!(f, "{name} with a history of {given} rounds; give 1 to {most}")
+            }
             Self::Rows { rows, batch } => {
                 write!(
                     f,
@@ -110,6 +121,10 @@ impl fmt::Display for SetupError {
                 f,
                 "{stretch} of the plan's {evaluations} evaluations lie in one piece that no block can end in, as later \
                  nodes use earlier outputs (a multistep solver); take Picard, or a one-step solver"
+            ),
+            Self::GuessNotFinite { item, node } => write!(
+                f,
+                "the first guess for item {item} at node {node} is not finite; check the path, or leave it out"
             ),
             Self::Tape(error) => error.fmt(f),
             Self::Recorded => {

@@ -1,5 +1,7 @@
 //! Who is evaluated when. A sampler runs any plan; it knows of no solver.
 
+mod any;
+mod auto;
 mod error;
 mod gaussian;
 mod parareal;
@@ -10,6 +12,8 @@ mod small;
 mod speculative;
 mod workspace;
 
+pub use any::{AnyRun, AnySampler};
+pub use auto::Auto;
 pub use error::{SampleError, SetupError};
 pub use parareal::{Parareal, PararealRun};
 pub use picard::{Criterion, MAX_ANDERSON, MAX_HISTORY, Picard, PicardRun, Slope, Start};
@@ -119,8 +123,8 @@ pub struct Round {
     pub done: usize,
     /// The plan's last node.
     pub last: usize,
-    /// The largest change of an open state in this round, root mean square, in units of its step's standard
-    /// deviation: what is compared with the tolerance. 0 in a sequential run.
+    /// The largest change of an evaluated open state in this round, root mean square, in the unit of the sampler's tolerance (of
+    /// [`Picard`]'s: its [`Criterion`]). 0 in a sequential run.
     pub residual: f64,
 }
 

@@ -1,6 +1,7 @@
 //! The command line. Each subcommand gives what is to be printed.
 
 mod info;
+mod method;
 mod names;
 mod process;
 mod sample;

@@ -10,12 +10,12 @@ use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use picardy::config::SchedulerConfig;
 use picardy::{
-    AnySolver, Ddim, DdimStride, Ddpm, Denoiser, EulerAncestral, Final, Level, Node, Noise, Picard, Plan,
-    Pndm, Report, Round, Sampler, Sequential, SliceFrames, Slope, Solver, Spacing, Span, Start, Tcd,
-    Workspace,
+    AnySolver, Ddim, DdimStride, Ddpm, Denoiser, EulerAncestral, Final, Level, Node, Noise, Plan, Pndm,
+    Report, Round, Sampler, Sequential, SliceFrames, Solver, Spacing, Span, Tcd, Workspace,
 };
 use picardy_ort::{Model, Options, OrtDenoiser, OrtError, output, picture};
 
+use super::method::Method;
 use super::names;
 use super::process::{self, Process, Schedule};
 
@@ -66,26 +66,6 @@ pub(crate) struct SampleArgs {
     process: process::ProcessArgs,
 }
 
-#[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Method")]
-struct Method {
-    /// Who is evaluated when.
-    #[arg(long, value_enum, default_value_t)]
-    method: MethodFlag,
-    /// Picard's slope [default: secant].
-    #[arg(long, value_enum)]
-    slope: Option<SlopeFlag>,
-    /// The most nodes that Picard holds open at a time [default: the whole run].
-    #[arg(long, value_name = "NODES")]
-    window: Option<usize>,
-    /// When a state has converged, in standard deviations of its step; 0 is exact [default: 0.1].
-    #[arg(long)]
-    tolerance: Option<f64>,
-    /// Picard's first guess [default: gaussian].
-    #[arg(long, value_enum)]
-    start: Option<StartFlag>,
-}
-
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum VarianceFlag {
     Small,
@@ -108,27 +88,6 @@ impl SpacingFlag {
             Self::Linspace => Spacing::Linspace,
         }
     }
-}
-
-#[derive(Debug, Clone, Copy, Default, ValueEnum)]
-enum MethodFlag {
-    #[default]
-    Sequential,
-    Picard,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum SlopeFlag {
-    Identity,
-    Frozen,
-    Gaussian,
-    Secant,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum StartFlag {
-    Constant,
-    Gaussian,
 }
 
 /// ONNX Runtime starts as many threads as it is told: not more than a machine can have.
@@ -265,43 +224,9 @@ fn sample(
     denoiser: &mut impl for<'a> Denoiser<SliceFrames<'a, f32>, Error = OrtError>,
     dim: usize,
 ) -> anyhow::Result<(Vec<f32>, Report)> {
-    let method = &args.method;
-    match method.method {
-        MethodFlag::Sequential => {
-            let named = [
-                ("--slope", method.slope.is_some()),
-                ("--window", method.window.is_some()),
-                ("--tolerance", method.tolerance.is_some()),
-                ("--start", method.start.is_some()),
-            ];
-            if let Some((flag, _)) = named.iter().find(|(_, named)| *named) {
-                bail!("{flag} is Picard's: add --method picard, or leave it out");
-            }
-            run_sampler(args, &Sequential, plan, denoiser, dim)
-        }
-        MethodFlag::Picard => {
-            if method.window == Some(0) {
-                bail!("a window of 0 nodes: give --window at least 1, or leave it out for the whole run");
-            }
-            let standard = Picard::default();
-            let picard = Picard {
-                window: method.window.unwrap_or(standard.window),
-                slope: method.slope.map_or(standard.slope, |slope| match slope {
-                    SlopeFlag::Identity => Slope::Identity,
-                    SlopeFlag::Frozen => Slope::Frozen,
-                    SlopeFlag::Gaussian => Slope::Gaussian,
-                    SlopeFlag::Secant => Slope::Secant,
-                }),
-                start: method.start.map_or(standard.start, |start| match start {
-                    StartFlag::Constant => Start::Constant,
-                    StartFlag::Gaussian => Start::Gaussian,
-                }),
-                tolerance: method.tolerance.unwrap_or(standard.tolerance),
-                data_variance: process.data_variance,
-                ..standard
-            };
-            run_sampler(args, &picard, plan, denoiser, dim)
-        }
+    match args.method.picard(args.batch as usize, process.data_variance)? {
+        None => run_sampler(args, &Sequential, plan, denoiser, dim),
+        Some(picard) => run_sampler(args, &picard, plan, denoiser, dim),
     }
 }
 

@@ -2,6 +2,8 @@
 
 #![allow(dead_code)] // Each test program uses a part.
 
+pub(crate) mod command;
+
 use std::collections::HashMap;
 
 use picardy_trainer::onnx::export_mlp;

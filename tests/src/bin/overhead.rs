@@ -3,7 +3,7 @@
 //! `cargo run --release -p picardy-tests --bin overhead` prints one JSON object per run.
 
 use picardy::nn::{Artifact, MlpDenoiser, ResidualMlp};
-use picardy::{Form, Memory, Noise, Picard, Plan, Sampler, Sequential};
+use picardy::{Form, Memory, Noise, Picard, Plan, Sampler, Sequential, Slope};
 use picardy_tests::{Solved, Timed, plan};
 use picardy_trainer::model::{Mlp, MlpConfig, Precision};
 use std::time::Instant;
@@ -41,5 +41,8 @@ fn measure(name: &str, sampler: &impl Sampler, solver: Solved, steps: usize) -> 
 fn main() -> anyhow::Result<()> {
     measure("ddim 50, sequential", &Sequential, Solved::Ddim(0.0), 50)?;
     measure("ddpm 1000, sequential", &Sequential, Solved::Ddpm, 1000)?;
-    measure("ddpm 1000, picard", &Picard::default(), Solved::Ddpm, 1000)
+    measure("ddpm 1000, picard", &Picard::default(), Solved::Ddpm, 1000)?;
+    let secant = Picard { slope: Slope::Secant, ..Picard::default() };
+    measure("ddpm 1000, picard with the secant slope", &secant, Solved::Ddpm, 1000)?;
+    measure("ddpm 1000, paradigms", &Picard::paradigms(usize::MAX, 0.1), Solved::Ddpm, 1000)
 }

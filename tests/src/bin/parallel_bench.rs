@@ -1,5 +1,5 @@
 //! A parallel sampler on a model, beside the sequential one on the same noise: one JSON object, with the keys of the
-//! peer's side (`tests/peers/parallel.py`) and `method`, `stride`.
+//! peer's side (`tests/peers/parallel.py`) and `method`, `sampler` (its settings).
 //!
 //! ```text
 //! cargo run --release -p picardy-tests --bin parallel_bench -- MODEL --solver ddpm --steps 1000 --tolerance 0.01 \
@@ -13,8 +13,8 @@ use anyhow::{Context, bail};
 use clap::{Parser, ValueEnum};
 use picardy::nn::{Artifact, MlpDenoiser, ResidualMlp};
 use picardy::{
-    Betas, Ddim, Ddpm, Denoiser, Level, Memory, Node, Noise, Picard, Plan, Prediction, Report, Sampler,
-    Sequential, SliceFrames, Slope, Solver, Start,
+    AnySampler, Auto, Betas, Ddim, Ddpm, Denoiser, Level, Memory, Node, Noise, Parareal, Picard, Plan,
+    Prediction, Report, Sampler, Sequential, SliceFrames, Slope, Solver, Speculative, Start,
 };
 use picardy_ort::{Model, Options, OrtDenoiser, Runtime};
 use picardy_tests::{Tape, Timed};
@@ -78,6 +78,13 @@ enum Method {
     Picard,
     /// Picard with Anderson mixing of history 2.
     Anderson,
+    Parareal,
+    /// Parareal, block after block as their inputs come.
+    Pipelined,
+    /// Exact in law, not the sequential sample: its distance to that says nothing.
+    Speculative,
+    /// What `Auto` chooses for a device of --rows rows.
+    Auto,
 }
 
 /// What the model says of itself.
@@ -155,24 +162,16 @@ where
     let mut runner =
         Runner { plan, noise, init, dim, batch, repeat: args.repeat.max(1), denoiser: Timed::new(denoiser) };
     let sequential = runner.run(&Sequential)?;
-    let mut picard = picard(args, process)?;
-    let parallel = match args.method {
-        Method::Sequential => runner.run(&Sequential)?,
-        Method::Paradigms => {
-            let paper = Picard::paradigms(picard.window, args.tolerance.unwrap_or(0.1));
-            picard = Picard { data_variance: picard.data_variance, ..paper };
-            runner.run(&picard)?
-        }
-        Method::Picard | Method::Anderson => runner.run(&picard)?,
-    };
+    let sampler = sampler(args, process, &runner.plan, batch)?;
+    let parallel = runner.run(&sampler)?;
     let (mean, max) = difference(&parallel.x, &sequential.x);
     let mut line = serde_json::json!({
         "solver": format!("{:?}", args.solver).to_lowercase(),
         "method": format!("{:?}", args.method).to_lowercase(),
         "steps": steps,
-        "tolerance": picard.tolerance,
-        "window": picard.window.min(plan.last()),
-        "stride": picard.stride,
+        "tolerance": tolerance_of(&sampler),
+        "sampler": format!("{sampler:?}"),
+        "window": if args.window == 0 { plan.last() } else { args.window.min(plan.last()) },
         "batch": batch,
         "rounds": parallel.report.rounds,
         "evaluations": parallel.report.evaluations as f64 / batch as f64,
@@ -187,6 +186,33 @@ where
     }
     println!("{line}");
     Ok(())
+}
+
+/// The method's sampler.
+fn sampler(args: &Args, process: &Process, plan: &Plan<'_>, batch: usize) -> anyhow::Result<AnySampler> {
+    let picard = picard(args, process)?;
+    let Picard { tolerance, data_variance, window, .. } = picard;
+    Ok(match args.method {
+        Method::Sequential => AnySampler::Sequential(Sequential),
+        Method::Paradigms => {
+            let paper = Picard::paradigms(window, args.tolerance.unwrap_or(0.1));
+            AnySampler::Picard(Picard { data_variance, ..paper })
+        }
+        Method::Picard | Method::Anderson => AnySampler::Picard(picard),
+        Method::Parareal | Method::Pipelined => AnySampler::Parareal(Parareal {
+            tolerance,
+            data_variance,
+            pipelined: matches!(args.method, Method::Pipelined),
+            ..Parareal::default()
+        }),
+        Method::Speculative => {
+            AnySampler::Speculative(Speculative { draft: window, data_variance, ..Speculative::default() })
+        }
+        Method::Auto => {
+            let rows = if args.rows == 0 { usize::MAX } else { args.rows };
+            Auto { rows, tolerance, data_variance, ..Auto::default() }.choose(plan, batch, process.dim)
+        }
+    })
 }
 
 fn picard(args: &Args, process: &Process) -> anyhow::Result<Picard> {
@@ -264,6 +290,14 @@ where
             outside.push(total.saturating_sub(self.denoiser.spent).as_secs_f64());
         }
         Ok(Outcome { x, report, seconds: median(seconds), outside: median(outside) })
+    }
+}
+
+fn tolerance_of(sampler: &AnySampler) -> Option<f64> {
+    match sampler {
+        AnySampler::Picard(picard) => Some(picard.tolerance),
+        AnySampler::Parareal(parareal) => Some(parareal.tolerance),
+        _ => None,
     }
 }
 

@@ -11,7 +11,7 @@ pub use run::PicardRun;
 pub use slope::Slope;
 
 use super::{Need, Sampler, SetupError, Workspace, batch_of, check_start};
-use crate::{Noise, Plan, Tensor};
+use crate::{Noise, Plan, Real, Tensor};
 use rows::Rows;
 
 /// The most directions of [`Slope::Multisecant`].
@@ -147,7 +147,12 @@ impl Picard {
         if guess.len() != needed {
             return Err(SetupError::Guess { needed, given: guess.len() });
         }
-        check_start(guess, dim.saturating_mul(plan.last() + 1))?;
+        for (row, state) in guess.chunks(dim.max(1)).enumerate() {
+            let (item, node) = (row / (plan.last() + 1), row % (plan.last() + 1));
+            if node > 0 && !state.iter().all(|x| x.is_finite()) {
+                return Err(SetupError::GuessNotFinite { item, node });
+            }
+        }
         self.set_up(plan, noise, x, Some(guess), workspace)
     }
 
@@ -181,10 +186,14 @@ impl Picard {
             return Err(SetupError::Zero(name));
         }
         if let Slope::Multisecant(directions @ (0 | MAX_HISTORY_AND_ONE..)) = self.slope {
-            return Err(SetupError::History { given: directions, most: MAX_HISTORY });
+            return Err(SetupError::History { name: "multisecant", given: directions, most: MAX_HISTORY });
         }
         if self.anderson > MAX_ANDERSON {
-            return Err(SetupError::History { given: self.anderson, most: MAX_ANDERSON });
+            return Err(SetupError::History {
+                name: "Anderson mixing",
+                given: self.anderson,
+                most: MAX_ANDERSON,
+            });
         }
         if self.start == Start::Coarse(0) {
             return Err(SetupError::Zero("coarse start"));

@@ -139,7 +139,9 @@ impl<'r, F: Tensor> PicardRun<'r, F> {
             evaluations,
             residual,
         };
-        run.spans.fill(Span::default());
+        // A given path is taken to be near: all of it is evaluated.
+        let front = if guess.is_some() { plan.last() } else { 0 };
+        run.spans.fill(Span { front, ..Span::default() });
         for (item, x) in x.chunks(dim).enumerate() {
             run.frames.load(run.rows.state(item, 0), x);
             let end = run.end(0);

@@ -1,11 +1,12 @@
 //! Where networks err off the data: arXiv 2407.08946's Figure 1, on a density whose score is known.
 
 use crate::report::Report;
+use crate::sampling;
 use crate::training::{self, Network};
 use picardy::nn::{Artifact, MlpDenoiser, ResidualMlp};
 use picardy::{
     Batch, Ddpm, Denoiser, Level, Memory, Node, Noise, Picard, Prediction, Sampler, Sequential, SliceFrames,
-    Slope, Solver, Start, denoiser,
+    Solver, denoiser,
 };
 use picardy_examples::pictures::{self, ErrorMap};
 use picardy_trainer::data::{Builtin, Mixture};
@@ -67,13 +68,13 @@ fn errors(
 /// (log-SNR, x) along a path.
 type Path2 = Vec<(f64, f64)>;
 
-/// A sequential path, and what each round of a parallel run from a constant start evaluates: states that are not yet
-/// where the data would be at their level.
+/// A sequential path, and what each round of ParaDiGMS evaluates: from its constant start, states that are not yet where
+/// the data would be at their level.
 fn paths(network: &Network, seed: u64) -> anyhow::Result<(Path2, Vec<Path2>)> {
     let (mut levels, mut nodes) = (vec![Level::default(); STEPS + 1], vec![Node::default(); STEPS + 1]);
     let grid = network.betas.trailing(STEPS, &mut levels)?;
     let plan = Ddpm::default().plan(&grid, Prediction::Epsilon, &mut nodes)?;
-    let picard = Picard { slope: Slope::Identity, start: Start::Constant, ..Picard::default() };
+    let picard = Picard::paradigms(usize::MAX, sampling::PARADIGMS_TOLERANCE);
     let mut calls = evaluated(network, &plan, &Sequential, seed)?;
     let sequential = calls.drain(..).flatten().collect();
     Ok((sequential, evaluated(network, &plan, &picard, seed)?))

@@ -73,7 +73,7 @@ fn main() -> anyhow::Result<()> {
     pictures::samples(&args.out.join("samples.png"), &panels)?;
 
     println!(
-        "3. Sampling, batch {}: in sequence, and in parallel over time with four slopes",
+        "3. Sampling, batch {}: in sequence, and in parallel over time: ParaDiGMS, three slopes, Picardy's default",
         sampling::BATCH
     );
     sampling::table(&networks, args.seed, &args.out, &mut report)?;

@@ -1,0 +1,117 @@
+//! Which sampler, from what was measured.
+
+use super::{AnySampler, Need, Picard, Sampler, Sequential, Slope};
+use crate::Plan;
+
+/// Chooses a sampler by the time it would take, in calls of the network.
+///
+/// A call of up to `rows` rows costs one; a larger one costs as many as it fills. A sequential run of `N` evaluations takes
+/// `N ceil(batch / rows)` of them, Picard's about the greater of its rounds and `batch evaluations / rows`. Both are from the
+/// table of [measured runs](#measured), between whose lines steps are interpolated.
+///
+/// ```
+/// use picardy::{AnySampler, Auto, Betas, Ddpm, Level, Node, Prediction, Solver};
+/// let (mut levels, mut nodes) = ([Level::default(); 101], [Node::default(); 101]);
+/// let grid = Betas::linear(1000, 1e-4, 2e-2).trailing(100, &mut levels)?;
+/// let plan = Ddpm::default().plan(&grid, Prediction::Epsilon, &mut nodes)?;
+/// let auto = Auto { rows: 256, ..Auto::default() };
+/// assert!(matches!(auto.choose(&plan, 4, 64), AnySampler::Picard(_)));
+/// // A device that a batch fills samples fastest in sequence.
+/// assert!(matches!(auto.choose(&plan, 256, 64), AnySampler::Sequential(_)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Measured
+///
+/// Rounds and evaluations per item of [`Picard::default`] (tolerance 0.01, batch 16, seed 0), the trained dino network (2 coordinates) and the
+/// trained 8x8 digits network (64):
+///
+/// | N | DDIM, 2 | DDPM, 2 | DDIM, 64 | DDPM, 64 |
+/// |---|---|---|---|---|
+/// | 20 | 7 / 53 | 7 / 58 | 10 / 77 | 11 / 80 |
+/// | 50 | 8 / 133 | 8 / 157 | 12 / 212 | 15 / 239 |
+/// | 100 | 7 / 269 | 8 / 320 | 11 / 427 | 15 / 511 |
+/// | 1000 | 8 / 2553 | 10 / 2762 | 12 / 4276 | 18 / 5193 |
+///
+/// by `tests/peers/parallel_models.sh`, then `cargo run --release -p picardy-tests --bin parallel_bench --
+/// target/parallel-models/dino.onnx --solver ddim --steps 20` and so on. At tolerance 0, which is exact, a run takes about a third of N
+/// rounds, and 13 evaluations a node.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Auto {
+    /// The rows that the device evaluates in the time of one: 1 for a core that one row fills, hundreds on a GPU.
+    pub rows: usize,
+    /// The most numbers that the workspace may hold: narrows the window.
+    pub memory: usize,
+    /// How far the sample may be from the sequential one, in standard deviations of the data.
+    pub tolerance: f64,
+    /// The variance of the data per coordinate.
+    pub data_variance: f64,
+}
+
+impl Default for Auto {
+    fn default() -> Self {
+        let Picard { tolerance, data_variance, .. } = Picard::default();
+        Self { rows: 1, memory: usize::MAX, tolerance, data_variance }
+    }
+}
+
+/// N, then (rounds, evaluations) of DDIM and DDPM in 2 coordinates, of DDIM and DDPM in 64: see [`Auto`].
+const MEASURED: [(f64, [(f64, f64); 4]); 4] = [
+    (20.0, [(7.0, 53.0), (7.0, 58.0), (10.0, 77.0), (11.0, 80.0)]),
+    (50.0, [(8.0, 133.0), (8.0, 157.0), (12.0, 212.0), (15.0, 239.0)]),
+    (100.0, [(7.0, 269.0), (8.0, 320.0), (11.0, 427.0), (15.0, 511.0)]),
+    (1000.0, [(8.0, 2553.0), (10.0, 2762.0), (12.0, 4276.0), (18.0, 5193.0)]),
+];
+
+/// Up to so many coordinates a state is like the dino's, above like the digits'.
+const FEW: usize = 8;
+
+impl Auto {
+    /// The sampler for `batch` items of `dim` coordinates.
+    pub fn choose(&self, plan: &Plan<'_>, batch: usize, dim: usize) -> AnySampler {
+        let (rows, batch) = (self.rows.max(1), batch.max(1));
+        let (rounds, evaluations) = self.expected(plan, dim);
+        let filled = batch as f64 * evaluations / rows as f64;
+        let in_sequence = plan.evaluations() as f64 * batch.div_ceil(rows) as f64;
+        let sequential = AnySampler::Sequential(Sequential);
+        if in_sequence <= rounds.max(filled) {
+            return sequential;
+        }
+        let mut picard = Picard {
+            // In few coordinates two directions are all there are.
+            slope: Slope::Multisecant(if dim > 1 && dim <= FEW { 2 } else { 1 }),
+            rows: rows.max(batch),
+            tolerance: self.tolerance,
+            data_variance: self.data_variance,
+            window: plan.last(),
+            ..Picard::default()
+        };
+        let fits = |need: Need| need.numbers(dim) <= self.memory;
+        while !fits(picard.need(plan, batch)) {
+            picard.window /= 2;
+            // A window that advances slower than a sequential run is of no use.
+            if picard.window < 2 {
+                return sequential;
+            }
+        }
+        AnySampler::Picard(picard)
+    }
+
+    /// The rounds, and the evaluations per item, that Picard is expected to take.
+    fn expected(&self, plan: &Plan<'_>, dim: usize) -> (f64, f64) {
+        let steps = plan.evaluations() as f64;
+        if self.tolerance == 0.0 {
+            return (steps / 3.0, 13.0 * steps);
+        }
+        let stochastic = plan.nodes().iter().skip(1).any(|node| node.noise != 0.0);
+        let column = usize::from(stochastic) + if dim <= FEW { 0 } else { 2 };
+        let at = |line: &(f64, [(f64, f64); 4])| (line.0, line.1.get(column).copied().unwrap_or_default());
+        let upper = MEASURED.iter().position(|line| line.0 >= steps).unwrap_or(MEASURED.len() - 1).max(1);
+        let (Some(low), Some(high)) = (MEASURED.get(upper - 1).map(at), MEASURED.get(upper).map(at)) else {
+            return (steps, steps);
+        };
+        let w = (steps - low.0) / (high.0 - low.0);
+        let line = |low: f64, high: f64| (low + w * (high - low)).max(1.0);
+        (line(low.1.0, high.1.0).min(steps), line(low.1.1, high.1.1))
+    }
+}
