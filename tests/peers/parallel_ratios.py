@@ -14,7 +14,7 @@ PEER = pathlib.Path(__file__).parent / "parallel.py"
 ERROR = 1e-3
 TOLERANCES = {
     "paradigms": [0.5, 0.3, 0.2, 0.1, 0.05, 0.03, 0.02, 0.01, 0.003, 0.001],
-    "picard": [1.0, 0.5, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05, 0.03, 0.02, 0.01, 0.003],
+    "auto": [1.0, 0.5, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05, 0.03, 0.02, 0.01, 0.003],
 }
 # Model, solver, steps, batch.
 ROWS = [
@@ -45,21 +45,21 @@ def loosest(run, tolerances):
 def measure(args, row, folder):
     model, solver, steps, batch = row
     path = MODELS / f"{model}.onnx"
-    common = ["--solver", solver, "--steps", steps]
+    common = ["--solver", solver, "--steps", steps, "--repeat", 1]
     tapes = [folder / f"{seed}.npz" for seed in range(args.seeds)]
 
     def paradigms(tolerance):
         peer = [sys.executable, PEER, path, *common, "--batch", batch, "--tolerance", tolerance]
         return [output([*peer, "--seeds", seed, "--save", tape])[0] for seed, tape in enumerate(tapes)]
 
-    def picard(tolerance):
-        ours = [args.bench, path, *common, "--tolerance", tolerance, *args.ours]
+    def auto(tolerance):
+        ours = [args.bench, path, *common, "--method", "auto", "--tolerance", tolerance, *args.ours]
         return [output([*ours, "--noise", tape])[0] for tape in tapes]
 
     theirs = loosest(paradigms, TOLERANCES["paradigms"])
-    ours = loosest(picard, TOLERANCES["picard"])
+    ours = loosest(auto, TOLERANCES["auto"])
     if theirs is None or ours is None:
-        side = "paradigms" if theirs is None else "picard"
+        side = "paradigms" if theirs is None else "picardy"
         return {"row": f"{model} {solver} {steps}", "missed": f"{side} kept no mean distance of {ERROR}"}
 
     def side(chosen):

@@ -49,7 +49,10 @@ fn the_tolerance_is_kept_in_999_of_1000_items() {
         for slope in [Slope::Secant, Slope::Multisecant(1), Slope::Multisecant(2)] {
             samplers.push(Picard { tolerance, slope, ..Picard::default() });
         }
-        samplers.push(Picard { tolerance, stride: 1, ..Picard::default() });
+        for directions in [1, 2] {
+            let slope = Slope::Multisecant(directions);
+            samplers.push(Picard { tolerance, slope, stride: 1, ..Picard::default() });
+        }
     }
     let mut broken = vec![0; samplers.len()];
     let mut count = 0;

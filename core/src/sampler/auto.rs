@@ -77,9 +77,11 @@ impl Auto {
         if in_sequence <= rounds.max(filled) {
             return sequential;
         }
+        // In few coordinates a slope of two directions tells most, and what a stride saves is taken by the rounds it costs.
+        let few = dim <= FEW;
         let mut picard = Picard {
-            // In few coordinates two directions are all there are.
-            slope: Slope::Multisecant(if dim > 1 && dim <= FEW { 2 } else { 1 }),
+            slope: Slope::Multisecant(if few && dim > 1 { 2 } else { 1 }),
+            stride: if few { 1 } else { Picard::default().stride },
             rows: rows.max(batch),
             tolerance: self.tolerance,
             data_variance: self.data_variance,

@@ -37,7 +37,7 @@ struct Args {
     window: usize,
     #[arg(long, default_value_t = 16)]
     batch: usize,
-    #[arg(long, value_enum, default_value = "picard")]
+    #[arg(long, value_enum, default_value = "auto")]
     method: Method,
     /// Picard's: every so many-th node is evaluated where the states still move far.
     #[arg(long)]

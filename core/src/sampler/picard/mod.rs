@@ -2,6 +2,7 @@
 
 mod anderson;
 mod criterion;
+mod held;
 mod rows;
 mod run;
 mod slope;

@@ -1,0 +1,95 @@
+//! Nodes that are not evaluated: what they take over from those that are.
+
+use super::Start;
+use super::run::PicardRun;
+use crate::Tensor;
+use crate::guard::Guard;
+use core::ops::Range;
+
+/// The last evaluated node before those that are not.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Owner {
+    pub(super) node: usize,
+    /// The slope that they share with it; gaussian where there is none.
+    pub(super) g: Option<f64>,
+}
+
+impl<F: Tensor> PicardRun<'_, F> {
+    /// First guesses for the states of nodes that the window takes in, from the last evaluated node on.
+    pub(super) fn enter(
+        &mut self,
+        item: usize,
+        nodes: Range<usize>,
+        owner: Option<Owner>,
+        guard: &mut Option<&mut dyn Guard<F>>,
+    ) {
+        let dim = self.frames.dim();
+        for k in nodes {
+            let state = self.rows.state(item, k);
+            let given = self.guess.and_then(|path| {
+                let row = item.checked_mul(self.plan.last() + 1)?.checked_add(k)?.checked_mul(dim)?;
+                path.get(row..row.checked_add(dim)?)
+            });
+            match (given, self.picard.start) {
+                (Some(values), _) => self.frames.load(state, values),
+                (None, Start::Constant) => self.frames.combine(state, &[(1.0, self.rows.state(item, k - 1))]),
+                (None, Start::Gaussian | Start::Coarse(_)) => {
+                    if owner.is_none_or(|owner| owner.node != k - 1) {
+                        self.hold(item, k - 1, owner, None, guard);
+                    }
+                    let closed = self.spans.get(2 * item).map_or(0, |span| span.done);
+                    self.step(item, closed, k);
+                }
+            }
+        }
+    }
+
+    /// What nodes after the owner that are not evaluated take over from it: `m_J - g_J x_J`.
+    pub(super) fn take_over(&mut self, item: usize, owner: Owner) {
+        let (rows, j) = (self.rows, owner.node);
+        let g = self.held_slope(Some(owner), j);
+        self.frames.combine(rows.held(item), &[(1.0, rows.carried(item, j)), (-g, rows.state(item, j))]);
+    }
+
+    pub(super) fn held_slope(&self, owner: Option<Owner>, j: usize) -> f64 {
+        owner.and_then(|owner| owner.g).unwrap_or_else(|| self.gaussian(j))
+    }
+
+    /// The output at a node that is not evaluated: see [`Picard`].
+    pub(super) fn hold(
+        &mut self,
+        item: usize,
+        j: usize,
+        owner: Option<Owner>,
+        next: Option<usize>,
+        guard: &mut Option<&mut dyn Guard<F>>,
+    ) {
+        if !self.is_asked(j) {
+            return;
+        }
+        for fallback in [false, true] {
+            let rows = &self.rows;
+            let (m, own) = (rows.carried(item, j), (self.held_slope(owner, j), rows.state(item, j)));
+            match (owner, next) {
+                (Some(Owner { node: before, .. }), Some(next)) => {
+                    let w = (j - before) as f64 / (next - before) as f64;
+                    let bend = [
+                        own,
+                        (1.0, rows.held(item)),
+                        (w, rows.said(item, 0, next)),
+                        (-w * self.held_slope(owner, next), rows.base(item, 0, next)),
+                        (-w, rows.said(item, 0, before)),
+                        (w * self.held_slope(owner, before), rows.base(item, 0, before)),
+                    ];
+                    self.frames.combine(m, &bend);
+                }
+                (Some(_), None) => self.frames.combine(m, &[own, (1.0, rows.held(item))]),
+                (None, _) => self.frames.combine(m, &[own]),
+            }
+            // What a guard spoils is left as it was.
+            if fallback || self.guard(item, j, guard, None) {
+                return;
+            }
+        }
+    }
+}
