@@ -2,7 +2,7 @@
 
 use picardy::{
     AnySampler, Auto, Form, Noise, Parareal, Picard, Plan, Prediction, Sampler, Sequential, Slope,
-    Speculative,
+    Speculative, Start,
 };
 use picardy_tests::{Ring, Solved, plan, run};
 
@@ -82,4 +82,21 @@ fn a_sampler_chosen_at_run_time_is_the_sampler_itself() {
     same(Picard::default(), AnySampler::Picard(Picard::default()));
     same(Parareal::default(), AnySampler::Parareal(Parareal::default()));
     same(Speculative::default(), AnySampler::Speculative(Speculative::default()));
+}
+
+/// Settings far beyond the plan mean as much as there is.
+#[test]
+fn huge_settings_end() {
+    let nodes = plan(Solved::Ddpm, 6);
+    let plan = Plan::new(&nodes, Form::Data).unwrap();
+    let ring = Ring::default();
+    let mut model = ring.mixture().predicting(Prediction::Epsilon);
+    let noise = Noise::seeded(1);
+    let (start, stride) = (Start::Coarse(usize::MAX), usize::MAX);
+    let coarse = Picard { start, stride, tolerance: 0.0, ..Picard::default() };
+    let reference = run::<f64, _, _, _>(&Sequential, &plan, &mut model, &noise, 2, 2).unwrap();
+    let got = run::<f64, _, _, _>(&coarse, &plan, &mut model, &noise, 2, 2).unwrap();
+    assert_eq!(got.x, reference.x);
+    let swept = Speculative { sweeps: usize::MAX, ..Speculative::default() };
+    assert!(run::<f64, _, _, _>(&swept, &plan, &mut model, &noise, 2, 2).unwrap().report.finished);
 }

@@ -100,7 +100,7 @@ pub trait Run<F: Tensor> {
     ///
     /// # Errors
     /// The denoiser's, or an output that is not finite. The states are then those before the round, and it can be asked
-    /// for again.
+    /// for again. [`SampleError::Overflow`] alone ends the run: what [`finish`](Self::finish) then writes is no sample.
     fn round<D: Denoiser<F> + ?Sized>(
         &mut self,
         denoiser: &mut D,

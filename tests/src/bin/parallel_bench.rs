@@ -137,6 +137,7 @@ where
     let (dim, steps) = (process.dim, args.steps);
     let (mut levels, mut nodes) = (Vec::new(), Vec::new());
     // Checked before so much memory is taken.
+    anyhow::ensure!((1..=1_000_000).contains(&args.batch), "a batch of {}; give 1 to 1000000", args.batch);
     anyhow::ensure!((1..=1_000_000).contains(&steps), "{steps} steps; give 1 to 1000000");
     levels.resize(steps + 1, Level::default());
     nodes.resize(steps + 1, Node::default());

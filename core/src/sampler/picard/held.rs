@@ -26,6 +26,10 @@ impl<F: Tensor> PicardRun<'_, F> {
         let dim = self.frames.dim();
         for k in nodes {
             let state = self.rows.state(item, k);
+            // Whatever the guess of the state, a run that is stopped is finished from the output.
+            if owner.is_none_or(|owner| owner.node != k - 1) {
+                self.hold(item, k - 1, owner, None, guard);
+            }
             let given = self.guess.and_then(|path| {
                 let row = item.checked_mul(self.plan.last() + 1)?.checked_add(k)?.checked_mul(dim)?;
                 path.get(row..row.checked_add(dim)?)
@@ -34,9 +38,6 @@ impl<F: Tensor> PicardRun<'_, F> {
                 (Some(values), _) => self.frames.load(state, values),
                 (None, Start::Constant) => self.frames.combine(state, &[(1.0, self.rows.state(item, k - 1))]),
                 (None, Start::Gaussian | Start::Coarse(_)) => {
-                    if owner.is_none_or(|owner| owner.node != k - 1) {
-                        self.hold(item, k - 1, owner, None, guard);
-                    }
                     let closed = self.spans.get(2 * item).map_or(0, |span| span.done);
                     self.step(item, closed, k);
                 }

@@ -180,7 +180,8 @@ impl<F: Tensor> Run<F> for SpeculativeRun<'_, F> {
             return Ok(None);
         }
         let rows = self.evaluate(denoiser)?;
-        let walks = self.swept >= self.settings.sweeps;
+        // After as many sweeps as nodes nothing moves any more.
+        let walks = self.swept >= self.settings.sweeps.min(last);
         for item in 0..self.spans.len() {
             let here = self.spans.get(item).map_or(last, |span| span.first_node);
             let stay = Walked { node: here, reflect: None };
