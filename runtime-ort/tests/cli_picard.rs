@@ -23,7 +23,7 @@ fn picards_flags_do_what_they_say() {
     assert_eq!(
         standard,
         picard(
-            "--slope multisecant1 --start gaussian --stride 1 --anderson 0 --criterion change --tolerance 0.01"
+            "--slope multisecant1 --start gaussian --stride 3 --anderson 0 --criterion change --tolerance 0.01"
         )
     );
     let (rounds, evaluations) = picard("--rows 40");
@@ -34,6 +34,8 @@ fn picards_flags_do_what_they_say() {
     let published = "--slope identity --start constant --criterion step-variance";
     assert_eq!(picard(published), picard(&format!("{published} --tolerance 0.1")));
     assert_ne!(picard(published), picard(&format!("{published} --tolerance 0.01")));
+    // As published, every node is evaluated.
+    assert_eq!(picard(published), picard(&format!("{published} --stride 1")));
 }
 
 #[test]

@@ -21,7 +21,8 @@ pub(super) struct Method {
     /// The most nodes that Picard holds open at a time [default: the whole run].
     #[arg(long, value_name = "NODES")]
     window: Option<usize>,
-    /// Of the nodes that still move far, Picard evaluates every so many-th [default: 1, which is all].
+    /// Of the nodes that still move far, Picard evaluates every so many-th [default: 3; 1, which is all, with
+    /// --criterion step-variance].
     #[arg(long, value_name = "NODES")]
     stride: Option<usize>,
     /// The most rows that the network is shown in a call of Picard's, over all items [default: no limit].
@@ -83,14 +84,14 @@ impl Method {
             bail!("--anderson {rounds}: give 1 to {MAX_ANDERSON}, or 0 for no mixing");
         }
         let standard = Picard::default();
-        let (criterion, tolerance) = match self.criterion {
-            Some(CriterionFlag::StepVariance) => (Criterion::StepVariance, STEP_TOLERANCE),
-            Some(CriterionFlag::Change) => (Criterion::Change, standard.tolerance),
-            None => (standard.criterion, standard.tolerance),
+        let (criterion, tolerance, stride) = match self.criterion {
+            Some(CriterionFlag::StepVariance) => (Criterion::StepVariance, STEP_TOLERANCE, 1),
+            Some(CriterionFlag::Change) => (Criterion::Change, standard.tolerance, standard.stride),
+            None => (standard.criterion, standard.tolerance, standard.stride),
         };
         Ok(Some(Picard {
             window: self.window.unwrap_or(standard.window),
-            stride: self.stride.unwrap_or(standard.stride),
+            stride: self.stride.unwrap_or(stride),
             rows: self.rows.unwrap_or(standard.rows),
             slope: self.slope.unwrap_or(standard.slope),
             start: self.start.unwrap_or(standard.start),
