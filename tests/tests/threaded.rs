@@ -169,7 +169,7 @@ fn rows_go_to_threads_in_contiguous_parts() {
     let plan = Plan::new(&nodes[..=5], Form::Data).unwrap();
     let mut model = Threaded::new(vec![one(), one(), one()]).least_rows(2);
     let mut x = vec![0.1; 4];
-    let picard = Picard::default();
+    let picard = Picard { stride: 1, ..Picard::default() };
     let mut memory = picardy::Memory::new();
     let mut workspace = memory.workspace(picard.need(&plan, 4), 1);
     let noise = Noise::seeded(0);
