@@ -36,7 +36,7 @@ use crate::Plan;
 /// by `tests/peers/parallel_models.sh`, then `cargo run --release -p picardy-tests --bin parallel_bench --
 /// target/parallel-models/dino.onnx --method picard --solver ddim --steps 20` and so on; in few coordinates what is chosen (stride 1, two directions)
 /// takes within a tenth of that. At tolerance 0, which is exact, `exact-digits.onnx --steps 100
-/// --tolerance 0` took 36 rounds and 1292 evaluations: it is taken as a third of N and 13 a node.
+/// --tolerance 0` took 33 rounds and 1288 evaluations: it is taken as a third of N and 13 a node.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Auto {
     /// The rows that the device evaluates in the time of one: 1 for a core that one row fills, hundreds on a GPU.

@@ -80,8 +80,8 @@ pub enum Start {
 pub struct Picard {
     /// The most nodes that are open at a time; `usize::MAX` for the whole run.
     pub window: usize,
-    /// Of the nodes that still move far, every so many-th is evaluated; 1 for all, which saves a round now and then for about a
-    /// quarter more evaluations.
+    /// Of the nodes that still move far, every so many-th is evaluated; 1 for all, which saves a round now and then for up to
+    /// a third more evaluations.
     pub stride: usize,
     /// The most rows of a call, over all items: what the device can batch. Open items share them evenly (so with this set
     /// an item's rounds, not its promise, depend on the batch) and widen their strides to cover the window.
