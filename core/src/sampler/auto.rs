@@ -23,19 +23,18 @@ use crate::Plan;
 ///
 /// # Measured
 ///
-/// Rounds and evaluations per item of [`Picard::default`] (tolerance 0.01, batch 16, seed 0), the trained dino network (2 coordinates) and the
-/// trained 8x8 digits network (64):
+/// Rounds and evaluations per item of what is chosen for a wide device (tolerance 0.01, batch 16, seed 0): [`Picard`] with two
+/// directions and all nodes on the trained dino network (2 coordinates), its default on the trained 8x8 digits network (64):
 ///
 /// | N | DDIM, 2 | DDPM, 2 | DDIM, 64 | DDPM, 64 |
 /// |---|---|---|---|---|
-/// | 20 | 7 / 53 | 7 / 58 | 10 / 77 | 11 / 80 |
-/// | 50 | 8 / 133 | 8 / 157 | 12 / 212 | 15 / 239 |
-/// | 100 | 7 / 269 | 8 / 320 | 11 / 427 | 15 / 511 |
-/// | 1000 | 8 / 2553 | 10 / 2762 | 12 / 4276 | 18 / 5193 |
+/// | 20 | 5 / 55 | 5 / 59 | 10 / 77 | 11 / 80 |
+/// | 50 | 5 / 140 | 6 / 148 | 12 / 212 | 15 / 239 |
+/// | 100 | 6 / 288 | 7 / 301 | 11 / 427 | 15 / 511 |
+/// | 1000 | 6 / 2942 | 9 / 2985 | 12 / 4276 | 18 / 5193 |
 ///
 /// by `tests/peers/parallel_models.sh`, then `cargo run --release -p picardy-tests --bin parallel_bench --
-/// target/parallel-models/dino.onnx --method picard --solver ddim --steps 20` and so on; in few coordinates what is chosen (stride 1, two directions)
-/// takes within a tenth of that. At tolerance 0, which is exact, `exact-digits.onnx --steps 100
+/// target/parallel-models/dino.onnx --method auto --solver ddim --steps 20` and so on. At tolerance 0, which is exact, `exact-digits.onnx --steps 100
 /// --tolerance 0` took 33 rounds and 1288 evaluations: it is taken as a third of N and 13 a node.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Auto {
@@ -58,10 +57,10 @@ impl Default for Auto {
 
 /// N, then (rounds, evaluations) of DDIM and DDPM in 2 coordinates, of DDIM and DDPM in 64: see [`Auto`].
 const MEASURED: [(f64, [(f64, f64); 4]); 4] = [
-    (20.0, [(7.0, 53.0), (7.0, 58.0), (10.0, 77.0), (11.0, 80.0)]),
-    (50.0, [(8.0, 133.0), (8.0, 157.0), (12.0, 212.0), (15.0, 239.0)]),
-    (100.0, [(7.0, 269.0), (8.0, 320.0), (11.0, 427.0), (15.0, 511.0)]),
-    (1000.0, [(8.0, 2553.0), (10.0, 2762.0), (12.0, 4276.0), (18.0, 5193.0)]),
+    (20.0, [(5.0, 55.0), (5.0, 59.0), (10.0, 77.0), (11.0, 80.0)]),
+    (50.0, [(5.0, 140.0), (6.0, 148.0), (12.0, 212.0), (15.0, 239.0)]),
+    (100.0, [(6.0, 288.0), (7.0, 301.0), (11.0, 427.0), (15.0, 511.0)]),
+    (1000.0, [(6.0, 2942.0), (9.0, 2985.0), (12.0, 4276.0), (18.0, 5193.0)]),
 ];
 
 /// Up to so many coordinates a state is like the dino's, above like the digits'.

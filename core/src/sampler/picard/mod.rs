@@ -1,6 +1,7 @@
 //! Many nodes at a time: Picard iteration in a sliding window.
 
 mod anderson;
+mod coarse;
 mod criterion;
 mod held;
 mod rows;

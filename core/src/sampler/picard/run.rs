@@ -28,7 +28,7 @@ pub struct PicardRun<'r, F: Tensor> {
     pub(super) spans: &'r mut [Span],
     pub(super) rows: Rows,
     /// The node that a coarse start evaluates next.
-    leading: Option<usize>,
+    pub(super) leading: Option<usize>,
     rounds: usize,
     evaluations: usize,
     residual: f64,
@@ -165,7 +165,7 @@ impl<'r, F: Tensor> PicardRun<'r, F> {
     }
 
     /// One past the window whose first node is this: the state there is guessed, not evaluated.
-    fn end(&self, first: usize) -> usize {
+    pub(super) fn end(&self, first: usize) -> usize {
         first.saturating_add(self.picard.window).min(self.plan.last())
     }
 
@@ -274,6 +274,8 @@ impl<'r, F: Tensor> PicardRun<'r, F> {
         let (mut passed, mut front) = (first + 1, a.front);
         let (mut passing, mut near, mut still) = (true, true, end == last);
         let (mut evaluated, mut owner, mut local) = (0, None, None);
+        // A node that is past: not looked for yet. `None`: there is none.
+        let mut next = Some(first);
         let mut seen = self.seen(item, first, &mut local);
         let (rows, history, round) = (self.rows, self.picard.anderson, self.rounds);
         let mixing = (history > 0).then_some(Mixing { rows: &rows, item, history, round });
@@ -296,7 +298,10 @@ impl<'r, F: Tensor> PicardRun<'r, F> {
                 self.guard(item, j, &mut guard, Some(rows.out(call + evaluated)));
                 evaluated += 1;
             } else {
-                let next = (k..b.end_node).find(|node| has(&a, &b, *node) && self.is_asked(*node));
+                // The same for all nodes up to it: looked for once.
+                if next.is_some_and(|node| node < k) {
+                    next = (k..b.end_node).find(|node| has(&a, &b, *node) && self.is_asked(*node));
+                }
                 self.hold(item, j, owner, next, &mut guard);
             }
             if j < passed {
@@ -337,27 +342,6 @@ impl<'r, F: Tensor> PicardRun<'r, F> {
             (a.seen, b.seen, b.seen_stride) = (a.end_node, b.end_node, b.stride);
         }
         evaluated
-    }
-
-    /// A round of a coarse start: goes on from the one node that was evaluated.
-    fn lead(&mut self, item: usize, mut guard: Option<&mut dyn Guard<F>>) -> usize {
-        let Some(node) = self.leading else { return 0 };
-        self.frames.combine(self.rows.carried(item, node), &[(1.0, self.rows.said(item, 0, node))]);
-        let owner = Owner { node, g: None };
-        self.take_over(item, owner);
-        let to = self.after_leading(node).unwrap_or_else(|| self.end(0));
-        self.enter(item, node + 1..to + 1, Some(owner), &mut guard);
-        1
-    }
-
-    /// The node that a coarse start evaluates after this one.
-    fn after_leading(&self, node: usize) -> Option<usize> {
-        let Start::Coarse(evaluations) = self.picard.start else { return None };
-        let end = self.end(0);
-        // More evaluations than nodes are one for each.
-        let evaluations = evaluations.min(end);
-        let places = (1..evaluations).map(|i| (end as u128 * i as u128 / evaluations as u128) as usize);
-        places.filter_map(|place| (place..end).find(|k| self.is_asked(*k))).find(|k| *k > node)
     }
 
     /// The slope at a node; one that was not seen there is the last that was (`local`), or the gaussian one.

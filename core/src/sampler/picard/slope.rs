@@ -12,7 +12,7 @@ use crate::{Form, Plan, Real, Tensor};
 /// m(x new) = m(x old) + g dx + (dM - g dX) c,   c = (dX^T dX + 1e-3 tr I)^-1 dX^T dx    with h directions
 /// ```
 ///
-/// `dX`, `dM` (`dim` x `h`) are what the state and the output changed by between the last `h + 1` evaluations of the node.
+/// with `c` clamped to `[-1, 1]`. `dX`, `dM` (`dim` x `h`) are what the state and the output changed by between the last `h + 1` evaluations of the node.
 ///
 /// Any choice leads to the sequential result, as a node whose state did not change is exact. It decides how many
 /// rounds that takes.
