@@ -95,7 +95,7 @@ pub use real::Real;
 #[cfg(feature = "alloc")]
 pub use sampler::Memory;
 pub use sampler::{
-    AnyRun, AnySampler, Auto, Criterion, MAX_ANDERSON, MAX_HISTORY, Need, Parareal, Picard, PicardRun,
+    AnyRun, AnySampler, Auto, Criterion, MAX_ANDERSON, MAX_HISTORY, Mark, Need, Parareal, Picard, PicardRun,
     Report, Round, Run, SampleError, Sampler, Sequential, SetupError, Slope, Speculative, Start, Workspace,
 };
 pub use schedule::{

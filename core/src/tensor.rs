@@ -38,6 +38,11 @@ pub trait Tensor {
     /// `<a.0 - a.1, b.0 - b.1>`; NaN or infinite where an element is.
     fn dot(&mut self, a: (usize, usize), b: (usize, usize)) -> f64;
 
+    /// `<dx, dx>`, `<dx, dm>` and `<dm, dm>` of `dx = x.0 - x.1` and `dm = m.0 - m.1`: what a secant slope is made of.
+    fn secant(&mut self, x: (usize, usize), m: (usize, usize)) -> [f64; 3] {
+        [self.dot(x, x), self.dot(x, m), self.dot(m, m)]
+    }
+
     /// Whether all elements of a row are finite.
     fn is_finite(&mut self, row: usize) -> bool;
 }
@@ -85,6 +90,14 @@ impl<'a, T: Real> SliceFrames<'a, T> {
         self.range(row..row.saturating_add(1)).and_then(|range| self.memory.get(range)).unwrap_or(&[])
     }
 
+    fn copy(&mut self, dst: usize, row: usize) {
+        let inside = |range: &Range<usize>| range.end <= self.memory.len();
+        let [from, to] = [row, dst].map(|row| self.range(row..row.saturating_add(1)).filter(inside));
+        if let (Some(from), Some(to)) = (from, to) {
+            self.memory.copy_within(from, to.start);
+        }
+    }
+
     /// Where elements `at .. at + width` of a row lie.
     fn part(&self, row: usize, at: usize, width: usize) -> Option<Range<usize>> {
         let start = row.checked_mul(self.dim)?.checked_add(at)?;
@@ -116,17 +129,13 @@ impl<'a, T: Real> SliceFrames<'a, T> {
         }
     }
 
-    /// Fills a short row number by number (chunks would cost more than the sums): `fill` is given what reads the same
-    /// place of any row.
+    /// Fills a short row, which is one small chunk: `fill` is given zeros to add to.
     #[inline(always)]
-    fn in_numbers(&mut self, dst: usize, fill: impl Fn(&dyn Fn(usize) -> T) -> T) {
-        for i in 0..self.dim {
-            let number = |row: usize| {
-                let at = row.checked_mul(self.dim).and_then(|start| start.checked_add(i));
-                at.and_then(|at| self.memory.get(at)).copied().unwrap_or_default()
-            };
-            let value = fill(&number);
-            self.set_chunk(dst, i, &[value]);
+    fn in_one(&mut self, dst: usize, fill: impl Fn(&Self, &mut [T; SMALL])) {
+        let mut sum = [T::ZERO; SMALL];
+        fill(self, &mut sum);
+        for (to, from) in self.numbers(dst).iter_mut().zip(sum) {
+            *to = from;
         }
     }
 
@@ -135,12 +144,20 @@ impl<'a, T: Real> SliceFrames<'a, T> {
     }
 }
 
-/// Rows shorter than this are worked on number by number.
+/// Rows of at most so many numbers are worked on as one.
 const SMALL: usize = 8;
 
 /// Elements worked on at a time: they stay in registers or the first cache, and sums over rows are taken
 /// before the target is written, so that the target may be one of the rows.
 const CHUNK: usize = 32;
+
+/// Partial sums of an inner product.
+const LANES: usize = 8;
+
+/// The sum of the partial sums, of which a short row has used only the first.
+fn total<T: Real>(sums: [T; LANES], dim: usize) -> f64 {
+    sums.iter().take(dim).map(|sum| sum.to_f64()).sum()
+}
 
 impl<T: Real> Tensor for SliceFrames<'_, T> {
     type Scalar = T;
@@ -165,9 +182,17 @@ impl<T: Real> Tensor for SliceFrames<'_, T> {
     }
 
     fn combine(&mut self, dst: usize, terms: &[(f64, usize)]) {
-        if self.dim < SMALL {
-            return self.in_numbers(dst, |number| {
-                terms.iter().fold(T::ZERO, |sum, &(weight, row)| sum + T::from_f64(weight) * number(row))
+        if let [(1.0, row)] = *terms {
+            return self.copy(dst, row);
+        }
+        if self.dim <= SMALL {
+            return self.in_one(dst, |frames, sum| {
+                for &(weight, row) in terms {
+                    let weight = T::from_f64(weight);
+                    for (s, x) in sum.iter_mut().zip(frames.row(row)) {
+                        *s += weight * *x;
+                    }
+                }
             });
         }
         self.in_chunks(dst, |frames, at, sum| {
@@ -182,8 +207,13 @@ impl<T: Real> Tensor for SliceFrames<'_, T> {
 
     fn extrapolate(&mut self, dst: usize, base: usize, weight: f64, a: usize, b: usize) {
         let weight = T::from_f64(weight);
-        if self.dim < SMALL {
-            return self.in_numbers(dst, |number| number(base) + weight * (number(a) - number(b)));
+        if self.dim <= SMALL {
+            return self.in_one(dst, |frames, sum| {
+                let rows = frames.row(base).iter().zip(frames.row(a)).zip(frames.row(b));
+                for (s, ((base, a), b)) in sum.iter_mut().zip(rows) {
+                    *s = *base + weight * (*a - *b);
+                }
+            });
         }
         self.in_chunks(dst, |frames, at, sum| {
             let [base, a, b] = [base, a, b].map(|row| frames.chunk(row, at, sum.len()));
@@ -198,29 +228,35 @@ impl<T: Real> Tensor for SliceFrames<'_, T> {
     }
 
     fn dot(&mut self, a: (usize, usize), b: (usize, usize)) -> f64 {
+        let [a0, a1, b0, b1] = [a.0, a.1, b.0, b.1].map(|row| self.row(row));
         // Eight partial sums: shorter chains for the adder, smaller errors in f32.
-        const LANES: usize = 8;
         let mut sums = [T::ZERO; LANES];
-        let rows = (self.row(a.0), self.row(a.1), self.row(b.0), self.row(b.1));
-        if self.dim < SMALL {
-            let numbers = rows.0.iter().zip(rows.1).zip(rows.2).zip(rows.3);
-            return numbers
-                .fold(T::ZERO, |sum, (((a0, a1), b0), b1)| sum + (*a0 - *a1) * (*b0 - *b1))
-                .to_f64();
-        }
-        let chunks = rows
-            .0
-            .chunks(LANES)
-            .zip(rows.1.chunks(LANES))
-            .zip(rows.2.chunks(LANES))
-            .zip(rows.3.chunks(LANES));
+        let chunks = a0.chunks(LANES).zip(a1.chunks(LANES)).zip(b0.chunks(LANES)).zip(b1.chunks(LANES));
         for (((a0, a1), b0), b1) in chunks {
             let lanes = a0.iter().zip(a1).zip(b0).zip(b1);
             for (sum, (((a0, a1), b0), b1)) in sums.iter_mut().zip(lanes) {
                 *sum += (*a0 - *a1) * (*b0 - *b1);
             }
         }
-        sums.iter().map(|sum| sum.to_f64()).sum()
+        total(sums, self.dim)
+    }
+
+    fn secant(&mut self, x: (usize, usize), m: (usize, usize)) -> [f64; 3] {
+        let [x0, x1, m0, m1] = [x.0, x.1, m.0, m.1].map(|row| self.row(row));
+        let mut sums = [[T::ZERO; LANES]; 3];
+        let [xx, xm, mm] = &mut sums;
+        let chunks = x0.chunks(LANES).zip(x1.chunks(LANES)).zip(m0.chunks(LANES)).zip(m1.chunks(LANES));
+        for (((x0, x1), m0), m1) in chunks {
+            let lanes = x0.iter().zip(x1).zip(m0).zip(m1);
+            let sums = xx.iter_mut().zip(xm.iter_mut()).zip(mm.iter_mut());
+            for (((xx, xm), mm), (((x0, x1), m0), m1)) in sums.zip(lanes) {
+                let (dx, dm) = (*x0 - *x1, *m0 - *m1);
+                *xx += dx * dx;
+                *xm += dx * dm;
+                *mm += dm * dm;
+            }
+        }
+        sums.map(|sums| total(sums, self.dim))
     }
 
     fn is_finite(&mut self, row: usize) -> bool {

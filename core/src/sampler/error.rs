@@ -90,8 +90,8 @@ impl fmt::Display for SetupError {
         match self {
             Self::Workspace { need, given } => write!(
                 f,
-                "the workspace has {} rows and {} spans, the run needs {} rows and {} spans; give it that much",
-                given.rows, given.spans, need.rows, need.spans
+                "the workspace has {} rows, {} spans and {} marks, the run needs {} rows, {} spans and {} marks; give it that much",
+                given.rows, given.spans, given.marks, need.rows, need.spans, need.marks
             ),
             Self::Shape { len, dim } => {
                 write!(

@@ -16,7 +16,7 @@ pub use any::{AnyRun, AnySampler};
 pub use auto::Auto;
 pub use error::{SampleError, SetupError};
 pub use parareal::{Parareal, PararealRun};
-pub use picard::{Criterion, MAX_ANDERSON, MAX_HISTORY, Picard, PicardRun, Slope, Start};
+pub use picard::{Criterion, MAX_ANDERSON, MAX_HISTORY, Mark, Picard, PicardRun, Slope, Start};
 pub use sequential::{Sequential, SequentialRun};
 pub use speculative::{Speculative, SpeculativeRun};
 #[cfg(feature = "alloc")]

@@ -97,7 +97,7 @@ impl Default for Parareal {
 impl Parareal {
     fn need_of(&self, blocks: &Blocks, plan: &Plan<'_>, batch: usize) -> Need {
         let rows = Rows::new(blocks, plan, batch, self.pipelined);
-        Need { rows: rows.len(), spans: Lanes::need(blocks.count, batch) }
+        Need { rows: rows.len(), spans: Lanes::need(blocks.count, batch), marks: 0 }
     }
 }
 
@@ -129,7 +129,7 @@ impl Sampler for Parareal {
         let dim = workspace.frames.dim();
         let batch = batch_of(x.len(), dim)?;
         let (need, given) = (self.need_of(&blocks, plan, batch), workspace.size());
-        let Workspace { frames, spans } = workspace;
+        let Workspace { frames, spans, .. } = workspace;
         let (true, Some(mut lanes)) = (given.rows >= need.rows, Lanes::new(spans, blocks.count, batch))
         else {
             return Err(SetupError::Workspace { need, given });

@@ -5,6 +5,15 @@ use crate::guard::{Guard, GuardError};
 use crate::plan::{MAX_OUTPUTS, MAX_STATES};
 use crate::{Form, Level, Noise, Plan, Row, Tensor};
 
+/// Where a step's noise comes from.
+#[derive(Clone, Copy)]
+pub(super) enum Draw<'n> {
+    /// An item's, made now.
+    New(&'n Noise<'n>, usize),
+    /// A row that holds `C[k] z_k`.
+    Row(usize),
+}
+
 /// `dst <- sum_j A[k,j] x_j + sum_j B[k,j] m_j + C[k] z_k`, the rows of `x_j` and `m_j` told by `state(j)` and
 /// `output(j)`. `dst` may be one of them.
 pub(super) fn step<F: Tensor>(
@@ -14,20 +23,25 @@ pub(super) fn step<F: Tensor>(
     dst: usize,
     state: impl Fn(usize) -> usize,
     output: impl Fn(usize) -> usize,
-    noise: (&Noise<'_>, usize),
+    draw: Draw<'_>,
 ) {
     let Some(node) = plan.nodes().get(k) else { return };
-    let mut terms = [(0.0, 0); MAX_STATES + MAX_OUTPUTS];
+    let mut terms = [(0.0, 0); MAX_STATES + MAX_OUTPUTS + 1];
     let states = node.state_terms().map(|term| (term.weight, state(k - usize::from(term.back))));
     let outputs = node.output_terms().map(|term| (term.weight, output(k - usize::from(term.back))));
+    let noise = match draw {
+        Draw::Row(row) if node.noise != 0.0 => Some((1.0, row)),
+        _ => None,
+    };
     let mut len = 0;
-    for (slot, term) in terms.iter_mut().zip(states.chain(outputs)) {
+    for (slot, term) in terms.iter_mut().zip(states.chain(outputs).chain(noise)) {
         *slot = term;
         len += 1;
     }
     frames.combine(dst, terms.get(..len).unwrap_or(&terms));
-    if node.noise != 0.0 {
-        frames.add_noise(dst, node.noise, noise.0, noise.1, k);
+    match draw {
+        Draw::New(noise, item) if node.noise != 0.0 => frames.add_noise(dst, node.noise, noise, item, k),
+        _ => {}
     }
 }
 

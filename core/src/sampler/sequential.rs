@@ -1,5 +1,6 @@
 //! One node after the other.
 
+use super::recurrence::Draw;
 use super::{
     Need, Report, Round, Run, SampleError, Sampler, SetupError, Workspace, batch_of, check_start, recurrence,
 };
@@ -42,7 +43,7 @@ impl Sampler for Sequential {
     type Run<'r, F: Tensor + 'r> = SequentialRun<'r, F>;
 
     fn need(&self, plan: &Plan<'_>, batch: usize) -> Need {
-        Need { rows: Self::rows(plan.reach(), batch), spans: 0 }
+        Need { rows: Self::rows(plan.reach(), batch), ..Need::default() }
     }
 
     fn begin<'r, F: Tensor>(
@@ -210,7 +211,7 @@ impl<F: Tensor> SequentialRun<'_, F> {
                 dst,
                 |j| j % states * batch + item,
                 |j| (states + j % outputs) * batch + item,
-                (self.noise, item),
+                Draw::New(self.noise, item),
             );
         }
         self.node = k;

@@ -4,6 +4,7 @@
 use crate::SliceFrames;
 use crate::Tensor;
 use crate::denoiser::Span;
+use crate::sampler::picard::Mark;
 
 /// How much memory a run takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,6 +13,8 @@ pub struct Need {
     pub rows: usize,
     /// [`Span`]s: none in sequential runs, one per item under Picard, two per item and block (and a few) under parareal.
     pub spans: usize,
+    /// [`Mark`]s: one for each item and node of a Picard window, none in other runs.
+    pub marks: usize,
 }
 
 impl Need {
@@ -26,17 +29,24 @@ impl Need {
 pub struct Workspace<'w, F> {
     pub(crate) frames: F,
     pub(crate) spans: &'w mut [Span],
+    pub(crate) marks: &'w mut [Mark],
 }
 
 impl<'w, F: Tensor> Workspace<'w, F> {
     /// A workspace over any frames. A sequential run needs no spans.
     pub const fn new(frames: F, spans: &'w mut [Span]) -> Self {
-        Self { frames, spans }
+        Self { frames, spans, marks: &mut [] }
+    }
+
+    /// The same with the marks that [`Picard`](crate::Picard) needs.
+    #[must_use]
+    pub fn with_marks(self, marks: &'w mut [Mark]) -> Self {
+        Self { marks, ..self }
     }
 
     /// What it holds.
     pub fn size(&self) -> Need {
-        Need { rows: self.frames.rows(), spans: self.spans.len() }
+        Need { rows: self.frames.rows(), spans: self.spans.len(), marks: self.marks.len() }
     }
 
     /// The frames back.
@@ -51,13 +61,14 @@ impl<'w, F: Tensor> Workspace<'w, F> {
 pub struct Memory<T> {
     numbers: alloc::vec::Vec<T>,
     spans: alloc::vec::Vec<Span>,
+    marks: alloc::vec::Vec<Mark>,
 }
 
 #[cfg(feature = "alloc")]
 impl<T: crate::Real> Memory<T> {
     /// No memory yet.
     pub const fn new() -> Self {
-        Self { numbers: alloc::vec::Vec::new(), spans: alloc::vec::Vec::new() }
+        Self { numbers: alloc::vec::Vec::new(), spans: alloc::vec::Vec::new(), marks: alloc::vec::Vec::new() }
     }
 
     /// A workspace of the size needed, for states of `dim` numbers. Allocates only to grow.
@@ -68,6 +79,9 @@ impl<T: crate::Real> Memory<T> {
         if self.spans.len() < need.spans {
             self.spans.resize(need.spans, Span::default());
         }
-        Workspace::new(SliceFrames::new(&mut self.numbers, dim), &mut self.spans)
+        if self.marks.len() < need.marks {
+            self.marks.resize(need.marks, Mark::default());
+        }
+        Workspace::new(SliceFrames::new(&mut self.numbers, dim), &mut self.spans).with_marks(&mut self.marks)
     }
 }

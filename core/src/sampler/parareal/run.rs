@@ -6,7 +6,8 @@ use super::lanes::{At, Lane, Lanes, Stage};
 use super::rows::Rows;
 use crate::guard::Guard;
 use crate::sampler::gaussian::gaussian;
-use crate::sampler::{Report, Round, Run, SampleError, recurrence};
+use crate::sampler::recurrence::{self, Draw};
+use crate::sampler::{Report, Round, Run, SampleError};
 use crate::{Batch, Denoiser, Form, Level, Noise, Plan, Tensor, math};
 
 /// A parareal run under way.
@@ -200,7 +201,7 @@ impl<F: Tensor> PararealRun<'_, F> {
     }
 
     fn coarse_step(&mut self, item: usize, k: usize) {
-        let (rows, noise) = (self.rows, (self.noise, item));
+        let (rows, noise) = (self.rows, Draw::New(self.noise, item));
         let (state, output) = (|j| rows.coarse_state(j), |j| rows.coarse_output(j));
         recurrence::step(self.frames, self.plan, k, rows.coarse_state(k), state, output, noise);
     }
@@ -257,7 +258,7 @@ impl<F: Tensor> PararealRun<'_, F> {
     }
 
     fn fine_step(&mut self, item: usize, block: usize, k: usize) {
-        let (rows, noise) = (self.rows, (self.noise, item));
+        let (rows, noise) = (self.rows, Draw::New(self.noise, item));
         let (state, output) = (|j| rows.state(item, block, j), |j| rows.output(item, block, j));
         recurrence::step(self.frames, self.plan, k, rows.state(item, block, k), state, output, noise);
     }

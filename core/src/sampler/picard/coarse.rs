@@ -11,7 +11,7 @@ impl<F: Tensor> PicardRun<'_, F> {
     pub(super) fn lead(&mut self, item: usize, mut guard: Option<&mut dyn Guard<F>>) -> usize {
         let Some(node) = self.leading else { return 0 };
         self.frames.combine(self.rows.carried(item, node), &[(1.0, self.rows.said(item, 0, node))]);
-        let owner = Owner { node, g: None };
+        let owner = Owner { node, g: None, next: None };
         self.take_over(item, owner);
         let to = self.after_leading(node).unwrap_or_else(|| self.end(0));
         self.enter(item, node + 1..to + 1, Some(owner), &mut guard);

@@ -12,6 +12,8 @@ pub(super) struct Owner {
     pub(super) node: usize,
     /// The slope that they share with it; gaussian where there is none.
     pub(super) g: Option<f64>,
+    /// The next evaluated node.
+    pub(super) next: Option<usize>,
 }
 
 impl<F: Tensor> PicardRun<'_, F> {
@@ -25,10 +27,11 @@ impl<F: Tensor> PicardRun<'_, F> {
     ) {
         let dim = self.frames.dim();
         for k in nodes {
+            self.open_node(item, k);
             let state = self.rows.state(item, k);
             // Whatever the guess of the state, a run that is stopped is finished from the output.
             if owner.is_none_or(|owner| owner.node != k - 1) {
-                self.hold(item, k - 1, owner, None, guard);
+                self.hold(item, k - 1, owner, guard);
             }
             let given = self.guess.and_then(|path| {
                 let row = item.checked_mul(self.plan.last() + 1)?.checked_add(k)?.checked_mul(dim)?;
@@ -45,11 +48,21 @@ impl<F: Tensor> PicardRun<'_, F> {
         }
     }
 
-    /// What nodes after the owner that are not evaluated take over from it: `m_J - g_J x_J`.
+    /// What nodes after the owner that are not evaluated take over from it: `r_J = m_J - g_J x_J`, and how that bends towards
+    /// the next evaluated one.
     pub(super) fn take_over(&mut self, item: usize, owner: Owner) {
         let (rows, j) = (self.rows, owner.node);
         let g = self.held_slope(Some(owner), j);
         self.frames.combine(rows.held(item), &[(1.0, rows.carried(item, j)), (-g, rows.state(item, j))]);
+        if let Some(next) = owner.next {
+            let bend = [
+                (1.0, rows.said(item, 0, next)),
+                (-self.held_slope(Some(owner), next), rows.base(item, 0, next)),
+                (-1.0, rows.said(item, 0, j)),
+                (g, rows.base(item, 0, j)),
+            ];
+            self.frames.combine(rows.bend(item), &bend);
+        }
     }
 
     pub(super) fn held_slope(&self, owner: Option<Owner>, j: usize) -> f64 {
@@ -62,30 +75,22 @@ impl<F: Tensor> PicardRun<'_, F> {
         item: usize,
         j: usize,
         owner: Option<Owner>,
-        next: Option<usize>,
         guard: &mut Option<&mut dyn Guard<F>>,
     ) {
         if !self.is_asked(j) {
             return;
         }
+        let rows = self.rows;
+        let (m, own) = (rows.carried(item, j), (self.held_slope(owner, j), rows.state(item, j)));
         for fallback in [false, true] {
-            let rows = &self.rows;
-            let (m, own) = (rows.carried(item, j), (self.held_slope(owner, j), rows.state(item, j)));
-            match (owner, next) {
-                (Some(Owner { node: before, .. }), Some(next)) => {
+            let (held, bend) = ((1.0, rows.held(item)), rows.bend(item));
+            match owner {
+                Some(Owner { node: before, next: Some(next), .. }) => {
                     let w = (j - before) as f64 / (next - before) as f64;
-                    let bend = [
-                        own,
-                        (1.0, rows.held(item)),
-                        (w, rows.said(item, 0, next)),
-                        (-w * self.held_slope(owner, next), rows.base(item, 0, next)),
-                        (-w, rows.said(item, 0, before)),
-                        (w * self.held_slope(owner, before), rows.base(item, 0, before)),
-                    ];
-                    self.frames.combine(m, &bend);
+                    self.frames.combine(m, &[own, held, (w, bend)]);
                 }
-                (Some(_), None) => self.frames.combine(m, &[own, (1.0, rows.held(item))]),
-                (None, _) => self.frames.combine(m, &[own]),
+                Some(Owner { next: None, .. }) => self.frames.combine(m, &[own, held]),
+                None => self.frames.combine(m, &[own]),
             }
             // What a guard spoils is left as it was.
             if fallback || self.guard(item, j, guard, None) {

@@ -1,15 +1,17 @@
 //! Many nodes at a time: Picard iteration in a sliding window.
 
 mod anderson;
+mod call;
 mod coarse;
 mod criterion;
 mod held;
 mod rows;
 mod run;
 mod slope;
+mod sweep;
 
 pub use criterion::Criterion;
-pub use run::PicardRun;
+pub use run::{Mark, PicardRun};
 pub use slope::Slope;
 
 use super::{Need, Sampler, SetupError, Workspace, batch_of, check_start};
@@ -173,13 +175,15 @@ impl Picard {
             return Err(SetupError::Rows { rows: self.rows, batch });
         }
         let (need, given) = (self.need(plan, batch), workspace.size());
-        let Workspace { frames, spans } = workspace;
-        let (true, Some(spans)) = (given.rows >= need.rows, spans.get_mut(..need.spans)) else {
+        let Workspace { frames, spans, marks } = workspace;
+        let (true, Some(spans), Some(marks)) =
+            (given.rows >= need.rows, spans.get_mut(..need.spans), marks.get_mut(..need.marks))
+        else {
             return Err(SetupError::Workspace { need, given });
         };
         noise.check(plan.last(), batch, dim)?;
         check_start(x, dim)?;
-        Ok(PicardRun::new(self, plan, noise, x, guess, frames, spans))
+        Ok(PicardRun::new(self, plan, noise, x, guess, frames, (spans, marks)))
     }
 
     fn check(&self) -> Result<(), SetupError> {
@@ -216,7 +220,8 @@ impl Sampler for Picard {
     type Run<'r, F: Tensor + 'r> = PicardRun<'r, F>;
 
     fn need(&self, plan: &Plan<'_>, batch: usize) -> Need {
-        Need { rows: Rows::new(self, plan, batch).len(), spans: batch.saturating_mul(2) }
+        let rows = Rows::new(self, plan, batch);
+        Need { rows: rows.len(), spans: batch.saturating_mul(2), marks: rows.marks() }
     }
 
     fn begin<'r, F: Tensor>(

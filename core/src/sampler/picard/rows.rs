@@ -7,7 +7,8 @@ use crate::Plan;
 ///
 /// ```text
 /// states         the newest guess of each
-/// bases          what the network was shown last and the time(s) before, and what it said: history + 1 pairs
+/// noise          C[k] z_k, where the plan has noise: made once, used in every round
+/// pairs          what the network was shown last (and the times before, for multisecants), and what it said
 /// mixed          with Anderson mixing: paths and residuals of the last rounds
 /// ```
 ///
@@ -16,9 +17,11 @@ use crate::Plan;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rows {
     ring: usize,
-    bases: usize,
+    noise: usize,
+    pairs: usize,
     mixed: usize,
-    reach: usize,
+    /// The carried outputs that are kept, less one: a power of two, less one, so that a place is a mask away.
+    tail: usize,
     batch: usize,
     /// The most rows of a call.
     call: usize,
@@ -31,20 +34,35 @@ impl Rows {
         let all = batch.saturating_mul(window.min(plan.evaluations()));
         Self {
             ring: window + reach.states,
-            bases: 1 + picard.slope.history().min(MAX_HISTORY),
+            noise: usize::from(plan.nodes().iter().skip(1).any(|node| node.noise != 0.0)),
+            pairs: 1 + picard.slope.history().min(MAX_HISTORY),
             mixed: if picard.anderson == 0 { 0 } else { 1 + picard.anderson },
-            reach: reach.outputs,
+            tail: (reach.outputs + 1).next_power_of_two() - 1,
             batch,
             call: all.min(picard.rows.max(1)),
         }
     }
 
+    const fn rings(&self) -> usize {
+        1 + self.noise + 2 * (self.pairs + self.mixed)
+    }
+
     const fn item(&self) -> usize {
-        self.ring.saturating_mul(1 + 2 * (self.bases + self.mixed)).saturating_add(2 * self.reach + 2)
+        self.ring.saturating_mul(self.rings()).saturating_add(2 * self.tail + 4)
     }
 
     pub(super) const fn len(&self) -> usize {
         self.shown(0).saturating_add(self.call.saturating_mul(2))
+    }
+
+    /// The marks of a run: one for each node of a ring.
+    pub(super) const fn marks(&self) -> usize {
+        self.batch.saturating_mul(self.ring)
+    }
+
+    /// A node's mark.
+    pub(super) const fn mark(&self, item: usize, node: usize) -> usize {
+        item * self.ring + self.slot(node)
     }
 
     /// A node's place in its ring. A window of the whole run never wraps, and a division would be dear there.
@@ -66,48 +84,58 @@ impl Rows {
         self.in_ring(item, 0, node)
     }
 
+    /// The noise that comes to it.
+    pub(super) const fn noise(&self, item: usize, node: usize) -> usize {
+        self.in_ring(item, 1, node)
+    }
+
     /// The state that the network was shown `back` evaluations ago; 0 is the last.
     pub(super) const fn base(&self, item: usize, back: usize, node: usize) -> usize {
-        self.in_ring(item, 1 + 2 * back, node)
+        self.in_ring(item, 1 + self.noise + 2 * back, node)
     }
 
     /// What the network said of it, in the plan's form, before any guard.
     pub(super) const fn said(&self, item: usize, back: usize, node: usize) -> usize {
-        self.in_ring(item, 2 + 2 * back, node)
+        self.in_ring(item, 2 + self.noise + 2 * back, node)
     }
 
     /// The evaluations of a node that are kept.
-    pub(super) const fn bases(&self) -> usize {
-        self.bases
+    pub(super) const fn pairs(&self) -> usize {
+        self.pairs
     }
 
     /// The path that a sweep of `back` rounds ago began with.
     pub(super) const fn path(&self, item: usize, back: usize, node: usize) -> usize {
-        self.in_ring(item, 1 + 2 * (self.bases + back), node)
+        self.in_ring(item, 1 + self.noise + 2 * (self.pairs + back), node)
     }
 
     /// What that sweep changed.
     pub(super) const fn change(&self, item: usize, back: usize, node: usize) -> usize {
-        self.in_ring(item, 2 + 2 * (self.bases + back), node)
+        self.in_ring(item, 2 + self.noise + 2 * (self.pairs + back), node)
     }
 
-    const fn tail(&self, item: usize) -> usize {
-        item * self.item() + self.ring * (1 + 2 * (self.bases + self.mixed))
+    const fn after_rings(&self, item: usize) -> usize {
+        item * self.item() + self.ring * self.rings()
     }
 
     /// The output that the sweep under way has carried to its state.
     pub(super) const fn carried(&self, item: usize, node: usize) -> usize {
-        self.tail(item) + node % (self.reach + 1)
+        self.after_rings(item) + (node & self.tail)
     }
 
     /// The output of a node that the window has passed.
     pub(super) const fn closed(&self, item: usize, node: usize) -> usize {
-        self.tail(item) + self.reach + 1 + node % self.reach
+        self.after_rings(item) + self.tail + 1 + (node & self.tail)
     }
 
     /// What nodes that are not evaluated take over from the last one that is.
     pub(super) const fn held(&self, item: usize) -> usize {
-        self.tail(item) + 2 * self.reach + 1
+        self.after_rings(item) + 2 * self.tail + 2
+    }
+
+    /// How that changes on the way to the next one.
+    pub(super) const fn bend(&self, item: usize) -> usize {
+        self.held(item) + 1
     }
 
     pub(super) const fn shown(&self, row: usize) -> usize {

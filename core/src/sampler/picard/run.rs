@@ -1,17 +1,27 @@
 //! The rounds of a Picard run.
 
-use super::anderson::Mixing;
 use super::criterion::Limits;
-use super::held::Owner;
 use super::rows::Rows;
-use super::slope::Seen;
 use super::{Picard, Start};
 use crate::denoiser::Span;
 use crate::guard::Guard;
 use crate::sampler::gaussian::gaussian;
-use crate::sampler::{Report, Round, Run, SampleError, recurrence};
-use crate::{Batch, Denoiser, Node, Noise, Plan, Tensor};
+use crate::sampler::recurrence::{self, Draw};
+use crate::sampler::{Report, Round, Run, SampleError};
+use crate::{Denoiser, Node, Noise, Plan, Tensor};
 use core::ops::Range;
+
+/// What a Picard run keeps of an open node beside its rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Mark {
+    /// The slope that its last two evaluations told, and what that left unexplained.
+    pub(super) slope: f32,
+    pub(super) doubt: f32,
+    /// Whether they told one.
+    pub(super) learnt: bool,
+    /// Whether it was evaluated since the window took it in.
+    pub(super) known: bool,
+}
 
 /// A Picard run under way: an account of its rounds, one at a time.
 ///
@@ -20,18 +30,19 @@ use core::ops::Range;
 #[derive(Debug)]
 pub struct PicardRun<'r, F: Tensor> {
     pub(super) picard: Picard,
-    limits: Limits,
+    pub(super) limits: Limits,
     pub(super) plan: &'r Plan<'r>,
     noise: &'r Noise<'r>,
     pub(super) guess: Option<&'r [F::Scalar]>,
     pub(super) frames: &'r mut F,
     pub(super) spans: &'r mut [Span],
+    pub(super) marks: &'r mut [Mark],
     pub(super) rows: Rows,
     /// The node that a coarse start evaluates next.
     pub(super) leading: Option<usize>,
-    rounds: usize,
+    pub(super) rounds: usize,
     evaluations: usize,
-    residual: f64,
+    pub(super) residual: f64,
 }
 
 impl<F: Tensor> Run<F> for PicardRun<'_, F> {
@@ -104,7 +115,7 @@ impl<'r, F: Tensor> PicardRun<'r, F> {
         x: &[F::Scalar],
         guess: Option<&'r [F::Scalar]>,
         frames: &'r mut F,
-        spans: &'r mut [Span],
+        (spans, marks): (&'r mut [Span], &'r mut [Mark]),
     ) -> Self {
         let rows = Rows::new(picard, plan, spans.len() / 2);
         let limits = Limits::new::<F::Scalar>(
@@ -126,6 +137,7 @@ impl<'r, F: Tensor> PicardRun<'r, F> {
             guess,
             frames,
             spans,
+            marks,
             rows,
             leading,
             rounds,
@@ -169,7 +181,7 @@ impl<'r, F: Tensor> PicardRun<'r, F> {
         first.saturating_add(self.picard.window).min(self.plan.last())
     }
 
-    fn node(&self, node: usize) -> Option<&'r Node> {
+    pub(super) fn node(&self, node: usize) -> Option<&'r Node> {
         self.plan.nodes().get(node)
     }
 
@@ -211,149 +223,6 @@ impl<'r, F: Tensor> PicardRun<'r, F> {
         }
     }
 
-    /// Calls the network for all rows and takes in what it said, with what it was shown.
-    fn evaluate<D: Denoiser<F> + ?Sized>(
-        &mut self,
-        denoiser: &mut D,
-    ) -> Result<usize, SampleError<D::Error>> {
-        let (rows, nodes) = (self.rows, self.plan.nodes());
-        let batch = Batch::new(nodes, self.spans);
-        for (i, row) in batch.iter().enumerate() {
-            let Some(read) = nodes.get(row.node).and_then(|node| node.evaluate) else { continue };
-            self.frames.combine(rows.shown(i), &[(read.input, rows.state(row.item, row.node))]);
-        }
-        let shown = rows.shown(0)..rows.shown(batch.len());
-        let out = rows.out(0)..rows.out(batch.len());
-        if !batch.is_empty() {
-            denoiser.evaluate(&batch, self.frames, shown, out).map_err(SampleError::Denoiser)?;
-        }
-        // Up to here, and as long as anything can fail, only the rows of the call are written.
-        for (i, row) in batch.iter().enumerate() {
-            let (state, said, out) = (rows.state(row.item, row.node), rows.shown(i), rows.out(i));
-            if !self.frames.is_finite(out) {
-                return Err(SampleError::NotFinite { item: row.item, node: row.node });
-            }
-            recurrence::read(self.frames, self.plan, row.node, state, out, said);
-            if let Some(guard) = denoiser.guard() {
-                self.frames.combine(out, &[(1.0, said)]);
-                recurrence::guard(self.frames, self.plan, guard, (row.item, row.node), state, out)?;
-            }
-        }
-        for (i, row) in batch.iter().enumerate() {
-            let (item, k) = (row.item, row.node);
-            let again = match self.spans.get(2 * item..2 * item + 2) {
-                Some([a, b]) => k < a.seen || (k < b.seen && k % b.seen_stride.max(1) == 0),
-                _ => false,
-            };
-            let mut put = |dst, src| self.frames.combine(dst, &[(1.0, src)]);
-            for back in (1..rows.bases()).rev().filter(|_| again) {
-                put(rows.base(item, back, k), rows.base(item, back - 1, k));
-                put(rows.said(item, back, k), rows.said(item, back - 1, k));
-            }
-            // A node that was not seen last time has no history: no change is none.
-            let depth = if again { 1 } else { rows.bases() };
-            for back in 0..depth {
-                put(rows.base(item, back, k), rows.state(item, k));
-                put(rows.said(item, back, k), rows.shown(i));
-            }
-        }
-        Ok(batch.len())
-    }
-
-    /// Runs the recurrence over an item's window and moves the window. The item's rows of the call begin at `call`; their
-    /// number is returned.
-    fn sweep(&mut self, item: usize, call: usize, mut guard: Option<&mut dyn Guard<F>>) -> usize {
-        let Some(&[a, b]) = self.spans.get(2 * item..2 * item + 2).and_then(<[Span]>::first_chunk) else {
-            return 0;
-        };
-        let (first, last) = (a.done, self.plan.last());
-        if first == last {
-            return 0;
-        }
-        let end = self.end(first);
-        let (mut passed, mut front) = (first + 1, a.front);
-        let (mut passing, mut near, mut still) = (true, true, end == last);
-        let (mut evaluated, mut owner, mut local) = (0, None, None);
-        // A node that is past: not looked for yet. `None`: there is none.
-        let mut next = Some(first);
-        let mut seen = self.seen(item, first, &mut local);
-        let (rows, history, round) = (self.rows, self.picard.anderson, self.rounds);
-        let mixing = (history > 0).then_some(Mixing { rows: &rows, item, history, round });
-        if let Some(mixing) = mixing {
-            mixing.remember(self.frames, first + 1..=end);
-        }
-        for k in first + 1..=end {
-            let j = k - 1;
-            if has(&a, &b, j) && self.is_asked(j) {
-                if j == first {
-                    // Its state is the one that was shown.
-                    self.frames.combine(rows.carried(item, j), &[(1.0, rows.said(item, 0, j))]);
-                } else {
-                    self.picard.slope.carry(self.frames, &rows, (item, j), seen);
-                }
-                owner = Some(Owner { node: j, g: local });
-                if !has(&a, &b, k) {
-                    self.take_over(item, Owner { node: j, g: local });
-                }
-                self.guard(item, j, &mut guard, Some(rows.out(call + evaluated)));
-                evaluated += 1;
-            } else {
-                // The same for all nodes up to it: looked for once.
-                if next.is_some_and(|node| node < k) {
-                    next = (k..b.end_node).find(|node| has(&a, &b, *node) && self.is_asked(*node));
-                }
-                self.hold(item, j, owner, next, &mut guard);
-            }
-            if j < passed {
-                let (closed, carried) = (rows.closed(item, j), rows.carried(item, j));
-                self.frames.combine(closed, &[(1.0, carried)]);
-            }
-            self.step(item, first, k);
-            if k == end {
-                break;
-            }
-            if !self.is_asked(k) {
-                passed += usize::from(passing);
-            } else if has(&a, &b, k) {
-                let moved = (rows.state(item, k), rows.base(item, 0, k));
-                let mean_square = self.frames.dot(moved, moved) / self.frames.dim() as f64;
-                let change = self.limits.measure(self.plan, k, mean_square);
-                seen = self.seen(item, k, &mut local);
-                self.residual = self.residual.max(change);
-                still &= self.limits.is_done(change);
-                passing &= self.limits.is_closed(change, seen.doubt * self.plan.weight(k));
-                passed += usize::from(passing);
-                near &= !self.limits.is_far(self.plan, k, mean_square);
-                if near {
-                    front = front.max(k + 1);
-                }
-            } else {
-                (passing, still) = (false, false);
-            }
-        }
-        if let (Some(mixing), false) = (mixing, still) {
-            // What is closed keeps its state, and the noisiest open node has taken the plain step: the bound of rounds stays.
-            mixing.mix(self.frames, first + 1..=end, passed + 1, a.swept);
-        }
-        let done = if still { last } else { passed };
-        self.enter(item, end + 1..self.end(done) + 1, owner, &mut guard);
-        if let Some([a, b]) = self.spans.get_mut(2 * item..2 * item + 2) {
-            (a.done, a.front, a.swept) = (done, front, end);
-            (a.seen, b.seen, b.seen_stride) = (a.end_node, b.end_node, b.stride);
-        }
-        evaluated
-    }
-
-    /// The slope at a node; one that was not seen there is the last that was (`local`), or the gaussian one.
-    fn seen(&mut self, item: usize, j: usize, local: &mut Option<f64>) -> Seen {
-        let prior = local.unwrap_or_else(|| self.gaussian(j));
-        let seen = self.picard.slope.at(self.frames, &self.rows, self.plan, (item, j), prior);
-        if seen.told {
-            *local = Some(seen.g);
-        }
-        seen
-    }
-
     /// Sends an estimate past the guard; what it spoils becomes what is in row `instead`.
     pub(super) fn guard(
         &mut self,
@@ -378,19 +247,27 @@ impl<'r, F: Tensor> PicardRun<'r, F> {
     /// State `k`; outputs before node `closed` are those that the closed states were made with.
     pub(super) fn step(&mut self, item: usize, closed: usize, k: usize) {
         let rows = self.rows;
-        recurrence::step(
-            self.frames,
-            self.plan,
-            k,
-            rows.state(item, k),
-            |j| rows.state(item, j),
-            |j| if j < closed { rows.closed(item, j) } else { rows.carried(item, j) },
-            (self.noise, item),
-        );
+        let output = |j| if j < closed { rows.closed(item, j) } else { rows.carried(item, j) };
+        let (state, draw) = (|j| rows.state(item, j), Draw::Row(rows.noise(item, k)));
+        recurrence::step(self.frames, self.plan, k, rows.state(item, k), state, output, draw);
     }
-}
 
-/// Whether the round's call has a node, as far as the spans say: an item's nodes of both.
-fn has(dense: &Span, sparse: &Span, node: usize) -> bool {
-    node < dense.end_node || (node < sparse.end_node && node % sparse.stride.max(1) == 0)
+    /// The window takes a node in.
+    pub(super) fn open_node(&mut self, item: usize, k: usize) {
+        if let Some(mark) = self.marks.get_mut(self.rows.mark(item, k)) {
+            *mark = Mark::default();
+        }
+        match self.node(k) {
+            Some(node) if node.noise != 0.0 => {
+                let row = self.rows.noise(item, k);
+                self.frames.combine(row, &[]);
+                self.frames.add_noise(row, node.noise, self.noise, item, k);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn mark(&self, item: usize, k: usize) -> Mark {
+        self.marks.get(self.rows.mark(item, k)).copied().unwrap_or_default()
+    }
 }

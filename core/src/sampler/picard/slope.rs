@@ -16,7 +16,7 @@ use crate::{Form, Plan, Real, Tensor};
 ///
 /// Any choice leads to the sequential result, as a node whose state did not change is exact. It decides how many
 /// rounds that takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Slope {
     /// `g` such that `dx_{k+1}/dx_k = 1`: what ParaDiGMS does (arXiv 2305.16317).
     Identity,
@@ -26,16 +26,12 @@ pub enum Slope {
     /// `s/(a^2 v + s^2)` in noise form.
     Gaussian,
     /// `<dX, dM>/<dX, dX>` of the last two evaluations, per item and node, clamped to what the posterior mean of
-    /// Gaussian data can do (`[0, 1/a]` in data form, `[0, 1/s]` in noise form); gaussian where there is no history.
+    /// Gaussian data can do (`[0, 1/a]` in data form, `[0, 1/s]` in noise form). Where there is no history: the slope of the
+    /// last node that has one, or gaussian.
+    #[default]
     Secant,
     /// The secant for most of `dx`, and along the last `h` directions (1 to [`MAX_HISTORY`]) what was seen there.
     Multisecant(usize),
-}
-
-impl Default for Slope {
-    fn default() -> Self {
-        Self::Multisecant(1)
-    }
 }
 
 /// What the last evaluations of a node tell of its Jacobian.
@@ -43,10 +39,8 @@ impl Default for Slope {
 pub(super) struct Seen {
     /// The slope.
     pub(super) g: f64,
-    /// The most it left unexplained, `|dM - g dX| / |dX|`; infinite where nothing is known.
+    /// The most it left unexplained, `|dM - g dX| / |dX|`.
     pub(super) doubt: f64,
-    /// Whether it was seen at all.
-    pub(super) told: bool,
 }
 
 /// Along a known direction a sweep goes no further than the network was seen to: where two images part, the output
@@ -57,66 +51,74 @@ const REACH: f64 = 1.0;
 const RIDGE: f64 = 1e-3;
 
 impl Slope {
-    /// The evaluations of a node before the last that are wanted.
+    /// The evaluations of a node before the last that are kept.
     pub(super) const fn history(self) -> usize {
         match self {
-            Self::Identity | Self::Frozen | Self::Gaussian => 0,
-            Self::Secant => 1,
+            Self::Identity | Self::Frozen | Self::Gaussian | Self::Secant => 0,
             Self::Multisecant(directions) => directions,
         }
     }
 
-    /// The slope at `(item, j)`: `prior` where it is the secant's to say and there is none.
-    pub(super) fn at<F: Tensor>(
+    /// What a new output in row `new`, of the newest state at `(item, j)`, tells beside the older ones there: `None` where
+    /// the slope is not made of that, or the state did not change.
+    pub(super) fn learn<F: Tensor>(
         self,
         frames: &mut F,
         rows: &Rows,
         plan: &Plan<'_>,
         (item, j): (usize, usize),
-        prior: f64,
-    ) -> Seen {
-        let told = |g| Seen { g, doubt: f64::INFINITY, told: false };
-        match self {
-            Self::Identity => told(identity(plan, j)),
-            Self::Frozen => told(0.0),
-            Self::Gaussian => told(prior),
-            Self::Secant | Self::Multisecant(_) => {
-                let (base, said) = (|i| rows.base(item, i, j), |i| rows.said(item, i, j));
-                let mut products = |i: usize| {
-                    let (dx, dm) = ((base(i), base(i + 1)), (said(i), said(i + 1)));
-                    let square = frames.dot(dx, dx);
-                    (frames.dot(dx, dm) / square, frames.dot(dm, dm) / square)
-                };
-                let (secant, length) = products(0);
-                // A state that did not change has none.
-                if !secant.is_finite() {
-                    return told(prior);
-                }
-                let g = clamp(secant, plan, j);
-                // No less than what rounding leaves.
-                let unexplained = |(secant, length): (f64, f64)| {
-                    (length - g * (2.0 * secant - g)).max(length * F::Scalar::EPSILON)
-                };
-                let mut rest = unexplained((secant, length));
-                // An older direction is no better known than it was then.
-                for i in 1..rows.bases() - 1 {
-                    let older = unexplained(products(i));
-                    if older.is_finite() {
-                        rest = rest.max(older);
-                    }
-                }
-                Seen { g, doubt: crate::math::sqrt(rest), told: true }
+        new: usize,
+    ) -> Option<Seen> {
+        if !matches!(self, Self::Secant | Self::Multisecant(_)) {
+            return None;
+        }
+        let (base, said) = (|i| rows.base(item, i, j), |i| rows.said(item, i, j));
+        let mut products = |x, m| {
+            let [square, product, length] = frames.secant(x, m);
+            (product / square, length / square)
+        };
+        let newest = products((rows.state(item, j), base(0)), (new, said(0)));
+        if !newest.0.is_finite() {
+            return None;
+        }
+        let g = clamp(newest.0, plan, j);
+        // No less than what rounding leaves.
+        let unexplained =
+            |(secant, length): (f64, f64)| (length - g * (2.0 * secant - g)).max(length * F::Scalar::EPSILON);
+        let mut rest = unexplained(newest);
+        // An older direction is no better known than it was then. The oldest pair is forgotten now.
+        for i in 1..rows.pairs() - 1 {
+            let older = unexplained(products((base(i - 1), base(i)), (said(i - 1), said(i))));
+            if older.is_finite() {
+                rest = rest.max(older);
             }
+        }
+        Some(Seen { g, doubt: crate::math::sqrt(rest) })
+    }
+
+    /// The slope at node `j`, of which nothing was learnt: `prior` where the slope is learnt.
+    pub(super) fn unlearnt(self, plan: &Plan<'_>, j: usize, prior: f64) -> f64 {
+        match self {
+            Self::Identity => identity(plan, j),
+            Self::Frozen => 0.0,
+            Self::Gaussian | Self::Secant | Self::Multisecant(_) => prior,
         }
     }
 
-    /// Writes the output at `(item, j)`, carried to the newest state there.
-    pub(super) fn carry<F: Tensor>(self, frames: &mut F, rows: &Rows, (item, j): (usize, usize), seen: Seen) {
+    /// Writes the output at `(item, j)`, carried to the newest state there along slope `g`, which was learnt there or not.
+    pub(super) fn carry<F: Tensor>(
+        self,
+        frames: &mut F,
+        rows: &Rows,
+        (item, j): (usize, usize),
+        g: f64,
+        learnt: bool,
+    ) {
         let (x, m) = (rows.state(item, j), rows.carried(item, j));
         let (base, said) = (|i| rows.base(item, i, j), |i| rows.said(item, i, j));
-        let (g, old, known) = (seen.g, base(0), rows.bases() - 1);
+        let (old, known) = (base(0), rows.pairs() - 1);
         frames.extrapolate(m, said(0), g, x, old);
-        if !(seen.told && matches!(self, Self::Multisecant(_))) {
+        if known == 0 || !learnt {
             return;
         }
         let mut gram = [[0.0; MAX_HISTORY]; MAX_HISTORY];

@@ -82,7 +82,7 @@ impl Sampler for Speculative {
     type Run<'r, F: Tensor + 'r> = SpeculativeRun<'r, F>;
 
     fn need(&self, plan: &Plan<'_>, batch: usize) -> Need {
-        Need { rows: Rows::new(self.draft, plan, batch).len(), spans: batch }
+        Need { rows: Rows::new(self.draft, plan, batch).len(), spans: batch, marks: 0 }
     }
 
     /// See [`Sampler::begin`].
@@ -111,7 +111,7 @@ impl Sampler for Speculative {
         let dim = workspace.frames.dim();
         let batch = batch_of(x.len(), dim)?;
         let (need, given) = (self.need(plan, batch), workspace.size());
-        let Workspace { frames, spans } = workspace;
+        let Workspace { frames, spans, .. } = workspace;
         let (true, Some(spans)) = (given.rows >= need.rows, spans.get_mut(..batch)) else {
             return Err(SetupError::Workspace { need, given });
         };

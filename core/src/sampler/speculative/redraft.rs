@@ -5,7 +5,7 @@ use super::{SpeculativeRun, Walked, is_evaluated};
 use crate::denoiser::Span;
 use crate::guard::Guard;
 use crate::sampler::gaussian::gaussian;
-use crate::sampler::recurrence;
+use crate::sampler::recurrence::{self, Draw};
 use crate::{Form, Tensor};
 
 impl<F: Tensor> SpeculativeRun<'_, F> {
@@ -34,7 +34,7 @@ impl<F: Tensor> SpeculativeRun<'_, F> {
                 state,
                 |j| rows.state(item, now, j),
                 |j| rows.output(item, now, j),
-                (self.noise, item),
+                Draw::New(self.noise, item),
             );
             if reflect != 0.0 {
                 self.frames.combine(state, &[(1.0, state), (-reflect, rows.scratch(DELTA))]);
@@ -74,7 +74,7 @@ impl<F: Tensor> SpeculativeRun<'_, F> {
                 rows.state(item, next, k),
                 |j| rows.state(item, next, j),
                 |j| if j < first { rows.output(item, next, j) } else { rows.hat(item, j) },
-                (self.noise, item),
+                Draw::New(self.noise, item),
             );
         }
         if let Some(to) = self.spans.get_mut(item) {
