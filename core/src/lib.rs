@@ -15,7 +15,7 @@
 //!
 //! ```
 //! use picardy::{Betas, Ddpm, Level, Mixture, Node, Noise, Picard, Prediction, Sampler, SliceFrames, Solver};
-//! # use picardy::{Span, Workspace};
+//! # use picardy::{Mark, Span, Workspace};
 //! let mut denoiser = Mixture::new(&[-1.0, 1.0], &[0.5, 0.5], 0.1, 1)?.predicting(Prediction::Epsilon);
 //! let (mut levels, mut nodes) = ([Level::default(); 51], [Node::default(); 51]);
 //!
@@ -25,8 +25,9 @@
 //! let noise = Noise::seeded(7);
 //! let mut x = [0.0f32; 8]; // eight items of one number
 //! plan.start(&noise, 1, &mut x);
-//! let (mut memory, mut spans) = ([0.0; 1024], [Span::default(); 16]); // sampler.need(&plan, 8) says how much
-//! let mut workspace = Workspace::new(SliceFrames::new(&mut memory, 1), &mut spans);
+//! // sampler.need(&plan, 8) says how much
+//! let (mut memory, mut spans, mut marks) = ([0.0; 1024], [Span::default(); 16], [Mark::default(); 136]);
+//! let mut workspace = Workspace::new(SliceFrames::new(&mut memory, 1), &mut spans).with_marks(&mut marks);
 //! let report = sampler.run(&plan, &mut denoiser, &noise, &mut x, &mut workspace)?;
 //! assert!(report.rounds < 50); // on a microcontroller: Sequential in place of Picard
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -108,6 +109,6 @@ pub use solver::{
 };
 #[cfg(feature = "ndarray")]
 pub use tensor::LayoutError;
-pub use tensor::{HostTensor, SliceFrames, Tensor};
+pub use tensor::{HostTensor, Link, SliceFrames, Tensor};
 #[cfg(feature = "std")]
 pub use threaded::{Threaded, ThreadedError};

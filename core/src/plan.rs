@@ -203,26 +203,31 @@ impl<'a> Plan<'a> {
     }
 
     /// The nodes, the start first.
+    #[inline]
     pub const fn nodes(&self) -> &'a [Node] {
         self.nodes
     }
 
     /// What the plan's outputs `m` are: data or noise.
+    #[inline]
     pub const fn form(&self) -> Form {
         self.form
     }
 
     /// How far back its terms reach.
+    #[inline]
     pub const fn reach(&self) -> Reach {
         self.reach
     }
 
     /// `K`, the index of the last node, whose state is the sample.
+    #[inline]
     pub const fn last(&self) -> usize {
         self.nodes.len() - 1
     }
 
     /// How much output `j` weighs in the states that use it: the sum of `|B[k, j]|`.
+    #[inline]
     pub(crate) fn weight(&self, j: usize) -> f64 {
         let users = self.nodes.iter().enumerate().skip(j + 1).take(self.reach.outputs);
         let weights = users
@@ -265,11 +270,13 @@ impl<'a> Plan<'a> {
 
 impl Node {
     /// The state terms that are there.
+    #[inline]
     pub fn state_terms(&self) -> impl Iterator<Item = Term> + '_ {
         self.states.iter().copied().filter(|term| term.back > 0)
     }
 
     /// The output terms that are there.
+    #[inline]
     pub fn output_terms(&self) -> impl Iterator<Item = Term> + '_ {
         self.outputs.iter().copied().filter(|term| term.back > 0)
     }

@@ -45,6 +45,99 @@ pub trait Tensor {
 
     /// Whether all elements of a row are finite.
     fn is_finite(&mut self, row: usize) -> bool;
+
+    /// Many [`dot`](Self::dot)s of one difference with itself: `answer` is told the place in `asks` and the product. A device
+    /// answers all in one trip.
+    fn squares(&mut self, asks: impl Iterator<Item = (usize, usize)>, mut answer: impl FnMut(usize, f64))
+    where
+        Self: Sized,
+    {
+        for (place, ask) in asks.enumerate() {
+            answer(place, self.dot(ask, ask));
+        }
+    }
+
+    /// Many [`secant`](Self::secant)s: `answer` is told the place in `asks` and the products. Where a row of `finite` is not
+    /// finite, it is told nothing, and the first such row is returned. A device answers all in one trip.
+    fn secants(
+        &mut self,
+        mut finite: Range<usize>,
+        asks: impl Iterator<Item = [(usize, usize); 2]>,
+        mut answer: impl FnMut(usize, [f64; 3]),
+    ) -> Option<usize>
+    where
+        Self: Sized,
+    {
+        let spoilt = finite.find(|row| !self.is_finite(*row));
+        if spoilt.is_none() {
+            for (place, [x, m]) in asks.enumerate() {
+                answer(place, self.secant(x, m));
+            }
+        }
+        spoilt
+    }
+
+    /// Whether [`chain`](Self::chain) is more to this tensor than one [`combine`](Self::combine) after the other. Samplers then
+    /// prefer it, and are the sequential run to rounding, not to the bit.
+    fn has_chains(&self) -> bool {
+        false
+    }
+
+    /// Links in order: each `row <- carry before + sum_i weight_i row_i`, where `before` is the row of the link before it
+    /// (`from` for the first), and the terms are of no row that the chain writes. A device runs it as one lower-triangular product.
+    fn chain(&mut self, from: usize, links: impl Iterator<Item = Link>)
+    where
+        Self: Sized,
+    {
+        let mut before = from;
+        for link in links {
+            let mut terms = [(0.0, 0); 1 + LINK_TERMS];
+            let all = core::iter::once((link.carry, before)).chain(link.terms().iter().copied());
+            let mut len = 0;
+            for (slot, term) in terms.iter_mut().zip(all) {
+                *slot = term;
+                len += 1;
+            }
+            self.combine(link.row, terms.get(..len).unwrap_or(&terms));
+            before = link.row;
+        }
+    }
+}
+
+/// The most terms of a [`Link`].
+const LINK_TERMS: usize = 6;
+
+/// One row of a [`chain`](Tensor::chain).
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Link {
+    /// The row that it writes.
+    pub row: usize,
+    /// The weight of the row before.
+    pub carry: f64,
+    terms: [(f64, usize); LINK_TERMS],
+    len: usize,
+}
+
+impl Link {
+    /// A link without other terms.
+    pub const fn new(row: usize, carry: f64) -> Self {
+        Self { row, carry, terms: [(0.0, 0); LINK_TERMS], len: 0 }
+    }
+
+    /// The same with one more term, weight and row; a weight of 0 is none. There is room for six.
+    #[must_use]
+    pub fn plus(mut self, weight: f64, row: usize) -> Self {
+        if let (Some(slot), true) = (self.terms.get_mut(self.len), weight != 0.0) {
+            *slot = (weight, row);
+            self.len += 1;
+        }
+        self
+    }
+
+    /// The terms, (weight, row).
+    pub fn terms(&self) -> &[(f64, usize)] {
+        self.terms.get(..self.len).unwrap_or(&self.terms)
+    }
 }
 
 /// Frames in host memory, row-major: what most denoisers work on.
@@ -182,9 +275,6 @@ impl<T: Real> Tensor for SliceFrames<'_, T> {
     }
 
     fn combine(&mut self, dst: usize, terms: &[(f64, usize)]) {
-        if let [(1.0, row)] = *terms {
-            return self.copy(dst, row);
-        }
         if self.dim <= SMALL {
             return self.in_one(dst, |frames, sum| {
                 for &(weight, row) in terms {
@@ -194,6 +284,9 @@ impl<T: Real> Tensor for SliceFrames<'_, T> {
                     }
                 }
             });
+        }
+        if let [(1.0, row)] = *terms {
+            return self.copy(dst, row);
         }
         self.in_chunks(dst, |frames, at, sum| {
             for &(weight, row) in terms {

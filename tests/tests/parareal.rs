@@ -187,7 +187,7 @@ fn memory_grows_with_the_square_root() {
     // What no machine has is no panic.
     let nodes = plan(Solved::Ddpm, 100);
     let plan = Plan::new(&nodes, Form::Data).unwrap();
-    assert_eq!(EXACT.need(&plan, usize::MAX), Need { rows: usize::MAX, spans: usize::MAX });
+    assert_eq!(EXACT.need(&plan, usize::MAX), Need { rows: usize::MAX, spans: usize::MAX, marks: 0 });
 }
 
 const GOLDEN_NEED: [(usize, usize, usize, usize); 5] =
@@ -411,7 +411,7 @@ fn what_does_not_fit_is_an_error_that_says_what_would() {
     };
     let (rows, spans) = (2 * need.rows, need.spans);
     let short = begin(EXACT, &x, rows - 1, spans);
-    assert_eq!(short, SetupError::Workspace { need, given: Need { rows: need.rows - 1, spans } });
+    assert_eq!(short, SetupError::Workspace { need, given: Need { rows: need.rows - 1, spans, marks: 0 } });
     let short = begin(EXACT, &x, rows, spans - 1);
     assert_eq!(short, SetupError::Workspace { need, given: Need { spans: spans - 1, ..need } });
     assert_eq!(begin(EXACT, &x[..3], rows, spans), SetupError::Shape { len: 3, dim: 2 });

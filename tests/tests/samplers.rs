@@ -2,7 +2,7 @@
 
 use picardy::noise::TapeError;
 use picardy::{
-    Batch, Form, Noise, Picard, Plan, Prediction, Run, SampleError, Sampler, Sequential, SetupError,
+    Batch, Form, Mark, Noise, Picard, Plan, Prediction, Run, SampleError, Sampler, Sequential, SetupError,
     SliceFrames, Slope, Span, Start, Workspace, denoiser,
 };
 use picardy_tests::{Ring, Solved, distance, plan, random_plan, run};
@@ -228,12 +228,12 @@ fn what_does_not_fit_is_an_error_that_says_what_would() {
     let plan = Plan::new(&nodes, Form::Data).unwrap();
     let noise = Noise::seeded(0);
     let x = [0.0f32; 4];
-    let (mut memory, mut spans) = ([0.0f32; 1000], [Span::default(); 4]);
+    let (mut memory, mut spans, mut marks) = ([0.0f32; 1000], [Span::default(); 4], [Mark::default(); 100]);
     let picard = Picard::default();
     let need = picard.need(&plan, 2);
     let mut begin = |picard: Picard, x: &[f32], numbers: usize, items: usize, noise: &Noise<'_>| {
         let frames = SliceFrames::new(&mut memory[..numbers], 2);
-        let mut workspace = Workspace::new(frames, &mut spans[..2 * items]);
+        let mut workspace = Workspace::new(frames, &mut spans[..2 * items]).with_marks(&mut marks);
         picard.begin(&plan, noise, x, &mut workspace).map(|_| ()).unwrap_err()
     };
     let error = begin(picard, &x, 2 * need.rows - 1, 2, &noise);

@@ -82,7 +82,7 @@ impl Auto {
         // In few coordinates a slope of two directions tells most, and what a stride saves is taken by the rounds it costs.
         let few = dim <= FEW;
         let mut picard = Picard {
-            slope: Slope::Multisecant(if few && dim > 1 { 2 } else { 1 }),
+            slope: if dim > 1 { Slope::Multisecant(2) } else { Slope::Secant },
             stride: if few { 1 } else { Picard::default().stride },
             rows: rows.max(batch),
             tolerance: self.tolerance,

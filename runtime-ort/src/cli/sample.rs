@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use picardy::config::SchedulerConfig;
 use picardy::{
-    AnySolver, Ddim, DdimStride, Ddpm, Denoiser, EulerAncestral, Final, Level, Node, Noise, Plan, Pndm,
+    AnySolver, Ddim, DdimStride, Ddpm, Denoiser, EulerAncestral, Final, Level, Mark, Node, Noise, Plan, Pndm,
     Report, Round, Sampler, Sequential, SliceFrames, Solver, Spacing, Span, Tcd, Workspace,
 };
 use picardy_ort::{Model, Options, OrtDenoiser, OrtError, output, picture};
@@ -242,7 +242,8 @@ fn run_sampler(
     let mut x: Vec<f32> = filled(batch.checked_mul(dim), 0.0)?;
     let mut memory: Vec<f32> = filled(need.rows.checked_mul(dim), 0.0)?;
     let mut spans: Vec<Span> = filled(Some(need.spans), Span::default())?;
-    let mut workspace = Workspace::new(SliceFrames::new(&mut memory, dim), &mut spans);
+    let mut marks: Vec<Mark> = filled(Some(need.marks), Mark::default())?;
+    let mut workspace = Workspace::new(SliceFrames::new(&mut memory, dim), &mut spans).with_marks(&mut marks);
 
     let noise = Noise::seeded(args.seed);
     plan.start(&noise, dim, &mut x);

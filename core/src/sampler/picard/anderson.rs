@@ -19,14 +19,14 @@ const RIDGE: f64 = 1e-3;
 
 /// The mixing of one item in one round. Rounds are kept in `history + 1` slots, in turn.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Mixing<'a> {
-    pub(super) rows: &'a Rows,
+pub(super) struct Mixing {
+    pub(super) rows: Rows,
     pub(super) item: usize,
     pub(super) history: usize,
     pub(super) round: usize,
 }
 
-impl Mixing<'_> {
+impl Mixing {
     /// The slot of the round `back` before this one.
     fn slot(&self, back: usize) -> usize {
         (self.round + back * self.history) % (self.history + 1)

@@ -1,8 +1,24 @@
 //! A round's call of the network, and what it tells.
 
-use super::run::{Mark, PicardRun};
+use super::run::PicardRun;
+use super::slope::Slope;
+use crate::denoiser::Span;
 use crate::sampler::{SampleError, recurrence};
-use crate::{Batch, Denoiser, Tensor};
+use crate::{Batch, Denoiser, Plan, Tensor};
+
+/// The rows of a call in their order: (item, node).
+pub(super) fn rows_of<'a>(
+    plan: &'a Plan<'a>,
+    spans: &'a [Span],
+) -> impl Iterator<Item = (usize, usize)> + Clone + 'a {
+    let nodes = plan.nodes();
+    spans.iter().flat_map(move |span| {
+        let (stride, item) = (span.stride.max(1), span.first_item);
+        let places = (span.first_node.next_multiple_of(stride)..span.end_node).step_by(stride);
+        let asked = move |k: &usize| nodes.get(*k).is_some_and(|node| node.evaluate.is_some());
+        places.filter(asked).map(move |k| (item, k))
+    })
+}
 
 impl<F: Tensor> PicardRun<'_, F> {
     /// Calls the network for all rows and takes in what it said, with what it was shown.
@@ -12,12 +28,11 @@ impl<F: Tensor> PicardRun<'_, F> {
     ) -> Result<usize, SampleError<D::Error>> {
         let rows = self.rows;
         let mut count = 0;
-        for place in 0..self.spans.len() {
-            for (item, k) in self.nodes_of(place) {
-                let Some(read) = self.node(k).and_then(|node| node.evaluate) else { continue };
-                self.frames.combine(rows.shown(count), &[(read.input, rows.state(item, k))]);
-                count += 1;
-            }
+        for (item, k) in rows_of(self.plan, self.spans) {
+            let scale =
+                self.plan.nodes().get(k).and_then(|node| node.evaluate).map_or(1.0, |read| read.input);
+            self.frames.combine(rows.shown(count), &[(scale, rows.state(item, k))]);
+            count += 1;
         }
         if count == 0 {
             return Ok(0);
@@ -25,73 +40,80 @@ impl<F: Tensor> PicardRun<'_, F> {
         let batch = Batch::new(self.plan.nodes(), self.spans);
         let (shown, out) = (rows.shown(0)..rows.shown(count), rows.out(0)..rows.out(count));
         denoiser.evaluate(&batch, self.frames, shown, out).map_err(SampleError::Denoiser)?;
-        self.check(denoiser)?;
-        let mut i = 0;
-        for place in 0..self.spans.len() {
-            for (item, k) in self.nodes_of(place) {
-                if self.is_asked(k) {
-                    self.take_in(i, item, k);
-                    i += 1;
-                }
-            }
+        // Up to here, and as long as anything can fail, only the rows of the call are written.
+        for (i, (item, k)) in rows_of(self.plan, self.spans).enumerate() {
+            recurrence::read(self.frames, self.plan, k, rows.state(item, k), rows.out(i), rows.shown(i));
         }
+        if denoiser.guard().is_some() {
+            self.guard_outputs(denoiser)?;
+        }
+        self.take_in(count)?;
         Ok(count)
     }
 
-    /// The nodes of a span, asked or not.
-    fn nodes_of(&self, place: usize) -> impl Iterator<Item = (usize, usize)> + use<F> {
-        let span = self.spans.get(place).copied().unwrap_or_default();
-        let first = span.first_node.next_multiple_of(span.stride.max(1));
-        (first..span.end_node).step_by(span.stride.max(1)).map(move |k| (span.first_item, k))
-    }
-
-    /// Reads the outputs. As this can fail, only the rows of the call are written.
-    fn check<D: Denoiser<F> + ?Sized>(&mut self, denoiser: &mut D) -> Result<(), SampleError<D::Error>> {
+    /// What a sweep falls back to where its own estimate is spoilt: the outputs, past the guard.
+    fn guard_outputs<D: Denoiser<F> + ?Sized>(
+        &mut self,
+        denoiser: &mut D,
+    ) -> Result<(), SampleError<D::Error>> {
         let rows = self.rows;
-        let mut i = 0;
-        for place in 0..self.spans.len() {
-            for (item, k) in self.nodes_of(place) {
-                if !self.is_asked(k) {
-                    continue;
-                }
-                let (state, said, out) = (rows.state(item, k), rows.shown(i), rows.out(i));
-                if !self.frames.is_finite(out) {
-                    return Err(SampleError::NotFinite { item, node: k });
-                }
-                recurrence::read(self.frames, self.plan, k, state, out, said);
-                if let Some(guard) = denoiser.guard() {
-                    self.frames.combine(out, &[(1.0, said)]);
-                    recurrence::guard(self.frames, self.plan, guard, (item, k), state, out)?;
-                }
-                i += 1;
+        for (i, (item, node)) in rows_of(self.plan, self.spans).enumerate() {
+            let (said, out) = (rows.shown(i), rows.out(i));
+            if !self.frames.is_finite(said) {
+                return Err(SampleError::NotFinite { item, node });
+            }
+            self.frames.combine(out, &[(1.0, said)]);
+            if let Some(guard) = denoiser.guard() {
+                let state = rows.state(item, node);
+                recurrence::guard(self.frames, self.plan, guard, (item, node), state, out)?;
             }
         }
         Ok(())
     }
 
-    /// Row `i` of the call becomes the newest pair of its node.
-    fn take_in(&mut self, i: usize, item: usize, k: usize) {
-        let rows = self.rows;
-        let (state, new) = (rows.state(item, k), rows.shown(i));
-        let known = self.mark(item, k).known;
-        let seen =
-            if known { self.picard.slope.learn(self.frames, &rows, self.plan, (item, k), new) } else { None };
-        let mut put = |dst, src| self.frames.combine(dst, &[(1.0, src)]);
-        for back in (1..rows.pairs()).rev() {
-            // A node that was not evaluated before has no history: no change is none.
-            let (base, said) = if known {
-                (rows.base(item, back - 1, k), rows.said(item, back - 1, k))
-            } else {
-                (state, new)
-            };
-            put(rows.base(item, back, k), base);
-            put(rows.said(item, back, k), said);
+    /// The rows of the call become the newest pairs of their nodes.
+    fn take_in<E>(&mut self, count: usize) -> Result<(), SampleError<E>> {
+        let (rows, plan, slope) = (self.rows, self.plan, self.picard.slope);
+        let nodes = rows_of(plan, self.spans);
+        // Of a node that was not evaluated before, the answer means nothing.
+        let asked = if slope.is_learnt() { count } else { 0 };
+        let asks = nodes.clone().enumerate().take(asked).map(|(i, (item, k))| {
+            let (base, said) = (rows.base(item, 0, k), rows.said(item, 0, k));
+            [(rows.state(item, k), base), (rows.shown(i), said)]
+        });
+        let (marks, mut answered) = (&mut *self.marks, nodes.clone());
+        let spoilt = self.frames.secants(rows.shown(0)..rows.shown(count), asks, |_, products| {
+            let Some((item, k)) = answered.next() else { return };
+            if let Some(mark) = marks.get_mut(rows.mark(item, k)) {
+                let seen = if mark.known { Slope::learn::<F>(plan, k, products) } else { None };
+                mark.learn(seen);
+            }
+        });
+        if let Some(row) = spoilt {
+            let (item, node) = nodes.clone().nth(row - rows.shown(0)).unwrap_or_default();
+            return Err(SampleError::NotFinite { item, node });
         }
-        put(rows.base(item, 0, k), state);
-        put(rows.said(item, 0, k), new);
-        if let Some(mark) = self.marks.get_mut(rows.mark(item, k)) {
-            let (slope, doubt) = seen.map_or((0.0, f64::INFINITY), |seen| (seen.g, seen.doubt));
-            *mark = Mark { slope: slope as f32, doubt: doubt as f32, learnt: seen.is_some(), known: true };
+        for (i, (item, k)) in nodes.enumerate() {
+            let (state, new) = (rows.state(item, k), rows.shown(i));
+            let Some(mark) = self.marks.get_mut(rows.mark(item, k)) else { continue };
+            if rows.pairs() > 1 && mark.learnt {
+                mark.doubt = Slope::doubt_of_older(self.frames, &rows, (item, k), mark) as f32;
+            }
+            let mut put = |dst, src| self.frames.combine(dst, &[(1.0, src)]);
+            for back in (1..rows.pairs()).rev() {
+                // A node that was not evaluated before has no history: no change is none.
+                let (base, said) = if mark.known {
+                    (rows.base(item, back - 1, k), rows.said(item, back - 1, k))
+                } else {
+                    (state, new)
+                };
+                put(rows.base(item, back, k), base);
+                put(rows.said(item, back, k), said);
+            }
+            put(rows.base(item, 0, k), state);
+            put(rows.said(item, 0, k), new);
+            mark.known = true;
         }
+        Ok(())
     }
 }

@@ -65,31 +65,36 @@ impl Limits {
         Self { criterion, closed, done, doubtful, data_variance }
     }
 
-    /// A mean square change of state `k`, in the criterion's unit.
-    pub(super) fn measure(&self, plan: &Plan<'_>, k: usize, mean_square: f64) -> f64 {
+    /// A change of state `k`, root mean square, in the criterion's unit.
+    #[inline]
+    pub(super) fn measure(&self, plan: &Plan<'_>, k: usize, moved: f64) -> f64 {
         let variance = match self.criterion {
             Criterion::Change => self.spread(plan, k),
             Criterion::StepVariance => plan.step_variance(k),
         };
         // Where there is no variance, any change is infinite.
-        if mean_square == 0.0 { 0.0 } else { math::sqrt(mean_square / variance) }
+        if moved == 0.0 { 0.0 } else { moved / math::sqrt(variance) }
     }
 
     /// Whether the node can be closed.
+    #[inline]
     pub(super) fn is_closed(&self, change: f64, doubt: f64) -> bool {
         change <= self.closed || (self.criterion == Criterion::Change && change * doubt <= self.doubtful)
     }
 
     /// Whether the item is done, where that holds for all its states.
+    #[inline]
     pub(super) fn is_done(&self, change: f64) -> bool {
         change <= self.done
     }
 
     /// Whether the state moved so far that its neighbours tell as much as its own output.
-    pub(super) fn is_far(&self, plan: &Plan<'_>, k: usize, mean_square: f64) -> bool {
-        mean_square > FAR * FAR * self.spread(plan, k)
+    #[inline]
+    pub(super) fn is_far(&self, plan: &Plan<'_>, k: usize, moved: f64) -> bool {
+        moved * moved > FAR * FAR * self.spread(plan, k)
     }
 
+    #[inline]
     fn spread(&self, plan: &Plan<'_>, k: usize) -> f64 {
         let Level { alpha, sigma, .. } = plan.nodes().get(k).map_or(Level::DATA, |node| node.level);
         alpha * alpha * self.data_variance + sigma * sigma

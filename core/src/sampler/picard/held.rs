@@ -52,21 +52,17 @@ impl<F: Tensor> PicardRun<'_, F> {
     /// the next evaluated one.
     pub(super) fn take_over(&mut self, item: usize, owner: Owner) {
         let (rows, j) = (self.rows, owner.node);
-        let g = self.held_slope(Some(owner), j);
+        let g = self.known().held_slope(j, owner.g);
         self.frames.combine(rows.held(item), &[(1.0, rows.carried(item, j)), (-g, rows.state(item, j))]);
         if let Some(next) = owner.next {
             let bend = [
                 (1.0, rows.said(item, 0, next)),
-                (-self.held_slope(Some(owner), next), rows.base(item, 0, next)),
+                (-self.known().held_slope(next, owner.g), rows.base(item, 0, next)),
                 (-1.0, rows.said(item, 0, j)),
                 (g, rows.base(item, 0, j)),
             ];
             self.frames.combine(rows.bend(item), &bend);
         }
-    }
-
-    pub(super) fn held_slope(&self, owner: Option<Owner>, j: usize) -> f64 {
-        owner.and_then(|owner| owner.g).unwrap_or_else(|| self.gaussian(j))
     }
 
     /// The output at a node that is not evaluated: see [`Picard`].
@@ -81,7 +77,10 @@ impl<F: Tensor> PicardRun<'_, F> {
             return;
         }
         let rows = self.rows;
-        let (m, own) = (rows.carried(item, j), (self.held_slope(owner, j), rows.state(item, j)));
+        let (m, own) = (
+            rows.carried(item, j),
+            (self.known().held_slope(j, owner.and_then(|owner| owner.g)), rows.state(item, j)),
+        );
         for fallback in [false, true] {
             let (held, bend) = ((1.0, rows.held(item)), rows.bend(item));
             match owner {

@@ -1,17 +1,21 @@
 //! Many nodes at a time: Picard iteration in a sliding window.
 
+mod advance;
 mod anderson;
 mod call;
+mod chain;
 mod coarse;
 mod criterion;
 mod held;
+mod known;
 mod rows;
 mod run;
 mod slope;
 mod sweep;
 
 pub use criterion::Criterion;
-pub use run::{Mark, PicardRun};
+pub use known::Mark;
+pub use run::PicardRun;
 pub use slope::Slope;
 
 use super::{Need, Sampler, SetupError, Workspace, batch_of, check_start};
@@ -63,7 +67,7 @@ pub enum Start {
 ///
 /// ```
 /// use picardy::{Betas, Ddpm, Level, Mixture, Node, Noise, Picard, Prediction, Sampler, SliceFrames, Solver};
-/// # use picardy::{Span, Workspace};
+/// # use picardy::{Mark, Span, Workspace};
 /// let mut denoiser = Mixture::new(&[-1.0, 1.0], &[0.5, 0.5], 0.1, 1)?.predicting(Prediction::Epsilon);
 /// let (mut levels, mut nodes) = ([Level::default(); 101], [Node::default(); 101]);
 /// let grid = Betas::linear(1000, 1e-4, 2e-2).trailing(100, &mut levels)?;
@@ -73,8 +77,9 @@ pub enum Start {
 /// let noise = Noise::seeded(7);
 /// let mut x = [0.0f64; 4];
 /// plan.start(&noise, 1, &mut x);
-/// let (mut memory, mut spans) = ([0.0; 1440], [Span::default(); 8]); // picard.need(&plan, 4)
-/// let mut workspace = Workspace::new(SliceFrames::new(&mut memory, 1), &mut spans);
+/// // picard.need(&plan, 4)
+/// let (mut memory, mut spans, mut marks) = ([0.0; 1248], [Span::default(); 8], [Mark::default(); 204]);
+/// let mut workspace = Workspace::new(SliceFrames::new(&mut memory, 1), &mut spans).with_marks(&mut marks);
 /// let report = picard.run(&plan, &mut denoiser, &noise, &mut x, &mut workspace)?;
 /// assert!(report.rounds < 50 && report.finished);
 /// # Ok::<(), Box<dyn std::error::Error>>(())

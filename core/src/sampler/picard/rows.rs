@@ -43,10 +43,12 @@ impl Rows {
         }
     }
 
+    #[inline]
     const fn rings(&self) -> usize {
         1 + self.noise + 2 * (self.pairs + self.mixed)
     }
 
+    #[inline]
     const fn item(&self) -> usize {
         self.ring.saturating_mul(self.rings()).saturating_add(2 * self.tail + 4)
     }
@@ -61,15 +63,18 @@ impl Rows {
     }
 
     /// A node's mark.
+    #[inline]
     pub(super) const fn mark(&self, item: usize, node: usize) -> usize {
         item * self.ring + self.slot(node)
     }
 
     /// A node's place in its ring. A window of the whole run never wraps, and a division would be dear there.
+    #[inline]
     const fn slot(&self, node: usize) -> usize {
         if node < self.ring { node } else { node % self.ring }
     }
 
+    #[inline]
     const fn in_ring(&self, item: usize, ring: usize, node: usize) -> usize {
         item * self.item() + ring * self.ring + self.slot(node)
     }
@@ -80,26 +85,31 @@ impl Rows {
     }
 
     /// The newest state.
+    #[inline]
     pub(super) const fn state(&self, item: usize, node: usize) -> usize {
         self.in_ring(item, 0, node)
     }
 
     /// The noise that comes to it.
+    #[inline]
     pub(super) const fn noise(&self, item: usize, node: usize) -> usize {
         self.in_ring(item, 1, node)
     }
 
     /// The state that the network was shown `back` evaluations ago; 0 is the last.
+    #[inline]
     pub(super) const fn base(&self, item: usize, back: usize, node: usize) -> usize {
         self.in_ring(item, 1 + self.noise + 2 * back, node)
     }
 
     /// What the network said of it, in the plan's form, before any guard.
+    #[inline]
     pub(super) const fn said(&self, item: usize, back: usize, node: usize) -> usize {
         self.in_ring(item, 2 + self.noise + 2 * back, node)
     }
 
     /// The evaluations of a node that are kept.
+    #[inline]
     pub(super) const fn pairs(&self) -> usize {
         self.pairs
     }
@@ -114,34 +124,41 @@ impl Rows {
         self.in_ring(item, 2 + self.noise + 2 * (self.pairs + back), node)
     }
 
+    #[inline]
     const fn after_rings(&self, item: usize) -> usize {
         item * self.item() + self.ring * self.rings()
     }
 
     /// The output that the sweep under way has carried to its state.
+    #[inline]
     pub(super) const fn carried(&self, item: usize, node: usize) -> usize {
         self.after_rings(item) + (node & self.tail)
     }
 
     /// The output of a node that the window has passed.
+    #[inline]
     pub(super) const fn closed(&self, item: usize, node: usize) -> usize {
         self.after_rings(item) + self.tail + 1 + (node & self.tail)
     }
 
     /// What nodes that are not evaluated take over from the last one that is.
+    #[inline]
     pub(super) const fn held(&self, item: usize) -> usize {
         self.after_rings(item) + 2 * self.tail + 2
     }
 
     /// How that changes on the way to the next one.
+    #[inline]
     pub(super) const fn bend(&self, item: usize) -> usize {
         self.held(item) + 1
     }
 
+    #[inline]
     pub(super) const fn shown(&self, row: usize) -> usize {
         self.batch.saturating_mul(self.item()).saturating_add(row)
     }
 
+    #[inline]
     pub(super) const fn out(&self, row: usize) -> usize {
         self.shown(self.call).saturating_add(row)
     }

@@ -1,27 +1,15 @@
 //! The rounds of a Picard run.
 
 use super::criterion::Limits;
+use super::known::{Known, is_asked};
 use super::rows::Rows;
-use super::{Picard, Start};
+use super::{Mark, Picard, Start};
 use crate::denoiser::Span;
 use crate::guard::Guard;
-use crate::sampler::gaussian::gaussian;
 use crate::sampler::recurrence::{self, Draw};
 use crate::sampler::{Report, Round, Run, SampleError};
-use crate::{Denoiser, Node, Noise, Plan, Tensor};
+use crate::{Denoiser, Noise, Plan, Tensor};
 use core::ops::Range;
-
-/// What a Picard run keeps of an open node beside its rows.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Mark {
-    /// The slope that its last two evaluations told, and what that left unexplained.
-    pub(super) slope: f32,
-    pub(super) doubt: f32,
-    /// Whether they told one.
-    pub(super) learnt: bool,
-    /// Whether it was evaluated since the window took it in.
-    pub(super) known: bool,
-}
 
 /// A Picard run under way: an account of its rounds, one at a time.
 ///
@@ -56,16 +44,15 @@ impl<F: Tensor> Run<F> for PicardRun<'_, F> {
         }
         self.allot();
         let rows = self.evaluate(denoiser)?;
-        let mut call = 0;
         self.residual = 0.0;
-        for item in 0..self.spans.len() / 2 {
-            call += if self.leading.is_some() {
-                self.lead(item, denoiser.guard())
-            } else {
-                self.sweep(item, call, denoiser.guard())
-            };
+        if let Some(node) = self.leading {
+            for item in 0..self.spans.len() / 2 {
+                self.lead(item, denoiser.guard());
+            }
+            self.leading = self.after_leading(node);
+        } else {
+            self.sweep(denoiser.guard());
         }
-        self.leading = self.leading.and_then(|node| self.after_leading(node));
         // A window of nodes that need no network costs no round.
         self.rounds += usize::from(rows > 0);
         self.evaluations += rows;
@@ -181,13 +168,14 @@ impl<'r, F: Tensor> PicardRun<'r, F> {
         first.saturating_add(self.picard.window).min(self.plan.last())
     }
 
-    pub(super) fn node(&self, node: usize) -> Option<&'r Node> {
-        self.plan.nodes().get(node)
+    /// What is known beside the frames.
+    pub(super) fn known(&self) -> Known<'_> {
+        Known { picard: &self.picard, plan: self.plan, rows: self.rows, marks: self.marks }
     }
 
     /// Whether the plan asks for an output there.
     pub(super) fn is_asked(&self, node: usize) -> bool {
-        self.node(node).is_some_and(|node| node.evaluate.is_some())
+        is_asked(self.plan, node)
     }
 
     /// The rows of the next call: the same again, where the last one failed.
@@ -223,7 +211,7 @@ impl<'r, F: Tensor> PicardRun<'r, F> {
         }
     }
 
-    /// Sends an estimate past the guard; what it spoils becomes what is in row `instead`.
+    /// Sends the carried estimate past the guard; what it spoils becomes what is in row `instead`.
     pub(super) fn guard(
         &mut self,
         item: usize,
@@ -231,17 +219,25 @@ impl<'r, F: Tensor> PicardRun<'r, F> {
         guard: &mut Option<&mut dyn Guard<F>>,
         instead: Option<usize>,
     ) -> bool {
+        self.guard_row(item, j, guard, instead, self.rows.carried(item, j))
+    }
+
+    /// The same of the estimate in row `m`.
+    pub(super) fn guard_row(
+        &mut self,
+        item: usize,
+        j: usize,
+        guard: &mut Option<&mut dyn Guard<F>>,
+        instead: Option<usize>,
+        m: usize,
+    ) -> bool {
         let Some(guard) = guard.as_deref_mut() else { return true };
-        let (x, m) = (self.rows.state(item, j), self.rows.carried(item, j));
+        let x = self.rows.state(item, j);
         let good = recurrence::guard::<_, ()>(self.frames, self.plan, guard, (item, j), x, m).is_ok();
         if let (false, Some(instead)) = (good, instead) {
             self.frames.combine(m, &[(1.0, instead)]);
         }
         good
-    }
-
-    pub(super) fn gaussian(&self, j: usize) -> f64 {
-        self.node(j).map_or(0.0, |node| gaussian(&node.level, self.plan.form(), self.picard.data_variance))
     }
 
     /// State `k`; outputs before node `closed` are those that the closed states were made with.
@@ -257,7 +253,7 @@ impl<'r, F: Tensor> PicardRun<'r, F> {
         if let Some(mark) = self.marks.get_mut(self.rows.mark(item, k)) {
             *mark = Mark::default();
         }
-        match self.node(k) {
+        match self.plan.nodes().get(k) {
             Some(node) if node.noise != 0.0 => {
                 let row = self.rows.noise(item, k);
                 self.frames.combine(row, &[]);
@@ -265,9 +261,5 @@ impl<'r, F: Tensor> PicardRun<'r, F> {
             }
             _ => {}
         }
-    }
-
-    pub(super) fn mark(&self, item: usize, k: usize) -> Mark {
-        self.marks.get(self.rows.mark(item, k)).copied().unwrap_or_default()
     }
 }

@@ -1,6 +1,7 @@
 //! How an output is taken to change with its state, before the network has seen the new state.
 
 use super::MAX_HISTORY;
+use super::known::Mark;
 use super::rows::Rows;
 use crate::sampler::small;
 use crate::{Form, Plan, Real, Tensor};
@@ -59,62 +60,62 @@ impl Slope {
         }
     }
 
-    /// What a new output in row `new`, of the newest state at `(item, j)`, tells beside the older ones there: `None` where
-    /// the slope is not made of that, or the state did not change.
-    pub(super) fn learn<F: Tensor>(
-        self,
-        frames: &mut F,
-        rows: &Rows,
-        plan: &Plan<'_>,
-        (item, j): (usize, usize),
-        new: usize,
-    ) -> Option<Seen> {
-        if !matches!(self, Self::Secant | Self::Multisecant(_)) {
-            return None;
-        }
-        let (base, said) = (|i| rows.base(item, i, j), |i| rows.said(item, i, j));
-        let mut products = |x, m| {
-            let [square, product, length] = frames.secant(x, m);
-            (product / square, length / square)
-        };
-        let newest = products((rows.state(item, j), base(0)), (new, said(0)));
-        if !newest.0.is_finite() {
-            return None;
-        }
-        let g = clamp(newest.0, plan, j);
-        // No less than what rounding leaves.
-        let unexplained =
-            |(secant, length): (f64, f64)| (length - g * (2.0 * secant - g)).max(length * F::Scalar::EPSILON);
-        let mut rest = unexplained(newest);
-        // An older direction is no better known than it was then. The oldest pair is forgotten now.
-        for i in 1..rows.pairs() - 1 {
-            let older = unexplained(products((base(i - 1), base(i)), (said(i - 1), said(i))));
-            if older.is_finite() {
-                rest = rest.max(older);
-            }
-        }
-        Some(Seen { g, doubt: crate::math::sqrt(rest) })
+    /// Whether it is made of what the last evaluations told.
+    pub(super) const fn is_learnt(self) -> bool {
+        matches!(self, Self::Secant | Self::Multisecant(_))
     }
 
-    /// The slope at node `j`, of which nothing was learnt: `prior` where the slope is learnt.
-    pub(super) fn unlearnt(self, plan: &Plan<'_>, j: usize, prior: f64) -> f64 {
+    /// What a new output at node `j` tells: `products` are those of the change of state and output since the last one.
+    /// `None` where the state did not change.
+    pub(super) fn learn<F: Tensor>(plan: &Plan<'_>, j: usize, products: [f64; 3]) -> Option<Seen> {
+        let [square, product, _] = products;
+        let secant = product / square;
+        if !secant.is_finite() {
+            return None;
+        }
+        let g = clamp(secant, plan, j);
+        Some(Seen { g, doubt: crate::math::sqrt(unexplained::<F>(products, g)) })
+    }
+
+    /// The doubt of what was learnt at `(item, j)`, as its older directions see it too: none of them is better known than it was
+    /// then. (Its rows still hold the older pairs, of which the oldest is forgotten now.)
+    pub(super) fn doubt_of_older<F: Tensor>(
+        frames: &mut F,
+        rows: &Rows,
+        (item, j): (usize, usize),
+        mark: &Mark,
+    ) -> f64 {
+        let (base, said) = (|i| rows.base(item, i, j), |i| rows.said(item, i, j));
+        let mut doubt = f64::from(mark.doubt);
+        for i in 1..rows.pairs() - 1 {
+            let products = frames.secant((base(i - 1), base(i)), (said(i - 1), said(i)));
+            let older = crate::math::sqrt(unexplained::<F>(products, f64::from(mark.slope)));
+            if older.is_finite() {
+                doubt = doubt.max(older);
+            }
+        }
+        doubt
+    }
+
+    /// The slope at node `j`: `learnt`, or what there is without learning.
+    pub(super) fn or_learnt(self, plan: &Plan<'_>, j: usize, learnt: impl FnOnce() -> f64) -> f64 {
         match self {
             Self::Identity => identity(plan, j),
             Self::Frozen => 0.0,
-            Self::Gaussian | Self::Secant | Self::Multisecant(_) => prior,
+            Self::Gaussian | Self::Secant | Self::Multisecant(_) => learnt(),
         }
     }
 
-    /// Writes the output at `(item, j)`, carried to the newest state there along slope `g`, which was learnt there or not.
+    /// Writes the output at `(item, j)` to row `m`, carried to the newest state there along slope `g`, which was learnt there
+    /// or not.
     pub(super) fn carry<F: Tensor>(
-        self,
         frames: &mut F,
         rows: &Rows,
         (item, j): (usize, usize),
-        g: f64,
-        learnt: bool,
+        (g, learnt): (f64, bool),
+        m: usize,
     ) {
-        let (x, m) = (rows.state(item, j), rows.carried(item, j));
+        let x = rows.state(item, j);
         let (base, said) = (|i| rows.base(item, i, j), |i| rows.said(item, i, j));
         let (old, known) = (base(0), rows.pairs() - 1);
         frames.extrapolate(m, said(0), g, x, old);
@@ -143,6 +144,12 @@ impl Slope {
             }
         }
     }
+}
+
+/// `|dM - g dX|^2 / |dX|^2`, no less than what rounding leaves.
+fn unexplained<F: Tensor>([square, product, length]: [f64; 3], g: f64) -> f64 {
+    let length = length / square;
+    (length - g * (2.0 * product / square - g)).max(length * F::Scalar::EPSILON)
 }
 
 /// The largest slope that a Gaussian posterior mean can have: its Jacobian's eigenvalues lie in `[0, 1/a]`, the

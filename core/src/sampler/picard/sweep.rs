@@ -1,119 +1,119 @@
-//! The sweep of a round: the recurrence over an item's window, and how far the window moves.
+//! The sweep of a round: the recurrence over every item's window, in order.
 
 use super::anderson::Mixing;
+use super::call::rows_of;
 use super::held::Owner;
 use super::run::PicardRun;
+use super::slope::Slope;
 use crate::Tensor;
 use crate::denoiser::Span;
 use crate::guard::Guard;
+use crate::math;
 
 impl<F: Tensor> PicardRun<'_, F> {
-    /// Runs the recurrence over an item's window and moves the window. The item's rows of the call begin at `call`; their
-    /// number is returned.
-    pub(super) fn sweep(&mut self, item: usize, call: usize, mut guard: Option<&mut dyn Guard<F>>) -> usize {
-        let Some(&[a, b]) = self.spans.get(2 * item..2 * item + 2).and_then(<[Span]>::first_chunk) else {
-            return 0;
-        };
-        let (first, last) = (a.done, self.plan.last());
-        if first == last {
-            return 0;
+    /// Sweeps all items, measures what that moved, and moves the windows.
+    pub(super) fn sweep(&mut self, mut guard: Option<&mut dyn Guard<F>>) {
+        let items = self.spans.len() / 2;
+        let chains = self.frames.has_chains() && guard.is_none() && self.is_linear();
+        let mut call = 0;
+        for item in 0..items {
+            let Some((a, b)) = self.open_spans(item) else { continue };
+            if let Some(mixing) = self.mixing(item) {
+                mixing.remember(self.frames, a.done + 1..=self.end(a.done));
+            }
+            if chains {
+                self.chain(item, &a, &b);
+            } else {
+                call += self.walk(item, &a, &b, call, &mut guard);
+            }
         }
-        let end = self.end(first);
-        let (mut passed, mut front) = (first + 1, a.front);
-        let (mut passing, mut near, mut still) = (true, true, end == last);
-        let (mut evaluated, mut owner, mut local) = (0, None, None);
+        self.measure();
+        call = 0;
+        for item in 0..items {
+            let Some((a, b)) = self.open_spans(item) else { continue };
+            call += self.advance(item, &a, &b, call, &mut guard);
+        }
+    }
+
+    /// An item's two spans, where it is not done.
+    fn open_spans(&self, item: usize) -> Option<(Span, Span)> {
+        let &[a, b] = self.spans.get(2 * item..2 * item + 2).and_then(<[Span]>::first_chunk)?;
+        (a.done < self.plan.last()).then_some((a, b))
+    }
+
+    pub(super) fn mixing(&self, item: usize) -> Option<Mixing> {
         let (rows, history, round) = (self.rows, self.picard.anderson, self.rounds);
-        let mixing = (history > 0).then_some(Mixing { rows: &rows, item, history, round });
-        if let Some(mixing) = mixing {
-            mixing.remember(self.frames, first + 1..=end);
-        }
-        let mut places = Places::new(&a, &b);
+        (history > 0).then_some(Mixing { rows, item, history, round })
+    }
+
+    /// Runs the recurrence over an item's window, every output carried to its state. The item's rows of the call begin at
+    /// `call`; their number is returned.
+    fn walk(
+        &mut self,
+        item: usize,
+        a: &Span,
+        b: &Span,
+        call: usize,
+        guard: &mut Option<&mut dyn Guard<F>>,
+    ) -> usize {
+        let (first, end) = (a.done, self.end(a.done));
+        let (mut evaluated, mut owner, mut local) = (0, None, None);
+        let mut places = Places::new(a, b);
         let mut there = places.has(first) && self.is_asked(first);
         for k in first + 1..=end {
-            let j = k - 1;
-            let here = there;
-            let asked = self.is_asked(k);
-            there = places.has(k) && asked;
+            let (j, here) = (k - 1, there);
+            there = places.has(k) && self.is_asked(k);
             if here {
-                if j == first {
-                    // Its state is the one that was shown.
-                    local = self.learnt(item, j, local);
-                    self.frames.combine(rows.carried(item, j), &[(1.0, rows.said(item, 0, j))]);
-                } else {
-                    let mark = self.mark(item, j);
-                    local = self.learnt(item, j, local);
-                    let g = match local {
-                        Some(g) if mark.learnt => g,
-                        _ => self.picard.slope.unlearnt(
-                            self.plan,
-                            j,
-                            local.unwrap_or_else(|| self.gaussian(j)),
-                        ),
-                    };
-                    self.picard.slope.carry(self.frames, &rows, (item, j), g, mark.learnt);
-                }
+                local = self.known().learnt(item, j, local);
+                self.carry(item, j, first, local, self.rows.carried(item, j));
                 let mut here = Owner { node: j, g: local, next: None };
                 if !there {
                     here.next = places.next(k, |node| self.is_asked(node));
                     self.take_over(item, here);
                 }
                 owner = Some(here);
-                self.guard(item, j, &mut guard, Some(rows.out(call + evaluated)));
+                self.guard(item, j, guard, Some(self.rows.out(call + evaluated)));
                 evaluated += 1;
             } else {
-                self.hold(item, j, owner, &mut guard);
-            }
-            if j < passed {
-                let (closed, carried) = (rows.closed(item, j), rows.carried(item, j));
-                self.frames.combine(closed, &[(1.0, carried)]);
+                self.hold(item, j, owner, guard);
             }
             self.step(item, first, k);
-            if k == end {
-                break;
-            }
-            if there {
-                let moved = (rows.state(item, k), rows.base(item, 0, k));
-                let mean_square = self.frames.dot(moved, moved) / self.frames.dim() as f64;
-                let change = self.limits.measure(self.plan, k, mean_square);
-                self.residual = self.residual.max(change);
-                still &= self.limits.is_done(change);
-                passing = passing && {
-                    let doubt = f64::from(self.mark(item, k).doubt);
-                    self.limits.is_closed(change, doubt * self.plan.weight(k))
-                };
-                passed += usize::from(passing);
-                near = near && !self.limits.is_far(self.plan, k, mean_square);
-                if near {
-                    front = front.max(k + 1);
-                }
-            } else if asked {
-                (passing, still) = (false, false);
-            } else {
-                passed += usize::from(passing);
-            }
-        }
-        if let (Some(mixing), false) = (mixing, still) {
-            // What is closed keeps its state, and the noisiest open node has taken the plain step: the bound of rounds stays.
-            mixing.mix(self.frames, first + 1..=end, passed + 1, a.swept);
-        }
-        let done = if still { last } else { passed };
-        let owner = owner.map(|owner| Owner { next: None, ..owner });
-        self.enter(item, end + 1..self.end(done) + 1, owner, &mut guard);
-        if let Some(a) = self.spans.get_mut(2 * item) {
-            (a.done, a.front, a.swept) = (done, front, end);
         }
         evaluated
     }
 
-    /// The slope that node `j` told, or else the last that one before it did.
-    fn learnt(&self, item: usize, j: usize, local: Option<f64>) -> Option<f64> {
-        let mark = self.mark(item, j);
-        if mark.learnt { Some(f64::from(mark.slope)) } else { local }
+    /// The output at an evaluated node, to row `m`. At the first open node the state is the one that was shown.
+    pub(super) fn carry(&mut self, item: usize, j: usize, first: usize, local: Option<f64>, m: usize) {
+        if j == first {
+            self.frames.combine(m, &[(1.0, self.rows.said(item, 0, j))]);
+        } else {
+            let (g, learnt) = (self.known().slope(j, local), self.known().mark(item, j).learnt);
+            Slope::carry(self.frames, &self.rows, (item, j), (g, learnt), m);
+        }
+    }
+
+    /// What the sweep moved the evaluated states by.
+    fn measure(&mut self) {
+        let (rows, dim) = (self.rows, self.frames.dim() as f64);
+        // The first open state never moves.
+        let mut first = None;
+        let nodes = rows_of(self.plan, self.spans).filter(move |(item, _)| {
+            let begins = first != Some(*item);
+            first = Some(*item);
+            !begins
+        });
+        let asks = nodes.clone().map(|(item, k)| (rows.state(item, k), rows.base(item, 0, k)));
+        let (marks, mut answered) = (&mut *self.marks, nodes.clone());
+        self.frames.squares(asks, |_, square| {
+            if let Some(mark) = answered.next().and_then(|(item, k)| marks.get_mut(rows.mark(item, k))) {
+                mark.moved = math::sqrt(square / dim) as f32;
+            }
+        });
     }
 }
 
 /// The nodes that a round's call has, as far as the spans say: asked for in ascending order.
-struct Places {
+pub(super) struct Places {
     dense: usize,
     sparse: usize,
     stride: usize,
@@ -121,13 +121,13 @@ struct Places {
 }
 
 impl Places {
-    fn new(dense: &Span, sparse: &Span) -> Self {
+    pub(super) fn new(dense: &Span, sparse: &Span) -> Self {
         let stride = sparse.stride.max(1);
         let first = sparse.first_node.next_multiple_of(stride);
         Self { dense: dense.end_node, sparse: first, stride, end: sparse.end_node }
     }
 
-    fn has(&mut self, node: usize) -> bool {
+    pub(super) fn has(&mut self, node: usize) -> bool {
         if node < self.dense {
             return true;
         }
@@ -138,7 +138,7 @@ impl Places {
     }
 
     /// The next of the sparse nodes, from `node` on, which is good.
-    fn next(&self, node: usize, good: impl Fn(usize) -> bool) -> Option<usize> {
+    pub(super) fn next(&self, node: usize, good: impl Fn(usize) -> bool) -> Option<usize> {
         let mut places = (self.sparse..self.end).step_by(self.stride);
         places.find(|place| *place >= node && good(*place))
     }
