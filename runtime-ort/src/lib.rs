@@ -22,6 +22,7 @@ mod dylib;
 pub mod error;
 pub mod install;
 pub mod locate;
+pub mod onnx;
 pub mod output;
 pub mod picture;
 pub mod places;

@@ -9,7 +9,7 @@ use std::{
 
 use common::{PlainMlp, pseudo_random};
 use picardy_ort::{Model, Options, OrtDenoiser, ensure_runtime};
-use picardy_trainer::onnx::{OnnxError, export_exact, export_mlp};
+use picardy_trainer::onnx::{GraphError, OnnxError, export_exact, export_mlp};
 
 #[test]
 fn onnx_runtime_gives_the_formulas_value() {
@@ -65,7 +65,7 @@ fn parameters_that_disagree_are_named() {
 
     let twice = [("k".to_owned(), "1".to_owned()), ("k".to_owned(), "2".to_owned())];
     let error = export_mlp(2, 4, 1, |name| network.find(name), &twice).unwrap_err();
-    assert!(matches!(error, OnnxError::DuplicateKey { .. }));
+    assert!(matches!(error, OnnxError::Graph(GraphError::DuplicateKey { .. })));
 
     let mut diverged = PlainMlp::new(2, 4, 4, 1);
     diverged.parameters.get_mut("norm.bias").unwrap().0[3] = f32::NAN;

@@ -13,10 +13,7 @@
 //! The second form of each line is what the graph computes: |z|^2 is the same for all k and large where the rest is
 //! small, and z - a x0 would be divided by an s of 0.01.
 
-use super::{
-    OnnxError,
-    builder::{Attribute, Element, Extent, GraphBuilder},
-};
+use super::{Attribute, Element, Extent, GraphBuilder, OnnxError};
 
 /// The exact epsilon-predicting denoiser of `points` `[K, dim]` plus isotropic noise of standard deviation `std` (h),
 /// as the bytes of an ONNX file: inputs `x` `[n, dim]` and `t` `[n]`, output `eps` `[n, dim]`, all of 32-bit floats and any n.
@@ -95,7 +92,7 @@ pub fn export_exact(
     let rest = graph.node("rest", "Sub", &["x", &shown], &[]);
     graph.node("eps", "Mul", &[&rest, &gain], &[]);
     graph.output("eps", &[rows, Extent::Fixed(dim)]);
-    graph.finish()
+    Ok(graph.finish()?)
 }
 
 fn check(points: &[f32], dim: usize, std: f64, alpha_bars: &[f64]) -> Result<(), OnnxError> {

@@ -14,10 +14,7 @@ use std::f32::consts::SQRT_2;
 
 use picardy::nn::{LAYER_NORM_EPSILON, frequencies};
 
-use super::{
-    OnnxError,
-    builder::{Attribute, Element, Extent, GraphBuilder},
-};
+use super::{Attribute, Element, Extent, GraphBuilder, OnnxError};
 
 /// The graph as the bytes of an ONNX file: inputs `x` `[n, dim]` and `t` `[n]`, output `out` `[n, dim]`,
 /// all of 32-bit floats and any n.
@@ -56,7 +53,7 @@ pub fn export_mlp<'p>(
     let normed = lowering.layer_norm("norm", &h, width)?;
     lowering.linear_named("output", "out", &normed, dim, width)?;
     lowering.graph.output("out", &[rows, Extent::Fixed(dim)]);
-    lowering.graph.finish()
+    Ok(lowering.graph.finish()?)
 }
 
 fn check_sizes(dim: usize, width: usize) -> Result<(), OnnxError> {
@@ -93,7 +90,7 @@ impl<'p, F: Fn(&str) -> Option<(&'p [f32], &'p [usize])>> Lowering<F> {
                 expected: expected.to_vec(),
             });
         }
-        self.graph.floats(name, shape, values)
+        Ok(self.graph.floats(name, shape, values)?)
     }
 
     fn find(&self, name: &str) -> Result<(&'p [f32], &'p [usize]), OnnxError> {
@@ -153,7 +150,7 @@ impl<'p, F: Fn(&str) -> Option<(&'p [f32], &'p [usize])>> Lowering<F> {
     fn gelu_constants(&mut self) -> Result<(), OnnxError> {
         self.graph.floats("gelu.sqrt2", &[], &[SQRT_2])?;
         self.graph.floats("gelu.one", &[], &[1.0])?;
-        self.graph.floats("gelu.half", &[], &[0.5])
+        Ok(self.graph.floats("gelu.half", &[], &[0.5])?)
     }
 
     /// gelu(u) = u (1 + erf(u / sqrt 2)) / 2, in the order of operations that ONNX Runtime knows and

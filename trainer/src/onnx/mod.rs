@@ -1,18 +1,11 @@
-//! ONNX files: the part of the format that the export writes, a graph builder, and the lowering of
-//! the residual MLP and of exact denoisers.
-//!
-//! The field numbers are those of the public ONNX specification (onnx.proto, IR version 8). Written
-//! by hand as prost structs, because the build must need no protobuf compiler.
+//! The lowering of the residual MLP and of exact denoisers to ONNX.
 
-mod builder;
 mod exact;
 mod mlp;
-mod proto;
 
-pub use builder::{Attribute, Element, Extent, GraphBuilder, OPSET};
 pub use exact::export_exact;
 pub use mlp::export_mlp;
-pub use proto::ModelProto;
+pub use picardy_ort::onnx::{Attribute, Element, Extent, GraphBuilder, GraphError, ModelProto, OPSET};
 
 /// Why a network could not be exported.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,29 +25,6 @@ pub enum OnnxError {
         got: Vec<usize>,
         /// The shape it must have.
         expected: Vec<usize>,
-    },
-    /// A parameter holds another number of values than its shape says.
-    #[error("parameter `{name}` of shape {shape:?} holds {got} values")]
-    Length {
-        /// The parameter's name.
-        name: String,
-        /// Its shape.
-        shape: Vec<usize>,
-        /// The values it holds.
-        got: usize,
-    },
-    /// A parameter holds NaN or an infinity.
-    #[error(
-        "parameter `{name}` holds {value} at index {index}: the training diverged (export an earlier checkpoint), or the \
-         data are too large (rescale them)"
-    )]
-    NotFinite {
-        /// The parameter's name.
-        name: String,
-        /// Where.
-        index: usize,
-        /// What.
-        value: String,
     },
     /// A size that no network can have.
     #[error("{what} is {got}: {mend}")]
@@ -86,18 +56,7 @@ pub enum OnnxError {
         /// What it must be.
         mend: &'static str,
     },
-    /// A metadata key was given twice; readers of ONNX files keep either.
-    #[error("the metadata key `{key}` is given twice")]
-    DuplicateKey {
-        /// The key.
-        key: String,
-    },
-    /// The file would pass the format's limit.
-    #[error("the model takes {bytes} bytes; one ONNX file holds less than {limit}")]
-    TooLarge {
-        /// What it takes.
-        bytes: usize,
-        /// What protobuf allows.
-        limit: usize,
-    },
+    /// The graph cannot be built.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
 }

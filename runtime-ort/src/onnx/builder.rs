@@ -3,7 +3,7 @@
 use prost::Message;
 
 use super::{
-    OnnxError,
+    GraphError,
     proto::{
         self, AttributeProto, DimensionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
         StringStringEntryProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
@@ -31,6 +31,10 @@ pub struct GraphBuilder {
 pub enum Element {
     /// 32-bit floats.
     F32,
+    /// 16-bit floats.
+    F16,
+    /// 16-bit floats of a 32-bit float's range.
+    Bf16,
     /// 64-bit integers.
     I64,
 }
@@ -41,6 +45,8 @@ impl Element {
     pub const fn code(self) -> i32 {
         match self {
             Self::F32 => proto::FLOAT,
+            Self::F16 => proto::FLOAT16,
+            Self::Bf16 => proto::BFLOAT16,
             Self::I64 => proto::INT64,
         }
     }
@@ -72,24 +78,29 @@ impl GraphBuilder {
 
     /// Declares that the value `name` is an output, of 32-bit floats.
     pub fn output(&mut self, name: &str, shape: &[Extent<'_>]) {
-        self.graph.output.push(value_info(name, Element::F32, shape));
+        self.typed_output(name, Element::F32, shape);
+    }
+
+    /// Declares that the value `name` is an output.
+    pub fn typed_output(&mut self, name: &str, element: Element, shape: &[Extent<'_>]) {
+        self.graph.output.push(value_info(name, element, shape));
     }
 
     /// Adds a constant of 32-bit floats, row-major.
     ///
     /// # Errors
-    /// [`OnnxError::Length`] where `values` are not as many as `shape` says, and
-    /// [`OnnxError::NotFinite`] where one is NaN or infinite.
-    pub fn floats(&mut self, name: &str, shape: &[usize], values: &[f32]) -> Result<(), OnnxError> {
+    /// [`GraphError::Length`] where `values` are not as many as `shape` says, and
+    /// [`GraphError::NotFinite`] where one is NaN or infinite.
+    pub fn floats(&mut self, name: &str, shape: &[usize], values: &[f32]) -> Result<(), GraphError> {
         if shape.iter().product::<usize>() != values.len() {
-            return Err(OnnxError::Length {
+            return Err(GraphError::Length {
                 name: name.to_owned(),
                 shape: shape.to_vec(),
                 got: values.len(),
             });
         }
         if let Some(index) = values.iter().position(|value| !value.is_finite()) {
-            return Err(OnnxError::NotFinite {
+            return Err(GraphError::NotFinite {
                 name: name.to_owned(),
                 index,
                 value: values[index].to_string(),
@@ -136,10 +147,10 @@ impl GraphBuilder {
     /// Adds an entry of the model's metadata.
     ///
     /// # Errors
-    /// [`OnnxError::DuplicateKey`].
-    pub fn metadata(&mut self, key: &str, value: &str) -> Result<(), OnnxError> {
+    /// [`GraphError::DuplicateKey`].
+    pub fn metadata(&mut self, key: &str, value: &str) -> Result<(), GraphError> {
         if self.metadata.iter().any(|(known, _)| known == key) {
-            return Err(OnnxError::DuplicateKey { key: key.to_owned() });
+            return Err(GraphError::DuplicateKey { key: key.to_owned() });
         }
         self.metadata.push((key.to_owned(), value.to_owned()));
         Ok(())
@@ -148,8 +159,8 @@ impl GraphBuilder {
     /// The file's bytes.
     ///
     /// # Errors
-    /// [`OnnxError::TooLarge`] past protobuf's limit of 2 GiB.
-    pub fn finish(self) -> Result<Vec<u8>, OnnxError> {
+    /// [`GraphError::TooLarge`] past protobuf's limit of 2 GiB.
+    pub fn finish(self) -> Result<Vec<u8>, GraphError> {
         let model = ModelProto {
             ir_version: Some(IR_VERSION),
             producer_name: "picardy".to_owned(),
@@ -164,7 +175,7 @@ impl GraphBuilder {
         };
         let bytes = model.encoded_len();
         if bytes > LIMIT {
-            return Err(OnnxError::TooLarge { bytes, limit: LIMIT });
+            return Err(GraphError::TooLarge { bytes, limit: LIMIT });
         }
         Ok(model.encode_to_vec())
     }

@@ -7,6 +7,10 @@
 
 /// `TensorProto.DataType`: 32-bit floats.
 pub(crate) const FLOAT: i32 = 1;
+/// `TensorProto.DataType`: 16-bit floats.
+pub(crate) const FLOAT16: i32 = 10;
+/// `TensorProto.DataType`: bfloat16.
+pub(crate) const BFLOAT16: i32 = 16;
 /// `TensorProto.DataType`: 64-bit signed integers.
 pub(crate) const INT64: i32 = 7;
 
