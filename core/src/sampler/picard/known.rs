@@ -7,7 +7,7 @@ use crate::Plan;
 use crate::sampler::gaussian::gaussian;
 
 /// What a Picard run keeps of an open node beside its rows.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mark {
     /// The slope that its last two evaluations told, and what that left unexplained.
     pub(super) slope: f32,
@@ -18,6 +18,12 @@ pub struct Mark {
     pub(super) known: bool,
     /// What the last sweep moved its state by, root mean square.
     pub(super) moved: f32,
+}
+
+impl Default for Mark {
+    fn default() -> Self {
+        Self { slope: 0.0, doubt: f32::INFINITY, learnt: false, known: false, moved: 0.0 }
+    }
 }
 
 impl Mark {

@@ -96,12 +96,9 @@ impl<F: Tensor> PicardRun<'_, F> {
     fn measure(&mut self) {
         let (rows, dim) = (self.rows, self.frames.dim() as f64);
         // The first open state never moves.
-        let mut first = None;
-        let nodes = rows_of(self.plan, self.spans).filter(move |(item, _)| {
-            let begins = first != Some(*item);
-            first = Some(*item);
-            !begins
-        });
+        let spans = &*self.spans;
+        let moves = |(item, k): &(usize, usize)| spans.get(2 * item).is_some_and(|span| *k > span.done);
+        let nodes = rows_of(self.plan, spans).filter(moves);
         let asks = nodes.clone().map(|(item, k)| (rows.state(item, k), rows.base(item, 0, k)));
         let (marks, mut answered) = (&mut *self.marks, nodes.clone());
         self.frames.squares(asks, |_, square| {
