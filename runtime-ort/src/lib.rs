@@ -18,13 +18,16 @@
 mod binding;
 pub mod card;
 pub mod denoiser;
+pub mod device;
 mod dylib;
 pub mod error;
 pub mod install;
 pub mod locate;
 pub mod output;
 pub mod picture;
+pub mod placement;
 pub mod places;
+pub mod provider;
 pub mod runtime;
 pub mod session;
 
@@ -32,5 +35,6 @@ pub use denoiser::OrtDenoiser;
 pub use error::OrtError;
 pub use install::install;
 pub use locate::locate;
+pub use provider::{Provider, ProviderError};
 pub use runtime::{Runtime, ensure_installed, ensure_runtime};
-pub use session::{Model, Options, Port, Provider};
+pub use session::{Model, Options, Port};
