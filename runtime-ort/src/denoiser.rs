@@ -8,6 +8,7 @@ use picardy::{Batch, Denoiser, HostTensor};
 use crate::{
     binding::Bound,
     error::OrtError,
+    provider::{Exclusively, exclusive},
     session::{Model, Port},
 };
 
@@ -53,7 +54,7 @@ pub struct OrtDenoiser {
     dim: usize,
     time: TimeType,
     /// Most recently used last.
-    bound: Vec<Bound>,
+    bound: Vec<Exclusively<Bound>>,
 }
 
 impl OrtDenoiser {
@@ -155,16 +156,20 @@ impl OrtDenoiser {
         if rows == 0 {
             return Ok(());
         }
-        let bound =
-            Self::bound(&mut self.bound, rows, || Bound::new(&mut self.model, rows, &self.item, self.time))?;
+        let provider = self.model.provider();
+        let _turn = exclusive(provider);
+        let bound = Self::bound(&mut self.bound, rows, || {
+            let bound = Bound::new(&mut self.model, rows, &self.item, self.time)?;
+            Ok(Exclusively::new(bound, provider))
+        })?;
         bound.run(&mut self.model, x, t, out)
     }
 
     /// The memory for `rows` rows: that of an earlier run, or new.
     fn bound(
-        kept: &mut Vec<Bound>,
+        kept: &mut Vec<Exclusively<Bound>>,
         rows: usize,
-        make: impl FnOnce() -> Result<Bound, OrtError>,
+        make: impl FnOnce() -> Result<Exclusively<Bound>, OrtError>,
     ) -> Result<&mut Bound, OrtError> {
         match kept.iter().position(|bound| bound.rows() == rows) {
             Some(place) => {

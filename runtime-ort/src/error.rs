@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use crate::{denoiser::TimeType, runtime::RuntimeError};
+use crate::{denoiser::TimeType, provider::ProviderError, runtime::RuntimeError};
 
 /// Why a model could not be loaded or run.
 #[derive(Debug, thiserror::Error)]
@@ -11,6 +11,9 @@ pub enum OrtError {
     /// There is no ONNX Runtime to run it with.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
+    /// The provider that was asked for cannot be used.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
     /// The file cannot be read.
     #[error("cannot read the model `{}`: {source}", path.display())]
     Read {
@@ -67,6 +70,14 @@ pub enum OrtError {
         rows: usize,
         /// The numbers in a row.
         dim: usize,
+    },
+    /// A copy between places of different lengths.
+    #[error("cannot copy {from} numbers to a place of {to}: give places of one length")]
+    Copy {
+        /// The numbers that were to be copied.
+        from: usize,
+        /// The numbers that the place holds.
+        to: usize,
     },
     /// ONNX Runtime failed in a run.
     #[error("ONNX Runtime failed: {0}")]

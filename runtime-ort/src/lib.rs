@@ -18,6 +18,7 @@
 mod binding;
 pub mod card;
 pub mod denoiser;
+pub mod device;
 mod dylib;
 pub mod error;
 pub mod install;
@@ -25,7 +26,9 @@ pub mod locate;
 pub mod onnx;
 pub mod output;
 pub mod picture;
+pub mod placement;
 pub mod places;
+pub mod provider;
 pub mod runtime;
 pub mod session;
 
@@ -33,5 +36,6 @@ pub use denoiser::OrtDenoiser;
 pub use error::OrtError;
 pub use install::install;
 pub use locate::locate;
+pub use provider::{Provider, ProviderError};
 pub use runtime::{Runtime, ensure_installed, ensure_runtime};
-pub use session::{Model, Options, Port, Provider};
+pub use session::{Model, Options, Port};

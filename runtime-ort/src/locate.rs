@@ -17,7 +17,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::{dylib, places};
+use crate::{
+    dylib, places,
+    provider::{Provider, nvidia_driver, provider_file},
+};
 
 /// The command that puts the library where [`locate`] finds it.
 pub const MEND: &str = "cargo run --release -p picardy-ort -- install";
@@ -130,6 +133,34 @@ pub fn locate(explicit: Option<&Path>) -> Result<Located, LocateError> {
         }
     }
     Err(LocateError::NotFound { searched: Searched(searched) })
+}
+
+/// As [`locate`], for a provider: of the libraries that nobody named, one that was built with CUDA
+/// comes before others where `provider` is NVIDIA's, or is [`Provider::Auto`] and there is a driver.
+///
+/// # Errors
+/// As [`locate`]. A library without CUDA is no error here.
+pub fn locate_for(provider: Provider, explicit: Option<&Path>) -> Result<Located, LocateError> {
+    let wanted = match provider {
+        Provider::Cuda { .. } | Provider::TensorRt { .. } => true,
+        Provider::Auto => nvidia_driver(),
+        _ => false,
+    };
+    let named = explicit.is_some() || env::var_os("ORT_DYLIB_PATH").is_some_and(|path| !path.is_empty());
+    if wanted && !named {
+        let with_cuda = |dir: &PathBuf| dir.join(provider_file("cuda")).is_file();
+        let places = [
+            (Origin::Installed, places::gpu_dirs as fn() -> Vec<PathBuf>),
+            (Origin::Python, python_dirs),
+            (Origin::System, system_dirs),
+        ];
+        for (origin, dirs) in places {
+            if let Some(path) = dirs().into_iter().filter(with_cuda).find_map(|dir| dylib::newest_in(&dir)) {
+                return Ok(Located { path, origin });
+            }
+        }
+    }
+    locate(explicit)
 }
 
 fn named(path: &Path, origin: Origin) -> Result<Located, LocateError> {

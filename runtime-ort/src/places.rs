@@ -13,6 +13,43 @@ pub(crate) fn install_name() -> String {
     format!("onnxruntime-{PINNED_VERSION}")
 }
 
+/// The version of the PyPI package `onnxruntime-gpu`: the newest that there is, which is older than
+/// [`PINNED_VERSION`].
+pub const PINNED_GPU: &str = "1.31.1";
+
+/// The version of the PyPI package `onnxruntime-ep-webgpu`.
+pub const PINNED_WEBGPU: &str = "0.4.0";
+
+/// The command that installs what a provider needs.
+pub(crate) fn mend(gpu: &str) -> String {
+    format!("{} --gpu {gpu}", crate::locate::MEND)
+}
+
+/// The directory, inside one of the roots, of an install of [`PINNED_GPU`].
+pub(crate) fn gpu_name() -> String {
+    format!("onnxruntime-gpu-{PINNED_GPU}")
+}
+
+/// The directory, inside one of the roots, of an install of [`PINNED_WEBGPU`].
+pub(crate) fn webgpu_name() -> String {
+    format!("onnxruntime-ep-webgpu-{PINNED_WEBGPU}")
+}
+
+/// Every directory an install of ONNX Runtime with CUDA may lie in.
+pub(crate) fn gpu_dirs() -> Vec<PathBuf> {
+    inside_roots(&gpu_name())
+}
+
+/// Every directory an install of the WebGPU plugin may lie in.
+pub(crate) fn webgpu_dirs() -> Vec<PathBuf> {
+    inside_roots(&webgpu_name())
+}
+
+/// Where TensorRT keeps engines and timings made with one version of ONNX Runtime.
+pub(crate) fn tensorrt_cache(version: &str) -> Option<PathBuf> {
+    cache_root().map(|root| root.join(format!("tensorrt-{version}")))
+}
+
 /// The user's cache directory for Picardy: `$XDG_CACHE_HOME/picardy`, or `~/.cache/picardy`, or the
 /// system's own such place. `None` where the environment names no home.
 #[must_use]
@@ -50,5 +87,9 @@ fn is_cargo_target(dir: &Path) -> bool {
 
 /// Every directory an install of the pinned version may lie in.
 pub(crate) fn install_dirs() -> Vec<PathBuf> {
-    [cache_root(), target_root()].into_iter().flatten().map(|root| root.join(install_name())).collect()
+    inside_roots(&install_name())
+}
+
+fn inside_roots(name: &str) -> Vec<PathBuf> {
+    [cache_root(), target_root()].into_iter().flatten().map(|root| root.join(name)).collect()
 }

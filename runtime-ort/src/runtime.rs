@@ -13,8 +13,9 @@ use std::{
 use crate::{
     dylib,
     install::{InstallError, install},
-    locate::{LocateError, Located, MEND, Origin, locate},
+    locate::{LocateError, Located, MEND, Origin, locate, locate_for},
     places,
+    provider::Provider,
 };
 
 /// Why the library could not be loaded.
@@ -78,9 +79,18 @@ impl Runtime {
     ///
     /// # Errors
     /// [`RuntimeError::Locate`] where there is none, [`RuntimeError::Unusable`] where it does not
-    /// load or is older than ONNX Runtime 1.17, [`RuntimeError::Loaded`] where `explicit` names
+    /// load or is older than ONNX Runtime 1.24, [`RuntimeError::Loaded`] where `explicit` names
     /// another one than is loaded.
     pub fn load(explicit: Option<&Path>) -> Result<&'static Self, RuntimeError> {
+        Self::load_for(Provider::Cpu, explicit)
+    }
+
+    /// As [`load`](Self::load), with a library for `provider` where none is loaded yet: see
+    /// [`locate_for`].
+    ///
+    /// # Errors
+    /// As [`load`](Self::load). That the library has the provider is seen when a model is loaded.
+    pub fn load_for(provider: Provider, explicit: Option<&Path>) -> Result<&'static Self, RuntimeError> {
         // A panic while the lock was held leaves `None` behind, which is what a retry needs.
         let mut slot = RUNTIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(runtime) = *slot {
@@ -89,7 +99,7 @@ impl Runtime {
                 None => Ok(runtime),
             };
         }
-        let runtime = Self::load_located(locate(explicit)?)?;
+        let runtime = Self::load_located(locate_for(provider, explicit)?)?;
         Ok(slot.insert(Box::leak(Box::new(runtime))))
     }
 
@@ -111,7 +121,9 @@ impl Runtime {
         &self.version
     }
 
-    pub(crate) fn environment(&self) -> &ort::environment::Environment {
+    /// The library's environment, for ort's own calls.
+    #[must_use]
+    pub fn environment(&self) -> &ort::environment::Environment {
         &self.environment
     }
 

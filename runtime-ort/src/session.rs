@@ -8,28 +8,19 @@ use std::{
 };
 
 use ort::{
-    session::{Session, builder::GraphOptimizationLevel},
+    session::{
+        Session,
+        builder::{GraphOptimizationLevel, SessionBuilder},
+    },
     value::{Outlet, TensorElementType, ValueType},
 };
 
-use crate::{error::OrtError, runtime::Runtime};
-
-/// What evaluates the model's nodes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Provider {
-    /// ONNX Runtime's own kernels on the processor.
-    #[default]
-    Cpu,
-}
-
-impl fmt::Display for Provider {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Cpu => "cpu",
-        })
-    }
-}
+use crate::{
+    error::OrtError,
+    placement::{self, Placement},
+    provider::{self, Cause, Exclusively, Provider, ProviderError, exclusive},
+    runtime::Runtime,
+};
 
 /// How a model is run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +28,9 @@ pub struct Options {
     /// Threads that share one operator's work. 1 runs on the caller's thread alone, which is the
     /// fastest for small networks; 0 leaves the number to ONNX Runtime.
     pub threads: usize,
-    /// What evaluates the nodes.
+    /// What evaluates the nodes: this one, or loading the model is an error. Nodes that it has no
+    /// kernel for, and those that compute shapes, are ONNX Runtime's to run on the processor: see
+    /// [`Model::placements`].
     pub provider: Provider,
 }
 
@@ -96,11 +89,14 @@ impl fmt::Display for Port {
 /// A loaded model.
 #[derive(Debug)]
 pub struct Model {
-    session: Session,
+    session: Exclusively<Session>,
     inputs: Vec<Port>,
     outputs: Vec<Port>,
     metadata: BTreeMap<String, String>,
     options: Options,
+    provider: Provider,
+    passed_over: Vec<ProviderError>,
+    placements: Vec<Placement>,
 }
 
 impl Model {
@@ -136,33 +132,89 @@ impl Model {
     fn commit(
         what: String,
         options: Options,
-        commit: impl FnOnce(&mut ort::session::builder::SessionBuilder) -> ort::Result<Session>,
+        commit: impl Fn(&mut SessionBuilder) -> ort::Result<Session>,
     ) -> Result<Self, OrtError> {
-        let runtime = Runtime::load(None)?;
-        let not_a_model = |said: String| OrtError::NotAModel { model: what, said };
+        let runtime = Runtime::load_for(options.provider, None)?;
+        let _turn = exclusive(options.provider);
+        let mut passed_over = Vec::new();
+        for &provider in candidates(&options) {
+            // What is only a possibility must have a real device; what was asked for need not.
+            let usable = match options.provider {
+                Provider::Auto => provider::check_auto(provider, runtime),
+                _ => provider::check(provider, runtime),
+            };
+            let made = usable
+                .map_err(|cause| OrtError::from(cause.of(provider)))
+                .and_then(|()| Self::commit_on(provider, runtime, &what, &options, &commit));
+            match made {
+                Ok(mut model) => {
+                    model.passed_over = passed_over;
+                    return Ok(model);
+                }
+                Err(OrtError::Provider(error)) if options.provider == Provider::Auto => {
+                    passed_over.push(error)
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        // The processor is the last candidate of `auto` and has no reason to refuse.
+        Err(OrtError::NotAModel { model: what, said: "no provider takes it".to_owned() })
+    }
+
+    fn commit_on(
+        provider: Provider,
+        runtime: &Runtime,
+        what: &str,
+        options: &Options,
+        commit: &impl Fn(&mut SessionBuilder) -> ort::Result<Session>,
+    ) -> Result<Self, OrtError> {
+        let not_a_model = |said: String| OrtError::NotAModel { model: what.to_owned(), said };
         // ort panics on types it has no name for (a sequence of sequences): a file's doing, so an
         // error and no panic.
-        let made = catch_unwind(AssertUnwindSafe(|| -> Result<_, ort::Error> {
-            let mut builder = Session::builder(runtime.environment())?
-                .with_optimization_level(GraphOptimizationLevel::All)?
-                .with_intra_threads(options.threads)?;
-            let session = commit(&mut builder)?;
-            let metadata = custom_metadata(&session)?;
-            Ok((session, metadata))
+        let made = catch_unwind(AssertUnwindSafe(|| -> Result<_, OrtError> {
+            let plain = || -> ort::Result<SessionBuilder> {
+                Ok(Session::builder(runtime.environment())?
+                    .with_optimization_level(GraphOptimizationLevel::All)?
+                    .with_intra_threads(options.threads)?
+                    .with_config_entry(placement::RECORD, "1")?)
+            };
+            let said = |error: ort::Error| error.message().trim().to_owned();
+            let builder = plain().map_err(|error| not_a_model(said(error)))?;
+            let mut builder =
+                provider::apply(builder, provider, runtime).map_err(|cause| cause.of(provider))?;
+            let session = commit(&mut builder).map_err(|error| {
+                // The provider's fault or the file's: the processor, which takes every good file, tells.
+                let plain =
+                    provider == Provider::Cpu || plain().and_then(|mut plain| commit(&mut plain)).is_err();
+                match plain {
+                    true => not_a_model(said(error)),
+                    false => Cause::Refused { said: said(error), mend: String::new() }.of(provider).into(),
+                }
+            })?;
+            let read = || Ok((custom_metadata(&session)?, placement::placements(&session)?));
+            let (metadata, placements) = read().map_err(|error| not_a_model(said(error)))?;
+            Ok((session, metadata, placements))
         }));
-        let (session, metadata) = match made {
-            Ok(Ok(made)) => made,
-            Ok(Err(error)) => return Err(not_a_model(error.message().trim().to_owned())),
-            Err(_) => {
-                return Err(not_a_model("an input or output has a type that cannot be read".to_owned()));
-            }
+        let (session, metadata, placements) = made.unwrap_or_else(|_| {
+            Err(not_a_model("an input or output has a type that cannot be read".to_owned()))
+        })?;
+        let own = |placement: &Placement| match provider {
+            // TensorRT brings CUDA with it; a model on CUDA alone is not on what was asked for.
+            Provider::Cpu => true,
+            _ => Some(placement.provider.as_str()) == provider.ort_name(),
         };
+        if !placements.is_empty() && !placements.iter().any(own) {
+            return Err(Cause::TakesNothing { nodes: placements.len() }.of(provider).into());
+        }
         Ok(Self {
             inputs: session.inputs().iter().map(Port::new).collect(),
             outputs: session.outputs().iter().map(Port::new).collect(),
-            session,
+            session: Exclusively::new(session, provider),
             metadata,
-            options,
+            options: options.clone(),
+            provider,
+            passed_over: Vec::new(),
+            placements,
         })
     }
 
@@ -184,14 +236,47 @@ impl Model {
         &self.metadata
     }
 
-    /// What evaluates the model.
+    /// What evaluates the model: the provider of the options, or the one that
+    /// [`Provider::Auto`] chose.
+    #[must_use]
+    pub fn provider(&self) -> Provider {
+        self.provider
+    }
+
+    /// The providers that [`Provider::Auto`] would have had rather, and why they were not to be had.
+    #[must_use]
+    pub fn passed_over(&self) -> &[ProviderError] {
+        &self.passed_over
+    }
+
+    /// What each node runs on, in the optimised graph.
+    #[must_use]
+    pub fn placements(&self) -> &[Placement] {
+        &self.placements
+    }
+
+    /// How the model is run.
     #[must_use]
     pub fn options(&self) -> &Options {
         &self.options
     }
 
-    pub(crate) fn session_mut(&mut self) -> &mut Session {
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// ONNX Runtime's session, for ort's own calls; see [`exclusive`].
+    pub fn session_mut(&mut self) -> &mut Session {
         &mut self.session
+    }
+}
+
+/// The providers to try, in this order.
+fn candidates(options: &Options) -> &[Provider] {
+    const AUTO: [Provider; 3] = [Provider::Cuda { device: 0 }, Provider::WebGpu, Provider::Cpu];
+    match &options.provider {
+        Provider::Auto => &AUTO,
+        one => std::slice::from_ref(one),
     }
 }
 

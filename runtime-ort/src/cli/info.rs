@@ -1,18 +1,32 @@
 //! `picardy-ort info`.
 
-use std::{fmt::Write, path::PathBuf};
+use std::{
+    fmt::Write,
+    path::{Path, PathBuf},
+};
 
-use picardy_ort::{Model, Options, OrtDenoiser, Runtime};
+use picardy_ort::{Model, Options, OrtDenoiser, Provider, Runtime, placement};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct InfoArgs {
     /// The ONNX file.
     model: PathBuf,
+    /// What evaluates the model's nodes: cpu, cuda, tensorrt, tensorrt-fp16, webgpu or auto, with a
+    /// device's index as in cuda:1.
+    #[arg(long, default_value_t)]
+    provider: Provider,
+    /// Shows each node and what it runs on, and not the first twenty alone.
+    #[arg(long)]
+    nodes: bool,
 }
 
-pub(super) fn run(args: &InfoArgs) -> anyhow::Result<String> {
-    let runtime = Runtime::load(None)?;
-    let model = Model::load(&args.model, Options::default())?;
+/// So many nodes are shown without `--nodes`.
+const SHOWN: usize = 20;
+
+pub(super) fn run(args: &InfoArgs, library: Option<&Path>) -> anyhow::Result<String> {
+    let runtime = Runtime::load_for(args.provider, library)?;
+    let options = Options { provider: args.provider, ..Options::default() };
+    let model = Model::load(&args.model, options)?;
     let mut said = String::new();
     line(&mut said, "model", &args.model.display());
     for port in model.inputs() {
@@ -22,12 +36,16 @@ pub(super) fn run(args: &InfoArgs) -> anyhow::Result<String> {
         line(&mut said, "output", port);
     }
     for (key, value) in model.metadata() {
-        line(&mut said, "metadata", &format_args!("{key} = {}", printable(value)));
+        line(&mut said, "metadata", &format_args!("{key} = {}", printable(value, 200)));
     }
     if model.metadata().is_empty() {
         line(&mut said, "metadata", &"none");
     }
-    line(&mut said, "provider", &model.options().provider);
+    line(&mut said, "provider", &model.provider());
+    for error in model.passed_over() {
+        line(&mut said, "note", &printable(&error.to_string(), 1000));
+    }
+    say_placements(&mut said, &model, args.nodes);
     line(
         &mut said,
         "library",
@@ -57,18 +75,36 @@ pub(super) fn run(args: &InfoArgs) -> anyhow::Result<String> {
     Ok(said)
 }
 
+/// What the nodes run on: how many on each provider, and which.
+fn say_placements(said: &mut String, model: &Model, all: bool) {
+    let placements = model.placements();
+    for (provider, count) in placement::counts(placements) {
+        line(said, "nodes", &format_args!("{provider} runs {count} of {}", placements.len()));
+    }
+    // On a GPU, what is left to the processor is what one wants to know: it comes first.
+    let own = model.provider().ort_name();
+    let (left, own): (Vec<_>, Vec<_>) =
+        placements.iter().partition(|placement| Some(placement.provider.as_str()) != own);
+    let shown = if all { placements.len() } else { SHOWN };
+    for placement in left.into_iter().chain(own).take(shown) {
+        line(said, "node", &printable(&placement.to_string(), 200));
+    }
+    if placements.len() > shown {
+        line(said, "note", &format_args!("{} more nodes: --nodes shows them", placements.len() - shown));
+    }
+}
+
 fn line(said: &mut String, what: &str, value: &dyn std::fmt::Display) {
     // Writing to a string does not fail.
     let _ = writeln!(said, "{what:<10}{value}");
 }
 
 /// A value on one line, without the control characters by which a file could steer the terminal, and
-/// not longer than a screen's width or two.
-fn printable(value: &str) -> String {
-    const LONGEST: usize = 200;
+/// not longer than is told.
+fn printable(value: &str, longest: usize) -> String {
     let mut short: String =
-        value.chars().take(LONGEST).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-    if value.chars().count() > LONGEST {
+        value.chars().take(longest).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    if value.chars().count() > longest {
         short.push_str("...");
     }
     short

@@ -9,7 +9,7 @@ mod sample;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use picardy_ort::{Runtime, install};
+use picardy_ort::install;
 
 /// Runs exported diffusion models through ONNX Runtime.
 #[derive(Debug, Parser)]
@@ -47,13 +47,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<String> {
             }
             Ok(said)
         }
-        Command::Info(args) => {
-            Runtime::load(cli.library.as_deref())?;
-            info::run(&args)
-        }
-        Command::Sample(args) => {
-            Runtime::load(cli.library.as_deref())?;
-            sample::run(&args)
-        }
+        Command::Info(args) => info::run(&args, cli.library.as_deref()),
+        Command::Sample(args) => sample::run(&args, cli.library.as_deref()),
     }
 }

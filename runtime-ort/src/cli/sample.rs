@@ -13,7 +13,7 @@ use picardy::{
     AnySolver, Ddim, DdimStride, Ddpm, Denoiser, EulerAncestral, Final, Level, Mark, Node, Noise, Plan, Pndm,
     Report, Round, Sampler, Sequential, SliceFrames, Solver, Spacing, Span, Tcd, Workspace,
 };
-use picardy_ort::{Model, Options, OrtDenoiser, OrtError, output, picture};
+use picardy_ort::{Model, Options, OrtDenoiser, OrtError, Provider, Runtime, output, picture};
 
 use super::method::Method;
 use super::names;
@@ -60,6 +60,10 @@ pub(crate) struct SampleArgs {
     /// The threads that ONNX Runtime shares an operator's work among; 0 leaves it the choice.
     #[arg(long, default_value_t = 1, value_parser = threads)]
     threads: usize,
+    /// What evaluates the model's nodes: cpu, cuda, tensorrt, tensorrt-fp16, webgpu or auto, with a
+    /// device's index as in cuda:1. Where it cannot be used, nothing else is.
+    #[arg(long, default_value_t)]
+    provider: Provider,
     #[command(flatten)]
     method: Method,
     #[command(flatten)]
@@ -95,9 +99,10 @@ fn threads(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|&n| n <= 1024).ok_or_else(|| "give 0 to 1024".to_owned())
 }
 
-pub(super) fn run(args: &SampleArgs) -> anyhow::Result<String> {
+pub(super) fn run(args: &SampleArgs, library: Option<&Path>) -> anyhow::Result<String> {
+    Runtime::load_for(args.provider, library)?;
     check_outputs(args)?;
-    let options = Options { threads: args.threads, ..Options::default() };
+    let options = Options { threads: args.threads, provider: args.provider };
     let model = Model::load(&args.model, options)?;
     let mut denoiser = OrtDenoiser::with_item_shape(model, args.process.item_shape.as_deref())?;
     let config = args.scheduler_config.as_deref().map(read_config).transpose()?;

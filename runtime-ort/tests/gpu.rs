@@ -1,0 +1,248 @@
+//! Models and memory on a GPU's provider: the one that PICARDY_TEST_PROVIDER names.
+//!
+//! tests/webgpu.sh and tests/cuda.sh run these tests; without them they are reported as ignored.
+
+mod common;
+
+use common::{PlainMlp, command, pseudo_random};
+use ort::value::Tensor;
+use picardy_ort::{
+    Model, Options, OrtDenoiser, OrtError, Provider, Runtime,
+    device::{self, DeviceMemory, DeviceTensor},
+    ensure_runtime, placement,
+    provider::exclusive,
+};
+use picardy_trainer::onnx::{Element, Extent, GraphBuilder};
+
+/// The provider under test, with ONNX Runtime loaded for it.
+fn provider() -> Provider {
+    let name = std::env::var("PICARDY_TEST_PROVIDER").expect("run tests/webgpu.sh or tests/cuda.sh");
+    let provider = name.parse().unwrap();
+    if Runtime::load_for(provider, None).is_err() {
+        ensure_runtime().unwrap();
+    }
+    provider
+}
+
+fn options() -> Options {
+    Options { provider: provider(), ..Options::default() }
+}
+
+/// z = x op y over `[n, 4]`.
+fn binary(op: &str) -> Model {
+    let shape = [Extent::Free("n"), Extent::Fixed(4)];
+    let mut graph = GraphBuilder::new("binary");
+    graph.input("x", Element::F32, &shape);
+    graph.input("y", Element::F32, &shape);
+    graph.node("z", op, &["x", "y"], &[]);
+    graph.output("z", &shape);
+    Model::from_bytes(&graph.finish().unwrap(), options()).unwrap()
+}
+
+fn held(tensor: &Tensor<f32>) -> Vec<f32> {
+    let mut values = vec![f32::NAN; tensor.shape().num_elements()];
+    device::download(tensor, &mut values).unwrap();
+    values
+}
+
+/// A recurrence that stays on the device: y becomes x + y, by two bindings in turn, and the host
+/// sees nothing before the end.
+#[test]
+#[ignore = "needs a GPU's provider: run tests/webgpu.sh or tests/cuda.sh"]
+fn a_recurrence_stays_on_the_device() {
+    let mut model = binary("Add");
+    let memory = DeviceMemory::of(&model).unwrap();
+    assert_eq!(memory.provider(), provider());
+    let _turn = exclusive(provider());
+    let mut tensors: Vec<DeviceTensor<f32>> = (0..3).map(|_| memory.tensor(&[2, 4]).unwrap()).collect();
+    assert!(!tensors[0].memory_info().is_cpu_accessible());
+    let values: Vec<f32> = (0..8).map(|i| i as f32).collect();
+    device::upload(&values, &mut tensors[0]).unwrap();
+    device::upload(&[1.0; 8], &mut tensors[1]).unwrap();
+    let [x, mut even, mut odd] = <[DeviceTensor<f32>; 3]>::try_from(tensors).unwrap();
+    let session = model.session_mut();
+    let mut bindings = [session.create_binding().unwrap(), session.create_binding().unwrap()];
+    for binding in &mut bindings {
+        binding.bind_input("x", &x).unwrap();
+    }
+    bindings[0].bind_input("y", &even).unwrap();
+    bindings[0].bind_output("z", &mut *odd).unwrap();
+    bindings[1].bind_input("y", &odd).unwrap();
+    bindings[1].bind_output("z", &mut *even).unwrap();
+    for round in 0..10 {
+        // Bound once: a binding sees what the device's memory holds in each run.
+        session.run_binding(&bindings[round % 2]).unwrap();
+    }
+    let expected: Vec<f32> = values.iter().map(|x| 1.0 + 10.0 * x).collect();
+    assert_eq!(held(&even), expected);
+    // What was in the memory before is gone for the next run too.
+    device::upload(&[0.0; 8], &mut even).unwrap();
+    session.run_binding(&bindings[0]).unwrap();
+    assert_eq!(held(&odd), values);
+}
+
+/// One session's output is another one's input, and memory outlives the sessions it was used by.
+#[test]
+#[ignore = "needs a GPU's provider: run tests/webgpu.sh or tests/cuda.sh"]
+fn sessions_share_memory_and_may_go_before_it() {
+    let _turn = exclusive(provider());
+    let memory = DeviceMemory::new(provider()).unwrap();
+    let mut x: DeviceTensor<f32> = memory.tensor(&[3, 4]).unwrap();
+    let values: Vec<f32> = (0..12).map(|i| i as f32).collect();
+    device::upload(&values, &mut x).unwrap();
+    let mut sum: DeviceTensor<f32> = memory.tensor(&[3, 4]).unwrap();
+    let product = {
+        let (mut add, mut multiply) = (binary("Add"), binary("Mul"));
+        let mut first = add.session_mut().create_binding().unwrap();
+        first.bind_input("x", &x).unwrap();
+        first.bind_input("y", &x).unwrap();
+        first.bind_output("z", &mut *sum).unwrap();
+        add.session_mut().run_binding(&first).unwrap();
+        let mut second = multiply.session_mut().create_binding().unwrap();
+        second.bind_input("x", &sum).unwrap();
+        second.bind_input("y", &x).unwrap();
+        second.bind_output_to_device("z", &memory.info().unwrap()).unwrap();
+        let mut outputs = multiply.session_mut().run_binding(&second).unwrap();
+        outputs.remove("z").unwrap().downcast::<ort::value::TensorValueType<f32>>().unwrap()
+    };
+    assert!(!product.memory_info().is_cpu_accessible());
+    let expected: Vec<f32> = values.iter().map(|x| 2.0 * x * x).collect();
+    assert_eq!(held(&product), expected);
+    let mut copy: DeviceTensor<f32> = memory.tensor(&[12]).unwrap();
+    device::copy(&product, &mut copy).unwrap();
+    drop(product);
+    assert_eq!(held(&copy), expected);
+    drop(memory);
+    assert_eq!(held(&sum), values.iter().map(|x| 2.0 * x).collect::<Vec<f32>>());
+}
+
+#[test]
+#[ignore = "needs a GPU's provider: run tests/webgpu.sh or tests/cuda.sh"]
+fn copies_of_other_lengths_are_refused() {
+    let memory = DeviceMemory::new(provider()).unwrap();
+    let mut two: DeviceTensor<f32> = memory.tensor(&[2]).unwrap();
+    let mut three: DeviceTensor<f32> = memory.tensor(&[3]).unwrap();
+    device::upload(&[1.0, 2.0], &mut two).unwrap();
+    device::upload(&[3.0; 3], &mut three).unwrap();
+    for error in [
+        device::upload(&[0.0; 4], &mut three).unwrap_err(),
+        device::download(&three, &mut [0.0; 4]).unwrap_err(),
+        device::copy(&two, &mut three).unwrap_err(),
+        device::copy(&three, &mut two).unwrap_err(),
+    ] {
+        assert!(matches!(error, OrtError::Copy { .. }), "{error}");
+    }
+    assert_eq!(held(&two), [1.0, 2.0]);
+    assert_eq!(held(&three), [3.0; 3]);
+}
+
+/// A model's calls equal the processor's.
+///
+/// To 1e-4 of the largest value where timesteps are small. WebGPU's sine is specified for angles of -pi
+/// to pi alone, and a timestep's embedding takes it of the timestep itself: a large one costs digits.
+#[test]
+#[ignore = "needs a GPU's provider: run tests/webgpu.sh or tests/cuda.sh"]
+fn calls_equal_the_processors() {
+    let options = options();
+    for (dim, width, hidden, blocks) in [(2, 128, 128, 2), (5, 8, 12, 3), (64, 256, 512, 4)] {
+        let file = PlainMlp::new(dim, width, hidden, blocks).onnx(&[]);
+        let model = |options| Model::from_bytes(&file, options).unwrap();
+        let mut host = OrtDenoiser::new(model(Options::default())).unwrap();
+        let mut device = OrtDenoiser::new(model(options.clone())).unwrap();
+        assert_eq!(device.model().provider(), options.provider);
+        let mut next = pseudo_random(11);
+        for rows in [1, 2, 33, 1, 200] {
+            let x: Vec<f32> = (0..rows * dim).map(|_| 3.0 * next()).collect();
+            for (last, bound) in
+                [(30, 1e-5), (1000, if options.provider == Provider::WebGpu { 5e-4 } else { 1e-4 })]
+            {
+                let t = || (0..rows).map(|row| (row * 37 % last) as f64);
+                let (mut a, mut b) = (vec![0.0; x.len()], vec![0.0; x.len()]);
+                host.run(&x, t(), &mut a).unwrap();
+                device.run(&x, t(), &mut b).unwrap();
+                let scale = a.iter().fold(1.0f32, |scale, a| scale.max(a.abs()));
+                let worst = a.iter().zip(&b).map(|(a, b)| (a - b).abs() / scale).fold(0.0, f32::max);
+                println!("{dim} {width} {hidden} {blocks}, {rows} rows, t below {last}: {worst:e}");
+                assert!(
+                    worst <= bound,
+                    "{dim} {width} {hidden} {blocks}, {rows} rows, t below {last}: {worst:e}"
+                );
+            }
+        }
+    }
+}
+
+/// What runs where is recorded: all of the network's products on the device.
+#[test]
+#[ignore = "needs a GPU's provider: run tests/webgpu.sh or tests/cuda.sh"]
+fn placements_name_the_device() {
+    let file = PlainMlp::new(2, 8, 8, 1).onnx(&[]);
+    let model = Model::from_bytes(&file, options()).unwrap();
+    let name = model.provider().ort_name().unwrap();
+    let products: Vec<_> = model
+        .placements()
+        .iter()
+        .filter(|placement| ["MatMul", "Gemm", "FusedGemm"].contains(&placement.operator.as_str()))
+        .collect();
+    assert!(products.len() >= 4, "{:?}", model.placements());
+    assert!(products.iter().all(|placement| placement.provider == name), "{products:?}");
+    assert!(placement::counts(model.placements())[name] > model.placements().len() / 2);
+}
+
+/// The command on the device: `info` shows the placements, `sample` gives the processor's samples.
+#[test]
+#[ignore = "needs a GPU's provider: run tests/webgpu.sh or tests/cuda.sh"]
+fn the_command_runs_on_the_device() {
+    let provider = provider();
+    let name = provider.to_string();
+    let dir = command::models();
+    let info = command::said(&command::picardy_ort(dir.path(), &["info", "plain.onnx", "--provider", &name]));
+    for part in
+        [format!("provider  {name}"), format!("{} runs", provider.ort_name().unwrap()), "Gemm".to_owned()]
+    {
+        assert!(info.contains(&part), "{part} in {info}");
+    }
+    for method in [&[][..], &["--method", "picard", "--tolerance", "1e-6"]] {
+        let sample = |provider: &str, out: &str| {
+            let args = ["sample", "card.onnx", "--batch", "4", "--provider", provider, "--out", out];
+            command::said(&command::picardy_ort(dir.path(), &[&args[..], method].concat()));
+            command::numbers(&dir.path().join(out)).1
+        };
+        let (host, device) = (sample("cpu", "a.npy"), sample(&name, "b.npy"));
+        let scale = host.iter().fold(1.0f32, |scale, x| scale.max(x.abs()));
+        let worst = host.iter().zip(&device).map(|(a, b)| (a - b).abs() / scale).fold(0.0, f32::max);
+        println!("{method:?}: {worst:e}");
+        assert!(worst <= 1e-4, "{method:?}: {worst:e}");
+    }
+}
+
+/// Threads that run, allocate and free at once.
+#[test]
+#[ignore = "needs a GPU's provider: run tests/webgpu.sh or tests/cuda.sh"]
+fn threads_take_turns() {
+    let options = options();
+    let file = PlainMlp::new(2, 8, 8, 1).onnx(&[]);
+    let mut host = OrtDenoiser::new(Model::from_bytes(&file, Options::default()).unwrap()).unwrap();
+    let (x, t) = ([0.5, -1.0, 2.0, 1.0], [3.0, 7.0]);
+    let mut expected = [0.0; 4];
+    host.run(&x, t.into_iter(), &mut expected).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..5 {
+                    let model = Model::from_bytes(&file, options.clone()).unwrap();
+                    let mut denoiser = OrtDenoiser::new(model).unwrap();
+                    let memory = DeviceMemory::of(denoiser.model()).unwrap();
+                    for _ in 0..10 {
+                        let mut out = [0.0; 4];
+                        denoiser.run(&x, t.into_iter(), &mut out).unwrap();
+                        assert!(out.iter().zip(&expected).all(|(a, b)| (a - b).abs() <= 1e-4), "{out:?}");
+                        let mut tensor: DeviceTensor<f32> = memory.tensor(&[4]).unwrap();
+                        device::upload(&out, &mut tensor).unwrap();
+                        assert_eq!(held(&tensor), out);
+                    }
+                }
+            });
+        }
+    });
+}
