@@ -133,7 +133,7 @@ fn write<T: PrimitiveTensorElementType + Debug>(
 }
 
 /// The whole number that `t` is, within a thousandth: timesteps pass through f32 and logarithms.
-fn whole(row: usize, t: f64, limit: f64) -> Result<f64, OrtError> {
+pub(crate) fn whole(row: usize, t: f64, limit: f64) -> Result<f64, OrtError> {
     let nearest = t.round();
     if (t - nearest).abs() <= 1e-3 && nearest.abs() < limit {
         Ok(nearest)

@@ -137,6 +137,10 @@ impl OrtDenoiser {
         &self.model
     }
 
+    pub(crate) fn model_mut(&mut self) -> &mut Model {
+        &mut self.model
+    }
+
     /// Evaluates the model: `x` `[n, dim]` and one t for each row to `out` `[n, dim]`, row-major.
     ///
     /// The number of rows n is `x.len() / dim`. Rows as many as in an earlier run use that run's

@@ -159,6 +159,11 @@ fn transfer<T: PrimitiveTensorElementType + Debug>(
     Ok(())
 }
 
+/// Whether a tensor lies in the processor's own memory, where slices do.
+fn on_host<T: PrimitiveTensorElementType + Debug>(tensor: &Tensor<T>) -> bool {
+    tensor.memory_info().allocation_device() == AllocationDevice::CPU
+}
+
 fn same(from: usize, to: usize) -> Result<(), OrtError> {
     if from == to { Ok(()) } else { Err(OrtError::Copy { from, to }) }
 }
@@ -172,6 +177,10 @@ pub fn upload<T: PrimitiveTensorElementType + Debug + Copy + 'static>(
     to: &mut Tensor<T>,
 ) -> Result<(), OrtError> {
     same(from.len(), to.shape().num_elements())?;
+    if on_host(to) {
+        to.try_extract_tensor_mut::<T>()?.1.copy_from_slice(from);
+        return Ok(());
+    }
     let host = TensorRef::from_array_view((to.shape().clone(), from))?;
     transfer(&host, to)
 }
@@ -185,6 +194,10 @@ pub fn download<T: PrimitiveTensorElementType + Debug + Copy + 'static>(
     to: &mut [T],
 ) -> Result<(), OrtError> {
     same(from.shape().num_elements(), to.len())?;
+    if on_host(from) {
+        to.copy_from_slice(from.try_extract_tensor::<T>()?.1);
+        return Ok(());
+    }
     let host = TensorRefMut::from_array_view_mut((from.shape().clone(), to))?;
     transfer(from, host)
 }
@@ -193,10 +206,14 @@ pub fn download<T: PrimitiveTensorElementType + Debug + Copy + 'static>(
 ///
 /// # Errors
 /// [`OrtError::Copy`] where the lengths differ, [`OrtError::Run`].
-pub fn copy<T: PrimitiveTensorElementType + Debug>(
+pub fn copy<T: PrimitiveTensorElementType + Debug + Copy>(
     from: &Tensor<T>,
     to: &mut Tensor<T>,
 ) -> Result<(), OrtError> {
     same(from.shape().num_elements(), to.shape().num_elements())?;
+    if on_host(from) && on_host(to) {
+        to.try_extract_tensor_mut::<T>()?.1.copy_from_slice(from.try_extract_tensor::<T>()?.1);
+        return Ok(());
+    }
     transfer(from, to)
 }

@@ -79,6 +79,24 @@ pub enum OrtError {
         /// The numbers that the place holds.
         to: usize,
     },
+    /// The rows are of items of another shape than the model's.
+    #[error(
+        "the rows hold items of shape {rows:?} and the model takes {model:?}: make the rows for the model's shape"
+    )]
+    Shape {
+        /// The rows' items.
+        rows: Vec<usize>,
+        /// The model's.
+        model: Vec<usize>,
+    },
+    /// Something failed on the device between two runs of the model.
+    #[error(
+        "the rows on the device are lost: {said}. Start the run again, with fewer items or a narrower window if memory was short"
+    )]
+    Device {
+        /// What failed.
+        said: String,
+    },
     /// ONNX Runtime failed in a run.
     #[error("ONNX Runtime failed: {0}")]
     Run(#[from] ort::Error),

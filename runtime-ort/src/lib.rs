@@ -29,6 +29,7 @@ pub mod picture;
 pub mod placement;
 pub mod places;
 pub mod provider;
+pub mod resident;
 pub mod runtime;
 pub mod session;
 
@@ -37,5 +38,6 @@ pub use error::OrtError;
 pub use install::install;
 pub use locate::locate;
 pub use provider::{Provider, ProviderError};
+pub use resident::ResidentFrames;
 pub use runtime::{Runtime, ensure_installed, ensure_runtime};
 pub use session::{Model, Options, Port};

@@ -8,13 +8,15 @@
 //! r_j = (1 - w) r_J + w r_N                    between evaluated nodes J and N, w = (j - J)/(N - J)
 //! ```
 
+use super::held::Owner;
 use super::known::{Known, is_asked};
 use super::run::PicardRun;
 use super::slope::Slope;
 use super::sweep::Places;
-use crate::Tensor;
 use crate::denoiser::Span;
 use crate::tensor::Link;
+use crate::{Node, Tensor};
+use core::ops::Range;
 
 /// `r` of an evaluated node.
 #[derive(Clone, Copy)]
@@ -24,8 +26,8 @@ struct Rest {
 }
 
 impl<F: Tensor> PicardRun<'_, F> {
-    /// Whether a sweep is a chain: a one-step solver, every output affine in its own state.
-    pub(super) fn is_linear(&self) -> bool {
+    /// Whether a sweep without a guard is a chain: a one-step solver, every output affine in its own state.
+    fn is_linear(&self) -> bool {
         let reach = self.plan.reach();
         (reach.states, reach.outputs) == (1, 1)
             && matches!(self.picard.slope, Slope::Gaussian | Slope::Secant)
@@ -51,6 +53,45 @@ impl<F: Tensor> PicardRun<'_, F> {
     }
 }
 
+impl<F: Tensor> PicardRun<'_, F> {
+    /// Whether sweeps run as chains, where there is no guard.
+    pub(super) fn has_chains(&self) -> bool {
+        self.frames.has_chains() && self.is_linear()
+    }
+
+    /// First guesses for nodes that the window takes in, from the last evaluated node on: `m_j = g_j x_j + r_J`.
+    pub(super) fn chain_on(&mut self, item: usize, nodes: Range<usize>, owner: Option<Owner>) {
+        let (rows, plan, last) = (self.rows, self.plan, nodes.end.saturating_sub(1));
+        if nodes.is_empty() {
+            return;
+        }
+        let known = Known { picard: &self.picard, plan, rows, marks: self.marks };
+        let (local, held) = owner.map_or((None, 0.0), |owner| (owner.g, 1.0));
+        let links = nodes.clone().map(|k| {
+            let Some(node) = plan.nodes().get(k) else { return Link::default() };
+            let (a, b) = weights(node);
+            let noise = if node.noise == 0.0 { 0.0 } else { 1.0 };
+            let asked = if is_asked(plan, k - 1) { b } else { 0.0 };
+            Link::new(rows.state(item, k), a + asked * known.held_slope(k - 1, local))
+                .plus(noise, rows.noise(item, k))
+                .plus(asked * held, rows.held(item))
+        });
+        self.frames.chain(rows.state(item, nodes.start - 1), links);
+        // What a run that is stopped is finished from.
+        if is_asked(plan, last - 1) && owner.is_none_or(|owner| owner.node != last - 1) {
+            let own = (known.held_slope(last - 1, local), rows.state(item, last - 1));
+            let terms = [own, (held, rows.held(item))];
+            let count = if owner.is_some() { 2 } else { 1 };
+            self.frames.combine(rows.carried(item, last - 1), terms.get(..count).unwrap_or(&terms));
+        }
+    }
+}
+
+/// The weights of the state and the output before a node of a one-step plan.
+fn weights(node: &Node) -> (f64, f64) {
+    (node.state_terms().map(|term| term.weight).sum(), node.output_terms().map(|term| term.weight).sum())
+}
+
 /// The links of an item's window; `owner` and `local` are left as its end has them.
 fn links(
     known: Known<'_>,
@@ -65,8 +106,7 @@ fn links(
     (first + 1..=end).map(move |k| {
         let j = k - 1;
         let Some(node) = plan.nodes().get(k) else { return Link::default() };
-        let a: f64 = node.state_terms().map(|term| term.weight).sum();
-        let b: f64 = node.output_terms().map(|term| term.weight).sum();
+        let (a, b) = weights(node);
         let noise = if node.noise == 0.0 { 0.0 } else { 1.0 };
         let link = |g: f64| Link::new(rows.state(item, k), a + b * g).plus(noise, rows.noise(item, k));
         let plus = |link: Link, rest: Rest, w: f64| {

@@ -26,11 +26,20 @@ impl<F: Tensor> PicardRun<'_, F> {
         guard: &mut Option<&mut dyn Guard<F>>,
     ) {
         let dim = self.frames.dim();
-        for k in nodes {
+        let before = nodes.start.saturating_sub(1);
+        for k in nodes.clone() {
             self.open_node(item, k);
+        }
+        let stepped = self.guess.is_none() && self.picard.start != Start::Constant;
+        if stepped && guard.is_none() && self.has_chains() {
+            self.chain_on(item, nodes, owner);
+            return;
+        }
+        // Whatever the guess of the states, a run that is stopped is finished from the last output.
+        let outputs = if stepped { 0 } else { nodes.end.saturating_sub(1 + self.plan.reach().outputs) };
+        for k in nodes {
             let state = self.rows.state(item, k);
-            // Whatever the guess of the state, a run that is stopped is finished from the output.
-            if owner.is_none_or(|owner| owner.node != k - 1) {
+            if k > outputs && owner.is_none_or(|owner| owner.node != k - 1) {
                 self.hold(item, k - 1, owner, guard);
             }
             let given = self.guess.and_then(|path| {
@@ -39,7 +48,9 @@ impl<F: Tensor> PicardRun<'_, F> {
             });
             match (given, self.picard.start) {
                 (Some(values), _) => self.frames.load(state, values),
-                (None, Start::Constant) => self.frames.combine(state, &[(1.0, self.rows.state(item, k - 1))]),
+                (None, Start::Constant) => {
+                    self.frames.combine(state, &[(1.0, self.rows.state(item, before))]);
+                }
                 (None, Start::Gaussian | Start::Coarse(_)) => {
                     let closed = self.spans.get(2 * item).map_or(0, |span| span.done);
                     self.step(item, closed, k);

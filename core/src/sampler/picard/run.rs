@@ -57,7 +57,9 @@ impl<F: Tensor> Run<F> for PicardRun<'_, F> {
         self.rounds += usize::from(rows > 0);
         self.evaluations += rows;
         for (item, span) in self.spans.iter().step_by(2).enumerate() {
-            if span.done == last && !self.frames.is_finite(self.rows.state(item, last)) {
+            // Of items that were done before, the span is empty.
+            let finished = span.done == last && span.end_node > span.first_node;
+            if finished && !self.frames.is_finite(self.rows.state(item, last)) {
                 return Err(SampleError::Overflow { item, node: last });
             }
         }

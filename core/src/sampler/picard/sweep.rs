@@ -14,7 +14,7 @@ impl<F: Tensor> PicardRun<'_, F> {
     /// Sweeps all items, measures what that moved, and moves the windows.
     pub(super) fn sweep(&mut self, mut guard: Option<&mut dyn Guard<F>>) {
         let items = self.spans.len() / 2;
-        let chains = self.frames.has_chains() && guard.is_none() && self.is_linear();
+        let chains = guard.is_none() && self.has_chains();
         let mut call = 0;
         for item in 0..items {
             let Some((a, b)) = self.open_spans(item) else { continue };

@@ -1,0 +1,280 @@
+//! The small ONNX graph that runs recorded stages and answers a question, and the inputs that it takes.
+//!
+//! ```text
+//! frames [R, d] --> stage 0 --> stage 1 --> ... --> out [R, d]
+//!                                             \--> answer
+//!
+//! load, put   rows written from the host, or from a tensor on the device
+//! affine      rows written by sum_t weight[n, t] frames[index[n, t]]
+//! chains      x = L u, u = sum_t weight frames[index], L lower triangular, in two levels: blocks of `block` links, then
+//!             the blocks' ends
+//! answer      frames[index], or the inner products <a0 - a1, b0 - b1>
+//! ```
+//!
+//! Coefficients and places are inputs, so that one graph serves all rounds whose stages have the same parts.
+
+use super::program::{Affine, Chain, Stage};
+use crate::onnx::{Attribute, Element, Extent, GraphBuilder, GraphError};
+
+/// What a graph's stages have; the key under which it is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Form {
+    pub(super) stages: Vec<StageForm>,
+    pub(super) question: QuestionForm,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct StageForm {
+    pub(super) loads: bool,
+    pub(super) put: bool,
+    pub(super) affine: bool,
+    /// The links of a block and the blocks of a chain.
+    pub(super) chains: Option<(usize, usize)>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) enum QuestionForm {
+    #[default]
+    None,
+    Rows,
+    Products,
+}
+
+impl StageForm {
+    pub(super) fn of(stage: &Stage) -> Self {
+        let links = stage.chains.iter().map(Vec::len).max();
+        Self {
+            loads: !stage.loads.is_empty(),
+            put: stage.put.is_some(),
+            affine: !stage.affine.is_empty(),
+            chains: links.map(|links| {
+                // Blocks of about the square root: their triangles and the ends' are then as large. Of few sizes, so that
+                // windows of nearly the same length share a graph.
+                let block = ((links as f64).sqrt().ceil() as usize).next_power_of_two();
+                (block, links.div_ceil(block))
+            }),
+        }
+    }
+}
+
+/// A value for an input.
+#[derive(Debug)]
+pub(super) enum Value {
+    Floats(Vec<usize>, Vec<f32>),
+    Places(Vec<usize>, Vec<i64>),
+}
+
+/// The graph of a form, for rows of the given item shape.
+pub(super) fn build(form: &Form, dim: usize, item: &[usize]) -> Result<Vec<u8>, GraphError> {
+    let mut g = GraphBuilder::new("picardy-rows");
+    let d = Extent::Fixed(dim);
+    g.input("frames", Element::F32, &[Extent::Free("rows"), d]);
+    g.integers("axis1", &[1]);
+    g.integers("flat", &[-1, dim as i64]);
+    let axis = |axis| [("axis", Attribute::Int(axis))];
+    let no_axis = [("keepdims", Attribute::Int(0))];
+    let mut frames = "frames".to_owned();
+    for (i, stage) in form.stages.iter().enumerate() {
+        let name = |part: &str| format!("{part}{i}");
+        let before = frames.clone();
+        // sum_t weight frames[index] of the rows as the stages before have left them.
+        let sum = |g: &mut GraphBuilder, part: &str| {
+            let [index, weight] = [name(&format!("{part}.index")), name(&format!("{part}.weight"))];
+            let (n, t) = (name(&format!("{part}.n")), name(&format!("{part}.t")));
+            g.input(&index, Element::I64, &[Extent::Free(&n), Extent::Free(&t)]);
+            g.input(&weight, Element::F32, &[Extent::Free(&n), Extent::Free(&t), Extent::Fixed(1)]);
+            let rows = g.node(&name(&format!("{part}.rows")), "Gather", &[&before, &index], &axis(0));
+            let weighted = g.node(&name(&format!("{part}.weighted")), "Mul", &[&rows, &weight], &[]);
+            g.node(&name(&format!("{part}.sum")), "ReduceSum", &[&weighted, "axis1"], &no_axis)
+        };
+        let mut made: Vec<(String, String)> = Vec::new();
+        for (part, there) in [("load", stage.loads), ("put", stage.put)] {
+            if there {
+                let (n, values) = (name(&format!("{part}.n")), name(&format!("{part}.values")));
+                let mut shape = vec![Extent::Free(&n)];
+                if part == "load" {
+                    shape.push(d);
+                } else {
+                    shape.extend(item.iter().map(|extent| Extent::Fixed(*extent)));
+                }
+                g.input(&values, Element::F32, &shape);
+                let flat = g.node(&name(&format!("{part}.flat")), "Reshape", &[&values, "flat"], &[]);
+                made.push((part.to_owned(), flat));
+            }
+        }
+        if stage.affine {
+            let sum = sum(&mut g, "affine");
+            made.push(("affine".to_owned(), sum));
+        }
+        if let Some((block, blocks)) = stage.chains {
+            let u = sum(&mut g, "chain");
+            let (b, d) = (block as i64, dim as i64);
+            let constant = |g: &mut GraphBuilder, what: &str, values: &[i64]| {
+                let name = name(&format!("chain.{what}"));
+                g.integers(&name, values);
+                name
+            };
+            let in_blocks = constant(&mut g, "in_blocks", &[-1, b, d]);
+            let in_chains = constant(&mut g, "in_chains", &[-1, blocks as i64, d]);
+            let one_each = constant(&mut g, "one_each", &[-1, 1, d]);
+            let last = constant(&mut g, "last", &[b - 1]);
+            let (within, across, from) = (name("chain.within"), name("chain.across"), name("chain.from"));
+            let (c, cb) = (name("chain.c"), name("chain.cb"));
+            let (block, blocks) = (Extent::Fixed(block), Extent::Fixed(blocks));
+            g.input(&within, Element::F32, &[Extent::Free(&cb), block, block]);
+            g.input(&across, Element::F32, &[Extent::Free(&c), blocks, blocks]);
+            g.input(&from, Element::F32, &[Extent::Free(&cb), block, Extent::Fixed(1)]);
+            let u = g.node(&name("chain.u"), "Reshape", &[&u, &in_blocks], &[]);
+            let local = g.node(&name("chain.local"), "MatMul", &[&within, &u], &[]);
+            let ends = g.node(&name("chain.ends"), "Gather", &[&local, &last], &axis(1));
+            let ends = g.node(&name("chain.ends.c"), "Reshape", &[&ends, &in_chains], &[]);
+            let before = g.node(&name("chain.before"), "MatMul", &[&across, &ends], &[]);
+            let before = g.node(&name("chain.before.b"), "Reshape", &[&before, &one_each], &[]);
+            let carried = g.node(&name("chain.carried"), "Mul", &[&from, &before], &[]);
+            let x = g.node(&name("chain.x"), "Add", &[&local, &carried], &[]);
+            let x = g.node(&name("chain.flat"), "Reshape", &[&x, "flat"], &[]);
+            made.push(("chain".to_owned(), x));
+        }
+        for (part, values) in made {
+            let (to, n) = (name(&format!("{part}.to")), name(&format!("{part}.to.n")));
+            g.input(&to, Element::I64, &[Extent::Free(&n), Extent::Fixed(1)]);
+            frames = g.node(&name(&format!("{part}.frames")), "ScatterND", &[&frames, &to, &values], &[]);
+        }
+    }
+    if !form.stages.is_empty() {
+        g.node("out", "Identity", &[&frames], &[]);
+        g.output("out", &[Extent::Free("rows"), d]);
+    }
+    let index = |g: &mut GraphBuilder, name: &str| g.input(name, Element::I64, &[Extent::Free("asked")]);
+    match form.question {
+        QuestionForm::None => {}
+        QuestionForm::Rows => {
+            index(&mut g, "index");
+            let shape: Vec<i64> =
+                std::iter::once(-1).chain(item.iter().map(|extent| *extent as i64)).collect();
+            g.integers("item", &shape);
+            g.node("asked.rows", "Gather", &[&frames, "index"], &axis(0));
+            g.node("answer", "Reshape", &["asked.rows", "item"], &[]);
+            let extents: Vec<Extent<'_>> = std::iter::once(Extent::Free("asked"))
+                .chain(item.iter().map(|e| Extent::Fixed(*e)))
+                .collect();
+            g.output("answer", &extents);
+        }
+        QuestionForm::Products => {
+            for name in ["a0", "a1", "b0", "b1"] {
+                index(&mut g, name);
+                g.node(&format!("{name}.rows"), "Gather", &[&frames, name], &axis(0));
+            }
+            g.node("a", "Sub", &["a0.rows", "a1.rows"], &[]);
+            g.node("b", "Sub", &["b0.rows", "b1.rows"], &[]);
+            g.node("ab", "Mul", &["a", "b"], &[]);
+            g.node("answer", "ReduceSum", &["ab", "axis1"], &no_axis);
+            g.output("answer", &[Extent::Free("asked")]);
+        }
+    }
+    g.finish()
+}
+
+/// The inputs of a stage, but for the tensor that is put. `zero` is a row of zeros, `waste` one whose value is of no use.
+pub(super) fn inputs(
+    i: usize,
+    stage: &Stage,
+    form: &StageForm,
+    zero: usize,
+    waste: usize,
+) -> Vec<(String, Value)> {
+    let mut values = Vec::new();
+    let mut push = |part: &str, value: Value| values.push((format!("{part}{i}"), value));
+    let to = |rows: Vec<i64>| Value::Places(vec![rows.len(), 1], rows);
+    if form.loads {
+        let dim = stage.loads.first().map_or(0, |(_, values)| values.len());
+        let numbers = stage.loads.iter().flat_map(|(_, values)| values.iter().copied()).collect();
+        push("load.values", Value::Floats(vec![stage.loads.len(), dim], numbers));
+        push("load.to", to(stage.loads.iter().map(|(row, _)| *row as i64).collect()));
+    }
+    if let Some((_, rows)) = &stage.put {
+        push("put.to", to(rows.iter().map(|row| *row as i64).collect()));
+    }
+    if form.affine {
+        let (index, weight) = sums(stage.affine.iter(), stage.affine.len(), zero);
+        push("affine.index", index);
+        push("affine.weight", weight);
+        push("affine.to", to(stage.affine.iter().map(|affine| affine.dst as i64).collect()));
+    }
+    if let Some((block, blocks)) = form.chains {
+        let links = block * blocks;
+        let padding = Affine { dst: waste, terms: Vec::new() };
+        let padded = stage.chains.iter().flat_map(|chain| {
+            let links = chain.iter().map(|(_, link)| link);
+            links.chain(std::iter::repeat_n(&padding, block * blocks - chain.len()))
+        });
+        let (index, weight) = sums(padded.clone(), stage.chains.len() * links, zero);
+        push("chain.index", index);
+        push("chain.weight", weight);
+        push("chain.to", to(padded.map(|link| link.dst as i64).collect()));
+        let (mut within, mut across, mut from) = (Vec::new(), Vec::new(), Vec::new());
+        for chain in &stage.chains {
+            triangles(chain, block, blocks, &mut within, &mut across, &mut from);
+        }
+        let chains = stage.chains.len();
+        push("chain.within", Value::Floats(vec![chains * blocks, block, block], within));
+        push("chain.across", Value::Floats(vec![chains, blocks, blocks], across));
+        push("chain.from", Value::Floats(vec![chains * blocks, block, 1], from));
+    }
+    values
+}
+
+/// Places and weights `[n, t]` of sums, padded to as many terms with a row of zeros.
+fn sums<'a>(sums: impl Iterator<Item = &'a Affine> + Clone, n: usize, zero: usize) -> (Value, Value) {
+    let terms = sums.clone().map(|sum| sum.terms.len()).max().unwrap_or(0).max(1);
+    let mut index = vec![zero as i64; n * terms];
+    let mut weight = vec![0.0; n * terms];
+    for (i, sum) in sums.enumerate() {
+        for (t, (w, row)) in sum.terms.iter().enumerate() {
+            index[i * terms + t] = *row as i64;
+            weight[i * terms + t] = *w;
+        }
+    }
+    (Value::Places(vec![n, terms], index), Value::Floats(vec![n, terms, 1], weight))
+}
+
+/// A chain's triangles: within blocks `L[k, i] = prod_{i < l <= k} carry_l`, what a block's links carry of the state before it,
+/// and the same across the blocks, strictly below the diagonal.
+fn triangles(
+    chain: &Chain,
+    block: usize,
+    blocks: usize,
+    within: &mut Vec<f32>,
+    across: &mut Vec<f32>,
+    from: &mut Vec<f32>,
+) {
+    let carry = |link: usize| chain.get(link).map_or(0.0, |(carry, _)| *carry);
+    let mut whole = vec![0.0; blocks];
+    for (b, whole) in whole.iter_mut().enumerate() {
+        let first = b * block;
+        let mut product = 1.0;
+        for k in first..first + block {
+            product *= carry(k);
+            from.push(product as f32);
+        }
+        *whole = product;
+        for k in 0..block {
+            let mut row = vec![0.0; block];
+            let mut product = 1.0;
+            for i in (0..=k).rev() {
+                row[i] = product as f32;
+                product *= carry(first + i);
+            }
+            within.extend(row);
+        }
+    }
+    for b in 0..blocks {
+        let mut row = vec![0.0; blocks];
+        let mut product = 1.0;
+        for before in (0..b).rev() {
+            row[before] = product as f32;
+            product *= whole[before];
+        }
+        across.extend(row);
+    }
+}

@@ -1,0 +1,109 @@
+//! Row operations, recorded: in which stage each can run.
+//!
+//! A stage reads rows as the stages before have left them, and writes others (or the same). So an operation goes to the first
+//! stage after the last write of anything that it reads or writes, and not before the last read of what it writes.
+
+use std::collections::HashMap;
+
+use picardy::Link;
+
+use crate::device::DeviceTensor;
+
+/// One `dst <- sum_i weight_i row_i`.
+#[derive(Debug)]
+pub(super) struct Affine {
+    pub(super) dst: usize,
+    pub(super) terms: Vec<(f32, usize)>,
+}
+
+/// Links, each `row <- carry before + sum_i weight_i row_i`; the first has no row before.
+pub(super) type Chain = Vec<(f64, Affine)>;
+
+/// What runs side by side.
+#[derive(Debug, Default)]
+pub(super) struct Stage {
+    /// Rows that come from the host.
+    pub(super) loads: Vec<(usize, Vec<f32>)>,
+    /// Rows of a tensor on the device, as many as there are here.
+    pub(super) put: Option<(DeviceTensor<f32>, Vec<usize>)>,
+    pub(super) affine: Vec<Affine>,
+    pub(super) chains: Vec<Chain>,
+}
+
+/// What was recorded since the last run.
+#[derive(Debug, Default)]
+pub(super) struct Program {
+    stages: Vec<Stage>,
+    /// One past the stage of the last write, and the stage of the last read, of a row.
+    written: HashMap<usize, usize>,
+    read: HashMap<usize, usize>,
+}
+
+impl Program {
+    pub(super) fn into_stages(self) -> Vec<Stage> {
+        self.stages
+    }
+
+    /// The first stage for an operation that reads and writes these rows.
+    fn place(
+        &mut self,
+        reads: impl Iterator<Item = usize> + Clone,
+        writes: impl Iterator<Item = usize> + Clone,
+    ) -> &mut Stage {
+        let after_write = |row: usize| self.written.get(&row).copied().unwrap_or(0);
+        let after_read = |row: usize| self.read.get(&row).copied().unwrap_or(0);
+        let ready = reads.clone().map(after_write).max().unwrap_or(0);
+        let free = writes.clone().map(|row| after_write(row).max(after_read(row))).max().unwrap_or(0);
+        let at = ready.max(free);
+        for row in reads {
+            let last = self.read.entry(row).or_insert(0);
+            *last = (*last).max(at);
+        }
+        for row in writes {
+            self.written.insert(row, at + 1);
+        }
+        while self.stages.len() <= at {
+            self.stages.push(Stage::default());
+        }
+        &mut self.stages[at]
+    }
+
+    pub(super) fn load(&mut self, row: usize, values: Vec<f32>) {
+        self.place(std::iter::empty(), std::iter::once(row)).loads.push((row, values));
+    }
+
+    pub(super) fn put(&mut self, values: DeviceTensor<f32>, rows: Vec<usize>) {
+        self.place(std::iter::empty(), rows.iter().copied()).put = Some((values, rows.clone()));
+    }
+
+    pub(super) fn affine(&mut self, dst: usize, terms: Vec<(f32, usize)>) {
+        let reads = terms.iter().map(|(_, row)| *row);
+        self.place(reads, std::iter::once(dst)).affine.push(Affine { dst, terms: terms.clone() });
+    }
+
+    pub(super) fn chain(&mut self, from: usize, links: impl Iterator<Item = Link>) {
+        let mut before = Some(from);
+        let chain: Chain = links
+            .map(|link| {
+                let mut terms: Vec<(f32, usize)> =
+                    link.terms().iter().map(|&(weight, row)| (weight as f32, row)).collect();
+                // The first link's row before is there already: a term like the others.
+                let carry = match before.take() {
+                    Some(from) => {
+                        terms.push((link.carry as f32, from));
+                        0.0
+                    }
+                    None => link.carry,
+                };
+                (carry, Affine { dst: link.row, terms })
+            })
+            .collect();
+        if chain.is_empty() {
+            return;
+        }
+        let reads: Vec<usize> =
+            chain.iter().flat_map(|(_, link)| link.terms.iter().map(|(_, row)| *row)).collect();
+        let writes: Vec<usize> = chain.iter().map(|(_, link)| link.dst).collect();
+        self.place(reads.iter().copied(), writes.iter().copied()).chains.push(chain);
+    }
+}
