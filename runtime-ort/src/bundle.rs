@@ -110,3 +110,42 @@ impl Bundle {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn an_install_is_whole_or_not_there() {
+        let own = std::env::current_exe().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let place = dir.path();
+        let mut names = provider::cuda_files();
+        names.push(format!("libonnxruntime.so.{PINNED_GPU}"));
+        for name in &names {
+            assert_eq!(Bundle::Cuda.complete(place), None, "before {name}");
+            // Any library that is whole.
+            std::os::unix::fs::symlink(&own, place.join(name)).unwrap();
+        }
+        assert!(Bundle::Cuda.complete(place).is_some());
+        for name in &names {
+            let (file, aside) = (place.join(name), place.join("aside"));
+            std::fs::rename(&file, &aside).unwrap();
+            std::fs::write(&file, b"cut").unwrap();
+            assert_eq!(Bundle::Cuda.complete(place), None, "{name} cut short");
+            std::fs::rename(&aside, &file).unwrap();
+        }
+        assert!(Bundle::Cuda.complete(place).is_some());
+        assert_eq!(Bundle::WebGpu.complete(place), None);
+    }
+
+    #[test]
+    fn versions_of_what_goes_together() {
+        for bundle in [Bundle::Cpu, Bundle::Cuda, Bundle::WebGpu] {
+            let [first, ..] = bundle.packages() else { panic!("{bundle:?}") };
+            assert_eq!(bundle.directory(), format!("{}-{}", first.name, first.version));
+            assert!(bundle.packages().iter().all(|package| package.to_string().contains("==")));
+        }
+    }
+}

@@ -11,7 +11,12 @@ use common::{
     PlainMlp,
     command::{complaint, models, picardy_ort, said},
 };
-use picardy_ort::{Model, Options, OrtError, Provider, Runtime, ensure_runtime, placement, provider::Cause};
+use picardy_ort::{
+    Model, Options, OrtError, Provider, Runtime,
+    device::{self, DeviceMemory, DeviceTensor},
+    ensure_runtime, placement,
+    provider::Cause,
+};
 use picardy_trainer::onnx::{Element, Extent, GraphBuilder};
 
 /// The command in a user's home where nothing is installed but the ONNX Runtime that is named.
@@ -45,6 +50,25 @@ fn a_library_without_the_provider_is_named() {
             assert!(message.contains(part), "{part} in {message}");
         }
     }
+}
+
+/// The device's interface on the processor, so that code written for it needs no GPU.
+#[test]
+fn the_processors_memory_is_a_devices_too() {
+    ensure_runtime().unwrap();
+    let memory = DeviceMemory::new(Provider::Cpu).unwrap();
+    let mut x: DeviceTensor<f32> = memory.tensor(&[2, 2]).unwrap();
+    let mut y: DeviceTensor<f32> = memory.tensor(&[4]).unwrap();
+    device::upload(&[1.0, 2.0, 3.0, 4.0], &mut x).unwrap();
+    device::copy(&x, &mut y).unwrap();
+    let mut held = [0.0; 4];
+    device::download(&y, &mut held).unwrap();
+    assert_eq!(held, [1.0, 2.0, 3.0, 4.0]);
+    let error = device::download(&y, &mut held[..3]).unwrap_err();
+    assert!(matches!(error, OrtError::Copy { from: 4, to: 3 }), "{error}");
+    assert_eq!(held, [1.0, 2.0, 3.0, 4.0]);
+    let mut whole: DeviceTensor<i64> = memory.tensor(&[3]).unwrap();
+    device::upload(&[-1i64, 0, 1], &mut whole).unwrap();
 }
 
 #[test]
