@@ -112,6 +112,11 @@ fn memory_info(provider: Provider) -> Result<MemoryInfo<'static>, OrtError> {
 static ANCHORS: Mutex<Option<HashMap<Provider, &'static Model>>> = Mutex::new(None);
 
 fn anchor(provider: Provider) -> Result<&'static Model, OrtError> {
+    // They share a device's memory, and TensorRT would compile the model.
+    let provider = match provider {
+        Provider::TensorRt { device, .. } => Provider::Cuda { device },
+        provider => provider,
+    };
     let mut anchors = ANCHORS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let anchors = anchors.get_or_insert_with(HashMap::new);
     if let Some(model) = anchors.get(&provider) {
@@ -140,6 +145,7 @@ fn transfer<T: PrimitiveTensorElementType + Debug>(
         return Ok(from.copy_into(to)?);
     }
     let environment = Runtime::load(None)?.environment();
+    // Whose memory it is besides CUDA's.
     let _turn = exclusive(Provider::WebGpu);
     let (sources, mut targets) = ([from.ptr()], [to.ptr()]);
     // SAFETY: the environment is the process's own and is never dropped; both tensors are alive for
@@ -159,11 +165,6 @@ fn transfer<T: PrimitiveTensorElementType + Debug>(
     Ok(())
 }
 
-/// Whether a tensor lies in the processor's own memory, where slices do.
-fn on_host<T: PrimitiveTensorElementType + Debug>(tensor: &Tensor<T>) -> bool {
-    tensor.memory_info().allocation_device() == AllocationDevice::CPU
-}
-
 fn same(from: usize, to: usize) -> Result<(), OrtError> {
     if from == to { Ok(()) } else { Err(OrtError::Copy { from, to }) }
 }
@@ -177,7 +178,7 @@ pub fn upload<T: PrimitiveTensorElementType + Debug + Copy + 'static>(
     to: &mut Tensor<T>,
 ) -> Result<(), OrtError> {
     same(from.len(), to.shape().num_elements())?;
-    if on_host(to) {
+    if to.memory_info().is_cpu_accessible() {
         to.try_extract_tensor_mut::<T>()?.1.copy_from_slice(from);
         return Ok(());
     }
@@ -194,7 +195,7 @@ pub fn download<T: PrimitiveTensorElementType + Debug + Copy + 'static>(
     to: &mut [T],
 ) -> Result<(), OrtError> {
     same(from.shape().num_elements(), to.len())?;
-    if on_host(from) {
+    if from.memory_info().is_cpu_accessible() {
         to.copy_from_slice(from.try_extract_tensor::<T>()?.1);
         return Ok(());
     }
@@ -211,7 +212,7 @@ pub fn copy<T: PrimitiveTensorElementType + Debug + Copy>(
     to: &mut Tensor<T>,
 ) -> Result<(), OrtError> {
     same(from.shape().num_elements(), to.shape().num_elements())?;
-    if on_host(from) && on_host(to) {
+    if to.memory_info().is_cpu_accessible() && from.memory_info().is_cpu_accessible() {
         to.try_extract_tensor_mut::<T>()?.1.copy_from_slice(from.try_extract_tensor::<T>()?.1);
         return Ok(());
     }

@@ -101,3 +101,27 @@ pub enum OrtError {
     #[error("ONNX Runtime failed: {0}")]
     Run(#[from] ort::Error),
 }
+
+impl OrtError {
+    /// Whether ONNX Runtime had not the memory for what it was asked: fewer rows at a time may pass.
+    ///
+    /// It has no code for that, and its providers say it each in their words.
+    #[must_use]
+    pub fn is_out_of_memory(&self) -> bool {
+        const WORDS: [&str; 7] = [
+            // WebGPU: a buffer over the adapter's limit, or over 4 GB; and a buffer that is not to be had.
+            "exceeds the max buffer size limit",
+            "narrowing_error",
+            "exceeds the max storage buffer binding size",
+            // CUDA, its arena, the processor's arena, C++.
+            "out of memory",
+            "Failed to allocate memory",
+            "Available memory of",
+            "bad_alloc",
+        ];
+        match self {
+            Self::Run(error) => WORDS.iter().any(|words| error.message().contains(words)),
+            _ => false,
+        }
+    }
+}

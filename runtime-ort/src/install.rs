@@ -1,8 +1,8 @@
-//! Fetches the ONNX Runtime library: the pinned PyPI wheel `onnxruntime`, by pip, into the user's
-//! cache directory.
+//! Fetches ONNX Runtime, and what the providers of GPUs need: the pinned PyPI wheels of a
+//! [`Bundle`], by pip, into the user's cache directory.
 //!
-//! Only the C library and the licences are taken out of the wheel; Python is needed to fetch it and
-//! not to run it. Nothing is written outside the cache directory, and root is not needed.
+//! Only the C libraries and the licences are taken out of the wheels; Python is needed to fetch them and
+//! not to run them. Nothing is written outside the cache directory, and root is not needed.
 //!
 //! An install is complete or it is not there: the files are unpacked beside their place and moved
 //! in one rename. Processes that install at the same time wait for the first one's lock and find
@@ -16,27 +16,33 @@ use std::{
 };
 
 use crate::{
-    dylib,
-    places::{self, PINNED_VERSION},
+    bundle::{Bundle, Package},
+    places,
 };
 
 /// The Python whose wheel is fetched, whatever Python is running: the C library in all of them is
 /// the same, and the newest wheels are not made for every Python.
 const WHEEL_PYTHON: &str = "3.12";
 
-/// Unpacks the library and the licences of the wheel `argv[1]` into the directory `argv[2]`.
+/// Unpacks the libraries and the licences of the wheel `argv[1]` into the directory `argv[2]`.
 ///
-/// Names are taken by their last part alone, so a wheel cannot write outside the directory.
+/// Names are taken by their last part alone, so a wheel cannot write outside the directory; a
+/// licence gets the wheel's name before its own.
 const UNPACK: &str = "\
-import os, shutil, sys, zipfile
+import os, re, shutil, sys, zipfile
+ours = re.compile(r'onnxruntime/capi/(libonnxruntime|onnxruntime[^/]*\\.dll$)|onnxruntime_ep_webgpu/[^/]*\\.(so|dll|dylib)$|nvidia/.*\\.(so(\\.[0-9.]+)?|dll)$')
+licence = re.compile(r'(^onnxruntime/|[.]dist-info/(licenses/)?)(LICENSE|License|ThirdPartyNotices)[^/]*$')
 with zipfile.ZipFile(sys.argv[1]) as wheel:
     for name in wheel.namelist():
-        base = name.rsplit('/', 1)[-1]
-        library = name.startswith('onnxruntime/capi/') and ('libonnxruntime' in base or base == 'onnxruntime.dll')
-        licence = name in ('onnxruntime/LICENSE', 'onnxruntime/ThirdPartyNotices.txt')
-        if library or licence:
-            with wheel.open(name) as source, open(os.path.join(sys.argv[2], base), 'wb') as sink:
-                shutil.copyfileobj(source, sink)
+        base = re.split(r'[/\\\\]', name)[-1]
+        if ours.match(name):
+            pass
+        elif licence.search(name):
+            base = os.path.basename(sys.argv[1]).split('-')[0] + '-' + base
+        else:
+            continue
+        with wheel.open(name) as source, open(os.path.join(sys.argv[2], base), 'wb') as sink:
+            shutil.copyfileobj(source, sink)
 ";
 
 /// Why an install failed.
@@ -78,16 +84,20 @@ pub enum InstallError {
     },
     /// Pip did not fetch the wheel.
     #[error(
-        "pip could not fetch onnxruntime=={PINNED_VERSION}: {said}. Check the network and pip's index settings, \
+        "pip could not fetch {package}: {said}. Check the network and pip's index settings, \
          or set ORT_DYLIB_PATH to a library you have"
     )]
     Fetch {
+        /// The package.
+        package: Package,
         /// The end of what pip said.
         said: String,
     },
     /// The wheel is not what it should be.
-    #[error("the wheel of onnxruntime=={PINNED_VERSION} cannot be used: {said}. Run the install again")]
+    #[error("the wheel of {package} cannot be used: {said}. Run the install again")]
     Wheel {
+        /// The package.
+        package: Package,
         /// What is wrong with it.
         said: String,
     },
@@ -111,12 +121,16 @@ pub struct Installed {
 /// [`InstallError`]: no writable place, no Python or pip, or the wheel was not to be had. Nothing
 /// is left under the final name then.
 pub fn install(into: Option<&Path>) -> Result<Installed, InstallError> {
-    let root = match into {
-        Some(dir) => dir.to_path_buf(),
-        None => places::cache_root().ok_or(InstallError::NoPlace)?,
-    };
-    let place = root.join(places::install_name());
-    if let Some(library) = complete(&place) {
+    install_bundle(Bundle::Cpu, into)
+}
+
+/// As [`install`], for what a GPU's provider needs.
+///
+/// # Errors
+/// As [`install`].
+pub fn install_bundle(bundle: Bundle, into: Option<&Path>) -> Result<Installed, InstallError> {
+    let (root, place) = destination(bundle, into)?;
+    if let Some(library) = bundle.complete(&place) {
         return Ok(Installed { library, fetched: false });
     }
     fs::create_dir_all(&root).map_err(write_error("create", &root))?;
@@ -124,61 +138,84 @@ pub fn install(into: Option<&Path>) -> Result<Installed, InstallError> {
     let lock = File::create(&lock_path).map_err(write_error("create", &lock_path))?;
     lock.lock().map_err(write_error("lock", &lock_path))?;
     // Another process may have finished while this one waited for the lock.
-    if let Some(library) = complete(&place) {
+    if let Some(library) = bundle.complete(&place) {
         return Ok(Installed { library, fetched: false });
     }
     let temporary = tempfile::Builder::new()
         .prefix(".onnxruntime-")
         .tempdir_in(&root)
         .map_err(write_error("create a directory in", &root))?;
-    fetch_into(temporary.path())?;
+    fetch_into(bundle, temporary.path())?;
     let ready = temporary.path().join("ready");
-    if complete(&ready).is_none() {
-        return Err(InstallError::Wheel { said: format!("it holds no whole {}", dylib::PLAIN_NAME) });
+    let wheel = |said: String| InstallError::Wheel { package: bundle.packages()[0], said };
+    if bundle.complete(&ready).is_none() {
+        return Err(wheel("not every library that is needed is in it, whole".to_owned()));
     }
     if place.exists() {
         // An incomplete one, from a disk that was full or a file that was deleted: out of the way.
         fs::rename(&place, temporary.path().join("broken")).map_err(write_error("replace", &place))?;
     }
     fs::rename(&ready, &place).map_err(write_error("move the install to", &place))?;
-    complete(&place).map(|library| Installed { library, fetched: true }).ok_or_else(|| InstallError::Wheel {
-        said: format!("`{}` vanished after the install", place.display()),
-    })
+    bundle
+        .complete(&place)
+        .map(|library| Installed { library, fetched: true })
+        .ok_or_else(|| wheel(format!("`{}` vanished after the install", place.display())))
 }
 
-/// The library in `place`, where a whole one is there.
-fn complete(place: &Path) -> Option<PathBuf> {
-    dylib::newest_in(place).filter(|path| dylib::looks_whole(path).unwrap_or(false))
+/// The directory that an install of `bundle` goes to, and whether it is there.
+///
+/// # Errors
+/// [`InstallError::NoPlace`].
+pub fn planned(bundle: Bundle, into: Option<&Path>) -> Result<(PathBuf, bool), InstallError> {
+    let (_, place) = destination(bundle, into)?;
+    let there = bundle.complete(&place).is_some();
+    Ok((place, there))
+}
+
+fn destination(bundle: Bundle, into: Option<&Path>) -> Result<(PathBuf, PathBuf), InstallError> {
+    let root = match into {
+        Some(dir) => dir.to_path_buf(),
+        None => places::cache_root().ok_or(InstallError::NoPlace)?,
+    };
+    let place = root.join(bundle.directory());
+    Ok((root, place))
 }
 
 fn write_error<'a>(what: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> InstallError + 'a {
     move |source| InstallError::Write { what, path: path.to_path_buf(), source }
 }
 
-/// Fetches the wheel into `dir` and unpacks it into `dir/ready`.
-fn fetch_into(dir: &Path) -> Result<(), InstallError> {
+/// Fetches the wheels into `dir` and unpacks them into `dir/ready`.
+fn fetch_into(bundle: Bundle, dir: &Path) -> Result<(), InstallError> {
     let python = find_python()?;
-    let wheel_dir = dir.join("wheel");
     let ready = dir.join("ready");
     fs::create_dir(&ready).map_err(write_error("create", &ready))?;
-    let fetched = run(Command::new(&python)
-        .args(["-m", "pip", "download", "--no-deps", "--only-binary=:all:"])
-        .args(["--python-version", WHEEL_PYTHON, "--implementation", "cp"])
-        .args(["--disable-pip-version-check", "--no-input", "--quiet", "--dest"])
-        .arg(&wheel_dir)
-        .arg(format!("onnxruntime=={PINNED_VERSION}")))?;
-    if !fetched.status.success() {
-        return Err(InstallError::Fetch { said: end_of(&fetched.stderr) });
-    }
-    let wheel = fs::read_dir(&wheel_dir)
-        .map_err(write_error("read", &wheel_dir))?
-        .flatten()
-        .map(|entry| entry.path())
-        .find(|path| path.extension().is_some_and(|end| end == "whl"))
-        .ok_or_else(|| InstallError::Wheel { said: "pip left no .whl file".to_owned() })?;
-    let unpacked = run(Command::new(&python).args(["-c", UNPACK]).arg(&wheel).arg(&ready))?;
-    if !unpacked.status.success() {
-        return Err(InstallError::Wheel { said: end_of(&unpacked.stderr) });
+    for &package in bundle.packages() {
+        // One at a time, each gone before the next: CUDA's are over a gigabyte together.
+        let wheel_dir = dir.join("wheel");
+        let fetched = run(Command::new(&python)
+            .args(["-m", "pip", "download", "--no-deps", "--only-binary=:all:"])
+            .args(["--python-version", WHEEL_PYTHON, "--implementation", "cp"])
+            .args(["--disable-pip-version-check", "--no-input", "--quiet"])
+            // Another gigabyte of the user's disk.
+            .args((bundle == Bundle::Cuda).then_some("--no-cache-dir"))
+            .arg("--dest")
+            .arg(&wheel_dir)
+            .arg(package.to_string()))?;
+        if !fetched.status.success() {
+            return Err(InstallError::Fetch { package, said: end_of(&fetched.stderr) });
+        }
+        let wheel = fs::read_dir(&wheel_dir)
+            .map_err(write_error("read", &wheel_dir))?
+            .flatten()
+            .map(|entry| entry.path())
+            .find(|path| path.extension().is_some_and(|end| end == "whl"))
+            .ok_or_else(|| InstallError::Wheel { package, said: "pip left no .whl file".to_owned() })?;
+        let unpacked = run(Command::new(&python).args(["-c", UNPACK]).arg(&wheel).arg(&ready))?;
+        if !unpacked.status.success() {
+            return Err(InstallError::Wheel { package, said: end_of(&unpacked.stderr) });
+        }
+        fs::remove_dir_all(&wheel_dir).map_err(write_error("empty", &wheel_dir))?;
     }
     Ok(())
 }

@@ -16,6 +16,7 @@
 //! ```
 
 mod binding;
+pub mod bundle;
 pub mod card;
 pub mod denoiser;
 pub mod device;
@@ -32,10 +33,12 @@ pub mod provider;
 pub mod resident;
 pub mod runtime;
 pub mod session;
+mod source;
 
+pub use bundle::Bundle;
 pub use denoiser::OrtDenoiser;
 pub use error::OrtError;
-pub use install::install;
+pub use install::{install, install_bundle};
 pub use locate::locate;
 pub use provider::{Provider, ProviderError};
 pub use resident::ResidentFrames;

@@ -18,6 +18,7 @@ use std::{
 };
 
 use crate::{
+    bundle::Bundle,
     dylib, places,
     provider::{Provider, nvidia_driver, provider_file},
 };
@@ -121,7 +122,7 @@ pub fn locate(explicit: Option<&Path>) -> Result<Located, LocateError> {
     // Python is asked last but one because asking starts a process.
     for origin in [Origin::Installed, Origin::Python, Origin::System] {
         let dirs = match origin {
-            Origin::Installed => places::install_dirs(),
+            Origin::Installed => places::install_dirs(Bundle::Cpu),
             Origin::Python => python_dirs(),
             _ => system_dirs(),
         };
@@ -148,9 +149,10 @@ pub fn locate_for(provider: Provider, explicit: Option<&Path>) -> Result<Located
     };
     let named = explicit.is_some() || env::var_os("ORT_DYLIB_PATH").is_some_and(|path| !path.is_empty());
     if wanted && !named {
+        let installed = || places::install_dirs(Bundle::Cuda);
         let with_cuda = |dir: &PathBuf| dir.join(provider_file("cuda")).is_file();
         let places = [
-            (Origin::Installed, places::gpu_dirs as fn() -> Vec<PathBuf>),
+            (Origin::Installed, installed as fn() -> Vec<PathBuf>),
             (Origin::Python, python_dirs),
             (Origin::System, system_dirs),
         ];

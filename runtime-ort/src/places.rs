@@ -5,44 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The version of the PyPI package `onnxruntime` that is installed and tested with.
-pub const PINNED_VERSION: &str = "1.32.0";
-
-/// The directory, inside one of the roots below, that an install of [`PINNED_VERSION`] makes.
-pub(crate) fn install_name() -> String {
-    format!("onnxruntime-{PINNED_VERSION}")
-}
-
-/// The version of the PyPI package `onnxruntime-gpu`: the newest that there is, which is older than
-/// [`PINNED_VERSION`].
-pub const PINNED_GPU: &str = "1.31.1";
-
-/// The version of the PyPI package `onnxruntime-ep-webgpu`.
-pub const PINNED_WEBGPU: &str = "0.4.0";
+use crate::bundle::Bundle;
 
 /// The command that installs what a provider needs.
 pub(crate) fn mend(gpu: &str) -> String {
     format!("{} --gpu {gpu}", crate::locate::MEND)
-}
-
-/// The directory, inside one of the roots, of an install of [`PINNED_GPU`].
-pub(crate) fn gpu_name() -> String {
-    format!("onnxruntime-gpu-{PINNED_GPU}")
-}
-
-/// The directory, inside one of the roots, of an install of [`PINNED_WEBGPU`].
-pub(crate) fn webgpu_name() -> String {
-    format!("onnxruntime-ep-webgpu-{PINNED_WEBGPU}")
-}
-
-/// Every directory an install of ONNX Runtime with CUDA may lie in.
-pub(crate) fn gpu_dirs() -> Vec<PathBuf> {
-    inside_roots(&gpu_name())
-}
-
-/// Every directory an install of the WebGPU plugin may lie in.
-pub(crate) fn webgpu_dirs() -> Vec<PathBuf> {
-    inside_roots(&webgpu_name())
 }
 
 /// Where TensorRT keeps engines and timings made with one version of ONNX Runtime.
@@ -85,11 +52,8 @@ fn is_cargo_target(dir: &Path) -> bool {
     dir.join("CACHEDIR.TAG").is_file() && dir.join(".rustc_info.json").is_file()
 }
 
-/// Every directory an install of the pinned version may lie in.
-pub(crate) fn install_dirs() -> Vec<PathBuf> {
-    inside_roots(&install_name())
-}
-
-fn inside_roots(name: &str) -> Vec<PathBuf> {
-    [cache_root(), target_root()].into_iter().flatten().map(|root| root.join(name)).collect()
+/// Every directory an install of `bundle` may lie in.
+pub(crate) fn install_dirs(bundle: Bundle) -> Vec<PathBuf> {
+    let roots = [cache_root(), target_root()].into_iter().flatten();
+    roots.map(|root| root.join(bundle.directory())).collect()
 }

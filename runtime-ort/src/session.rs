@@ -20,6 +20,7 @@ use crate::{
     placement::{self, Placement},
     provider::{self, Cause, Exclusively, Provider, ProviderError, exclusive},
     runtime::Runtime,
+    source::Source,
 };
 
 /// How a model is run.
@@ -107,17 +108,16 @@ impl Model {
     /// model or one that ONNX Runtime cannot run, [`OrtError::Runtime`] where there is no ONNX
     /// Runtime.
     pub fn load(path: &Path, options: Options) -> Result<Self, OrtError> {
-        let what = path.display().to_string();
         // ONNX Runtime's own message for a missing file is long and does not say so plainly.
         let about =
             std::fs::metadata(path).map_err(|source| OrtError::Read { path: path.to_path_buf(), source })?;
         if !about.is_file() {
             return Err(OrtError::NotAModel {
-                model: what,
+                model: path.display().to_string(),
                 said: "it is a directory, or no plain file".to_owned(),
             });
         }
-        Self::commit(what, options, |builder| builder.commit_from_file(path))
+        Self::commit(Source::File(path), options)
     }
 
     /// Loads a model from the bytes of an ONNX file.
@@ -125,15 +125,10 @@ impl Model {
     /// # Errors
     /// As [`load`](Self::load), but for the file.
     pub fn from_bytes(bytes: &[u8], options: Options) -> Result<Self, OrtError> {
-        let what = format!("the model of {} bytes", bytes.len());
-        Self::commit(what, options, |builder| builder.commit_from_memory(bytes))
+        Self::commit(Source::Bytes(bytes), options)
     }
 
-    fn commit(
-        what: String,
-        options: Options,
-        commit: impl Fn(&mut SessionBuilder) -> ort::Result<Session>,
-    ) -> Result<Self, OrtError> {
+    fn commit(source: Source<'_>, options: Options) -> Result<Self, OrtError> {
         let runtime = Runtime::load_for(options.provider, None)?;
         let _turn = exclusive(options.provider);
         let mut passed_over = Vec::new();
@@ -145,7 +140,7 @@ impl Model {
             };
             let made = usable
                 .map_err(|cause| OrtError::from(cause.of(provider)))
-                .and_then(|()| Self::commit_on(provider, runtime, &what, &options, &commit));
+                .and_then(|()| Self::commit_on(provider, runtime, source, &options));
             match made {
                 Ok(mut model) => {
                     model.passed_over = passed_over;
@@ -158,17 +153,16 @@ impl Model {
             }
         }
         // The processor is the last candidate of `auto` and has no reason to refuse.
-        Err(OrtError::NotAModel { model: what, said: "no provider takes it".to_owned() })
+        Err(OrtError::NotAModel { model: source.name(), said: "no provider takes it".to_owned() })
     }
 
     fn commit_on(
         provider: Provider,
         runtime: &Runtime,
-        what: &str,
+        source: Source<'_>,
         options: &Options,
-        commit: &impl Fn(&mut SessionBuilder) -> ort::Result<Session>,
     ) -> Result<Self, OrtError> {
-        let not_a_model = |said: String| OrtError::NotAModel { model: what.to_owned(), said };
+        let not_a_model = |said: String| OrtError::NotAModel { model: source.name(), said };
         // ort panics on types it has no name for (a sequence of sequences): a file's doing, so an
         // error and no panic.
         let made = catch_unwind(AssertUnwindSafe(|| -> Result<_, OrtError> {
@@ -181,14 +175,14 @@ impl Model {
             let said = |error: ort::Error| error.message().trim().to_owned();
             let builder = plain().map_err(|error| not_a_model(said(error)))?;
             let mut builder =
-                provider::apply(builder, provider, runtime).map_err(|cause| cause.of(provider))?;
-            let session = commit(&mut builder).map_err(|error| {
+                provider::apply(builder, provider, runtime, source).map_err(|cause| cause.of(provider))?;
+            let session = source.commit(&mut builder).map_err(|error| {
                 // The provider's fault or the file's: the processor, which takes every good file, tells.
-                let plain =
-                    provider == Provider::Cpu || plain().and_then(|mut plain| commit(&mut plain)).is_err();
+                let plain = provider == Provider::Cpu
+                    || plain().and_then(|mut plain| source.commit(&mut plain)).is_err();
                 match plain {
                     true => not_a_model(said(error)),
-                    false => Cause::Refused { said: said(error), mend: String::new() }.of(provider).into(),
+                    false => provider::refusal(provider, error.message()).of(provider).into(),
                 }
             })?;
             let read = || Ok((custom_metadata(&session)?, placement::placements(&session)?));

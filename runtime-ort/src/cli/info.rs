@@ -30,10 +30,10 @@ pub(super) fn run(args: &InfoArgs, library: Option<&Path>) -> anyhow::Result<Str
     let mut said = String::new();
     line(&mut said, "model", &args.model.display());
     for port in model.inputs() {
-        line(&mut said, "input", port);
+        line(&mut said, "input", &printable(&port.to_string(), 200));
     }
     for port in model.outputs() {
-        line(&mut said, "output", port);
+        line(&mut said, "output", &printable(&port.to_string(), 200));
     }
     for (key, value) in model.metadata() {
         line(&mut said, "metadata", &format_args!("{key} = {}", printable(value, 200)));
@@ -99,11 +99,17 @@ fn line(said: &mut String, what: &str, value: &dyn std::fmt::Display) {
     let _ = writeln!(said, "{what:<10}{value}");
 }
 
+/// Whether a character does more to a terminal than to stand there: control characters, and those
+/// that turn the direction of the text.
+fn steers(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// A value on one line, without the control characters by which a file could steer the terminal, and
 /// not longer than is told.
 fn printable(value: &str, longest: usize) -> String {
     let mut short: String =
-        value.chars().take(longest).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+        value.chars().take(longest).map(|c| if steers(c) { '\u{fffd}' } else { c }).collect();
     if value.chars().count() > longest {
         short.push_str("...");
     }

@@ -1,6 +1,7 @@
 //! The command line. Each subcommand gives what is to be printed.
 
 mod info;
+mod install;
 mod method;
 mod names;
 mod process;
@@ -9,7 +10,6 @@ mod sample;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use picardy_ort::install;
 
 /// Runs exported diffusion models through ONNX Runtime.
 #[derive(Debug, Parser)]
@@ -25,12 +25,8 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Fetches ONNX Runtime with pip, into the user's cache directory. Needs no root.
-    Install {
-        /// Another directory to install to. It is found when ORT_DYLIB_PATH or --library names it.
-        #[arg(long, value_name = "DIR")]
-        into: Option<PathBuf>,
-    },
-    /// Shows a model's inputs, outputs and metadata, and what it would run on.
+    Install(install::InstallArgs),
+    /// Shows a model's inputs, outputs and metadata, and what each node runs on.
     Info(info::InfoArgs),
     /// Samples a model to a .npy file and a picture.
     Sample(Box<sample::SampleArgs>),
@@ -38,15 +34,7 @@ enum Command {
 
 pub(crate) fn run(cli: Cli) -> anyhow::Result<String> {
     match cli.command {
-        Command::Install { into } => {
-            let installed = install(into.as_deref())?;
-            let verb = if installed.fetched { "installed" } else { "already installed" };
-            let mut said = format!("{verb}: {}\n", installed.library.display());
-            if into.is_some() {
-                said += &format!("to use it: export ORT_DYLIB_PATH={}\n", installed.library.display());
-            }
-            Ok(said)
-        }
+        Command::Install(args) => install::run(&args),
         Command::Info(args) => info::run(&args, cli.library.as_deref()),
         Command::Sample(args) => sample::run(&args, cli.library.as_deref()),
     }

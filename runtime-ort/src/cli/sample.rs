@@ -104,6 +104,15 @@ pub(super) fn run(args: &SampleArgs, library: Option<&Path>) -> anyhow::Result<S
     check_outputs(args)?;
     let options = Options { threads: args.threads, provider: args.provider };
     let model = Model::load(&args.model, options)?;
+    if args.provider == Provider::Auto {
+        let chosen = model.provider();
+        let reasons: Vec<String> = model.passed_over().iter().map(ToString::to_string).collect();
+        eprintln!(
+            "note: sampled on {chosen}{}{}",
+            if reasons.is_empty() { "" } else { ": " },
+            reasons.join("; ")
+        );
+    }
     let mut denoiser = OrtDenoiser::with_item_shape(model, args.process.item_shape.as_deref())?;
     let config = args.scheduler_config.as_deref().map(read_config).transpose()?;
     let process = process::of(&denoiser, &args.process, config)?;

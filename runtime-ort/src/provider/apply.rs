@@ -4,8 +4,8 @@ use std::fs;
 
 use ort::{ep, memory::DeviceType, session::builder::SessionBuilder};
 
-use super::{Cause, Provider, cuda, webgpu_device};
-use crate::{places, runtime::Runtime};
+use super::{Cause, Provider, cuda, plain, webgpu_device};
+use crate::{places, runtime::Runtime, source::Source};
 
 /// Whether a provider could be used, as far as that is known before a model is there.
 pub(crate) fn check(provider: Provider, runtime: &Runtime) -> Result<(), Cause> {
@@ -31,10 +31,16 @@ pub(crate) fn apply(
     builder: SessionBuilder,
     provider: Provider,
     runtime: &Runtime,
+    source: Source<'_>,
 ) -> Result<SessionBuilder, Cause> {
     let refused = |error: ort::Error<SessionBuilder>| Cause::Refused {
-        said: error.message().trim().to_owned(),
-        mend: String::new(),
+        said: plain(error.message()),
+        mend: match provider {
+            Provider::Cuda { .. } | Provider::TensorRt { .. } => {
+                format!("To install versions that fit together: {}", places::mend("cuda"))
+            }
+            _ => String::new(),
+        },
     };
     match provider {
         Provider::Cpu | Provider::Auto => Ok(builder),
@@ -48,15 +54,12 @@ pub(crate) fn apply(
                 .with_device_id(device as i32)
                 .with_fp16(fp16);
             // Without a place for them the engines are built at each load: slow, and no error.
-            if let Some(cache) = places::tensorrt_cache(runtime.version()) {
-                if fs::create_dir_all(&cache).is_ok() {
-                    let path = cache.display().to_string();
-                    tensorrt = tensorrt
-                        .with_engine_cache(true)
-                        .with_engine_cache_path(&path)
-                        .with_timing_cache(true)
-                        .with_timing_cache_path(&path);
-                }
+            if let Some(cache) = tensorrt_cache(runtime, source) {
+                tensorrt = tensorrt
+                    .with_engine_cache(true)
+                    .with_engine_cache_path(&cache)
+                    .with_timing_cache(true)
+                    .with_timing_cache_path(&cache);
             }
             let tensorrt = tensorrt.build().error_on_failure();
             let cuda = cuda_options(device).build().error_on_failure();
@@ -67,6 +70,24 @@ pub(crate) fn apply(
             builder.with_devices([device], None).map_err(refused)
         }
     }
+}
+
+/// Why ONNX Runtime refused to load a model with `provider`, which takes it without.
+pub(crate) fn refusal(provider: Provider, said: &str) -> Cause {
+    let said = plain(said);
+    match provider {
+        Provider::WebGpu if said.contains("Failed to get a WebGPU adapter") => Cause::NoAdapter { said },
+        _ => Cause::Refused { said, mend: String::new() },
+    }
+}
+
+/// The directory of a model's engines. Each model has its own: TensorRT's provider tells engines apart
+/// by a graph's names and shapes, and would run a trained network with the weights it had before.
+fn tensorrt_cache(runtime: &Runtime, source: Source<'_>) -> Option<String> {
+    let model = source.fingerprint().ok()?;
+    let cache = places::tensorrt_cache(runtime.version())?.join(format!("{model:016x}"));
+    fs::create_dir_all(&cache).ok()?;
+    cache.to_str().map(str::to_owned)
 }
 
 /// CUDA in f32 as the processor computes it: TF32 would keep 10 bits of the products' factors.

@@ -9,8 +9,12 @@ use std::{
 
 use libloading::Library;
 
-use super::{Cause, Provider};
-use crate::{dylib, places, runtime::Runtime};
+use super::{Cause, Provider, loader_said, plain};
+use crate::{
+    bundle::{Bundle, PINNED_GPU},
+    dylib, places,
+    runtime::Runtime,
+};
 
 /// The libraries that the CUDA provider needs, each after those that it needs itself.
 #[cfg(not(windows))]
@@ -45,6 +49,12 @@ pub(crate) fn provider_file(name: &str) -> String {
     }
 }
 
+/// The files of an install with CUDA beside ONNX Runtime's library.
+pub(crate) fn cuda_files() -> Vec<String> {
+    let providers = ["shared", "cuda", "tensorrt"].map(provider_file);
+    providers.into_iter().chain(CUDA.iter().map(|&name| name.to_owned())).collect()
+}
+
 /// Whether CUDA can be used on `device`; its libraries are loaded after this.
 pub(super) fn check(runtime: &Runtime, device: u32) -> Result<(), Cause> {
     in_this_build(runtime, Provider::Cuda { device })?;
@@ -54,7 +64,11 @@ pub(super) fn check(runtime: &Runtime, device: u32) -> Result<(), Cause> {
     // The driver before the libraries: without a device there is no use in fetching a gigabyte.
     driver(device)?;
     let mend = format!("To install them: {}", places::mend("cuda"));
-    load(runtime, CUDA, mend)
+    match load(runtime, CUDA, mend) {
+        // Another version's libraries may be other ones: what it lacks, it says itself.
+        Err(_) if runtime.version() != PINNED_GPU => Ok(()),
+        loaded => loaded,
+    }
 }
 
 /// As [`check`], for TensorRT, which runs beside CUDA.
@@ -78,9 +92,11 @@ fn in_this_build(runtime: &Runtime, provider: Provider) -> Result<(), Cause> {
         Ok(false) => Err(Cause::NotInThisBuild {
             library: runtime.path().to_path_buf(),
             lacks,
-            installed: places::gpu_dirs().iter().any(|dir| dylib::newest_in(dir).is_some()),
+            installed: places::install_dirs(Bundle::Cuda)
+                .iter()
+                .any(|dir| Bundle::Cuda.complete(dir).is_some()),
         }),
-        Err(error) => Err(Cause::Refused { said: error.message().trim().to_owned(), mend: String::new() }),
+        Err(error) => Err(Cause::Refused { said: plain(error.message()), mend: String::new() }),
     }
 }
 
@@ -105,7 +121,7 @@ pub(crate) fn nvidia_driver() -> bool {
 fn driver(asked: u32) -> Result<(), Cause> {
     // SAFETY: loading runs the initialisers of the system's NVIDIA driver.
     let library =
-        unsafe { Library::new(DRIVER) }.map_err(|error| Cause::NoDriver { said: error.to_string() })?;
+        unsafe { Library::new(DRIVER) }.map_err(|error| Cause::NoDriver { said: loader_said(&error) })?;
     // SAFETY: the driver's documented signatures: `CUresult cuInit(unsigned)` and
     // `CUresult cuDeviceGetCount(int *)`; the result is an int.
     let functions = unsafe {
@@ -187,7 +203,7 @@ fn open(file: &std::ffi::OsStr) -> Result<(), String> {
     // SAFETY: as above.
     #[cfg(not(unix))]
     let library = unsafe { Library::new(file) };
-    std::mem::forget(library.map_err(|error| error.to_string())?);
+    std::mem::forget(library.map_err(|error| loader_said(&error))?);
     Ok(())
 }
 

@@ -50,7 +50,7 @@ pub enum Cause {
     },
     /// There is no driver.
     #[error(
-        "there is no NVIDIA driver: {said}. Install the driver of the graphics card; in a container, start it with the GPU (docker: --gpus all)"
+        "there is no NVIDIA driver that works: {said}. Install the current driver of the graphics card; in a container, start it with the GPU (docker: --gpus all)"
     )]
     NoDriver {
         /// What the loader or the driver said.
@@ -94,10 +94,14 @@ pub enum Cause {
     },
     /// The plugin found no device.
     #[error(
-        "its plugin found no adapter. It needs the Vulkan loader and a driver (Debian: apt-get install libvulkan1 mesa-vulkan-drivers); \
-         a software adapter is taken only where ORT_WEBGPU_EP_ALLOW_SOFTWARE_ADAPTER=1 is set"
+        "its plugin found no adapter{}. It needs the Vulkan loader and a driver (Debian: apt-get install libvulkan1 mesa-vulkan-drivers); \
+         a software adapter is taken only where ORT_WEBGPU_EP_ALLOW_SOFTWARE_ADAPTER=1 is set",
+        if said.is_empty() { String::new() } else { format!(" ({said})") }
     )]
-    NoAdapter,
+    NoAdapter {
+        /// What ONNX Runtime said, empty where it listed no device.
+        said: String,
+    },
     /// `auto` found an adapter that is a program on the processor.
     #[error(
         "its adapter is a software one, slower than the processor itself. To use it all the same: --provider webgpu"
@@ -141,6 +145,21 @@ impl Cause {
     }
 }
 
+/// ONNX Runtime's message without the places in its source, which come first and end with a code.
+pub(crate) fn plain(message: &str) -> String {
+    let message = message.trim();
+    let end = message.rfind("[ONNXRuntimeError]").map(|at| &message[at..]);
+    // `[ONNXRuntimeError] : 11 : EP_FAIL : what it is`
+    let said = end.and_then(|end| end.splitn(4, " : ").nth(3)).unwrap_or(message);
+    said.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// What the system's loader said; libloading's own words leave it out.
+pub(crate) fn loader_said(error: &libloading::Error) -> String {
+    let source = std::error::Error::source(error);
+    source.map_or_else(|| error.to_string(), ToString::to_string)
+}
+
 fn if_installed(installed: bool) -> &'static str {
     if installed {
         " (it is installed, but another library was loaded: leave ORT_DYLIB_PATH and --library out, and ask for the provider before any model is loaded)"
@@ -155,4 +174,19 @@ fn hidden(visible: &Option<String>) -> String {
 
 fn sentence(mend: &str) -> String {
     if mend.is_empty() { String::new() } else { format!(". {mend}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_places_in_a_source_are_left_out() {
+        let long =
+            "/a/b.cc:393 virtual f(const X&) [ONNXRuntimeError] : 11 : EP_FAIL : no adapter: none : at all\n";
+        assert_eq!(plain(long), "no adapter: none : at all");
+        for kept in ["", "as it is", "[ONNXRuntimeError] : 1"] {
+            assert_eq!(plain(kept), kept);
+        }
+    }
 }

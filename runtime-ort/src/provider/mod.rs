@@ -8,9 +8,10 @@ mod plugin;
 
 use std::{fmt, str::FromStr};
 
-pub(crate) use apply::{apply, check, check_auto};
-pub(crate) use cuda::{nvidia_driver, provider_file};
+pub(crate) use apply::{apply, check, check_auto, refusal};
+pub(crate) use cuda::{cuda_files, nvidia_driver, provider_file};
 pub use error::{Cause, ProviderError};
+pub(crate) use error::{loader_said, plain};
 pub use exclusive::{Exclusive, Exclusively, exclusive};
 pub use plugin::WEBGPU_PLUGIN;
 pub(crate) use plugin::{WEBGPU_FILE, webgpu_device};

@@ -6,10 +6,14 @@ use std::{
     sync::Mutex,
 };
 
-use ort::device::Device;
+use ort::{device::Device, memory::DeviceType};
 
-use super::{Cause, Provider};
-use crate::{dylib, places, runtime::Runtime};
+use super::{Cause, Provider, loader_said, plain};
+use crate::{
+    bundle::{self, Bundle},
+    dylib, places,
+    runtime::Runtime,
+};
 
 /// The environment variable that names the plugin's file.
 pub const WEBGPU_PLUGIN: &str = "PICARDY_WEBGPU_PLUGIN";
@@ -31,7 +35,11 @@ static REGISTERED: Mutex<Option<Result<(), Cause>>> = Mutex::new(None);
 pub(crate) fn webgpu_device(runtime: &Runtime) -> Result<Device<'_>, Cause> {
     register(runtime)?;
     let name = Provider::WebGpu.ort_name();
-    runtime.environment().devices().find(|device| device.ep().ok() == name).ok_or(Cause::NoAdapter)
+    let devices = runtime.environment().devices().filter(|device| device.ep().ok() == name);
+    // With software adapters let in, there may be two.
+    devices
+        .max_by_key(|device| device.hardware_device().ty() == DeviceType::GPU)
+        .ok_or(Cause::NoAdapter { said: String::new() })
 }
 
 fn register(runtime: &Runtime) -> Result<(), Cause> {
@@ -44,13 +52,30 @@ fn register(runtime: &Runtime) -> Result<(), Cause> {
     if let Some(Err(cause)) = &*slot {
         return Err(cause.clone());
     }
+    fits(runtime)?;
     let path = find()?;
     check(&path)?;
     let outcome = runtime.environment().register_ep_library("webgpu", &path).map_err(|error| {
         let mend = format!("To install the version that fits: {}", places::mend("webgpu"));
-        Cause::Plugin { path, said: error.message().trim().to_owned(), mend }
+        Cause::Plugin { path, said: plain(error.message()), mend }
     });
     slot.insert(outcome).clone()
+}
+
+/// Whether the loaded ONNX Runtime is new enough.
+fn fits(runtime: &Runtime) -> Result<(), Cause> {
+    let have: Vec<u32> = runtime.version().split('.').filter_map(|part| part.parse().ok()).collect();
+    // A version of two numbers is one that the file did not state whole.
+    if have.len() < bundle::WEBGPU_WANTS.len() || have[..] >= bundle::WEBGPU_WANTS[..] {
+        return Ok(());
+    }
+    Err(Cause::Versions {
+        what: "the WebGPU plugin",
+        found: bundle::PINNED_WEBGPU.to_owned(),
+        runtime: runtime.version().to_owned(),
+        wants: bundle::WEBGPU_WANTS.map(|part| part.to_string()).join(".") + " or newer",
+        mend: format!("To install one: {}", crate::locate::MEND),
+    })
 }
 
 /// The plugin's file: the one the environment names, or the installed one.
@@ -64,7 +89,7 @@ fn find() -> Result<PathBuf, Cause> {
         let mend = format!("It is named by {WEBGPU_PLUGIN}: correct the path, or unset it");
         return Err(Cause::Plugin { path, said: "there is no such file".to_owned(), mend });
     }
-    let dirs = places::webgpu_dirs();
+    let dirs = places::install_dirs(Bundle::WebGpu);
     dirs.iter()
         .map(|dir| dir.join(WEBGPU_FILE))
         .find(|path| path.is_file())
@@ -76,7 +101,10 @@ fn find() -> Result<PathBuf, Cause> {
 #[allow(unsafe_code)]
 fn check(path: &Path) -> Result<(), Cause> {
     let cause = |said: String| {
-        let mend = format!("To install it anew, delete its directory and run: {}", places::mend("webgpu"));
+        let mend = match env::var_os(WEBGPU_PLUGIN) {
+            Some(_) => format!("It is named by {WEBGPU_PLUGIN}: correct the path, or unset it"),
+            None => format!("To install it anew, delete its directory and run: {}", places::mend("webgpu")),
+        };
         Cause::Plugin { path: path.to_path_buf(), said, mend }
     };
     if !dylib::looks_whole(path).map_err(|error| cause(error.to_string()))? {
@@ -84,7 +112,7 @@ fn check(path: &Path) -> Result<(), Cause> {
     }
     // SAFETY: loading runs the library's initialisers. It is the file that the user names or has
     // installed to be loaded into this process, and ONNX Runtime loads it next.
-    let library = unsafe { libloading::Library::new(path) }.map_err(|error| cause(error.to_string()))?;
+    let library = unsafe { libloading::Library::new(path) }.map_err(|error| cause(loader_said(&error)))?;
     // SAFETY: the symbol's address is looked up, and nothing is called or read through it.
     let factory = unsafe { library.get::<*const ()>(b"CreateEpFactories") };
     match factory {

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# The tests that need an NVIDIA GPU; without one they are skipped, which this says, and the exit status is 0.
+#
+#   tests/cuda.sh              all of them
+#   tests/cuda.sh NAME         those whose name contains NAME
+#   tests/cuda.sh --errors     the error paths of CUDA, which need no GPU but a C compiler and 5 GB of disk
+#
+# Fetches ONNX Runtime with CUDA and the CUDA libraries (1.6 GB, 2.4 GB unpacked) where they are missing.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+if [[ ${1:-} == --errors ]]; then
+    shift
+    cargo run -q -p picardy-ort -- install --gpu cuda
+    exec cargo test -p picardy-ort --test cuda_errors -- --ignored "$@"
+fi
+if ! command -v nvidia-smi >/dev/null || ! nvidia-smi -L 2>/dev/null | grep -q '^GPU '; then
+    echo "skipped: no NVIDIA GPU on this machine (nvidia-smi -L lists none)"
+    exit 0
+fi
+nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader
+cargo run -q -p picardy-ort -- install --gpu cuda
+export PICARDY_TEST_PROVIDER=cuda
+
+# Tests of any GPU's provider. More test programs of the device path go here.
+tests=(gpu)
+cargo test -p picardy-ort "${tests[@]/#/--test=}" -- --ignored "$@"
