@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use crate::{denoiser::TimeType, runtime::RuntimeError};
+use crate::{form::TIME_TYPES, runtime::RuntimeError};
 
 /// Why a model could not be loaded or run.
 #[derive(Debug, thiserror::Error)]
@@ -29,12 +29,45 @@ pub enum OrtError {
     },
     /// The model does not have the form of a denoiser.
     #[error(
-        "not a denoiser: {what}. A denoiser takes x (f32 [n, d...]) and t ([n]: {}), in this order, and gives one f32 [n, d...]",
-        TimeType::NAMES
+        "not a denoiser: {what}. A denoiser takes x (f32, f16, bf16 or f64 [n, d...]) and t ([], [n] or [n, 1]: {TIME_TYPES}), and gives [n, d...] or, with a learned variance, twice the channels"
     )]
     NotADenoiser {
         /// What is amiss, with its value.
         what: String,
+    },
+    /// An input that conditions the model cannot be what was given for it.
+    #[error("the input `{name}`: {what}")]
+    Condition {
+        /// The input.
+        name: String,
+        /// What is amiss, with its value and the mend.
+        what: String,
+    },
+    /// The model takes more than x and t, and nobody said what.
+    #[error(
+        "the model takes `{name}` too: bind a value for it (OrtDenoiser::bind, or --condition NAME=FILE.npy)"
+    )]
+    Unbound {
+        /// The input.
+        name: String,
+    },
+    /// Guidance asks for rows without their condition, and there are no zeros of a kind.
+    #[error(
+        "rows without their condition need a null for `{name}`, of which 0 is a value like others: bind one (OrtDenoiser::bind, or --uncond NAME=VALUE)"
+    )]
+    NoNull {
+        /// The input.
+        name: String,
+    },
+    /// The device's memory does not hold even this many rows.
+    #[error(
+        "out of memory with {rows} rows: free memory on the device, or run the model on another. ONNX Runtime said: {said}"
+    )]
+    OutOfMemory {
+        /// The rows of the smallest run that was tried.
+        rows: usize,
+        /// What ONNX Runtime said.
+        said: String,
     },
     /// The block given has another size than the call says.
     #[error("{what} holds {got} numbers where {rows} rows of {dim} need {}", rows.saturating_mul(*dim))]

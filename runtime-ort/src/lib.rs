@@ -15,11 +15,15 @@
 //! # Ok::<(), picardy_ort::OrtError>(())
 //! ```
 
+pub mod array;
 mod binding;
 pub mod card;
+mod conditions;
 pub mod denoiser;
 mod dylib;
+pub mod element;
 pub mod error;
+pub mod form;
 pub mod install;
 pub mod locate;
 pub mod output;
@@ -27,9 +31,13 @@ pub mod picture;
 pub mod places;
 pub mod runtime;
 pub mod session;
+mod split;
 
+pub use array::{Array, ArrayError};
 pub use denoiser::OrtDenoiser;
+pub use element::Element;
 pub use error::OrtError;
+pub use form::Form;
 pub use install::install;
 pub use locate::locate;
 pub use runtime::{Runtime, ensure_installed, ensure_runtime};

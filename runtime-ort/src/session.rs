@@ -70,6 +70,11 @@ impl Port {
             _ => Self { name, element: None, shape: Vec::new(), symbols: Vec::new() },
         }
     }
+
+    /// The name of a free extent, where it has one.
+    pub(crate) fn symbol(&self, axis: usize) -> Option<&str> {
+        self.symbols.get(axis).map(String::as_str).filter(|symbol| !symbol.is_empty())
+    }
 }
 
 impl fmt::Display for Port {
