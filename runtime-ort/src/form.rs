@@ -147,7 +147,7 @@ fn inputs_of(inputs: &[Port], x: Option<usize>, t: Option<usize>) -> Result<(usi
         let find = |name: &&str| {
             inputs.iter().position(|port| port.name == **name).filter(|&place| Some(place) != other)
         };
-        names.iter().find_map(|name| find(name))
+        names.iter().find_map(find)
     };
     let x = x.or_else(|| known(&X_NAMES, t));
     let t = t.or_else(|| known(&T_NAMES, x));

@@ -42,6 +42,7 @@ pub(super) fn run(args: &InfoArgs) -> anyhow::Result<String> {
         Ok(denoiser) => {
             let shape = denoiser.item_shape();
             line(&mut said, "denoiser", &format_args!("yes, of items of shape {shape:?}"));
+            super::form::parts(&mut said, &denoiser);
             match denoiser.card() {
                 Ok(Some(_)) => {}
                 Ok(None) => line(
@@ -57,7 +58,7 @@ pub(super) fn run(args: &InfoArgs) -> anyhow::Result<String> {
     Ok(said)
 }
 
-fn line(said: &mut String, what: &str, value: &dyn std::fmt::Display) {
+pub(super) fn line(said: &mut String, what: &str, value: &dyn std::fmt::Display) {
     // Writing to a string does not fail.
     let _ = writeln!(said, "{what:<10}{value}");
 }

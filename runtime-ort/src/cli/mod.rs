@@ -1,5 +1,6 @@
 //! The command line. Each subcommand gives what is to be printed.
 
+mod form;
 mod info;
 mod method;
 mod names;
