@@ -105,3 +105,28 @@ pub enum OrtError {
     #[error("ONNX Runtime failed: {0}")]
     Run(#[from] ort::Error),
 }
+
+/// What ONNX Runtime says of a model that it cannot load, behind what that means and how it is mended.
+pub(crate) fn explained(said: &str) -> String {
+    const MEANINGS: [(&[&str], &str); 4] = [
+        (
+            &["External data path does not exist"],
+            "a data file that it names is missing: put it beside the model, under the name it was exported with",
+        ),
+        (
+            &["External initializer", "can not be read in full"],
+            "a data file is shorter than the model says: copy it again, whole",
+        ),
+        (
+            &["escapes model directory", "Absolute path not allowed"],
+            "it names data outside of its own directory, which is refused: export it with its data beside it",
+        ),
+        (
+            &["No Op registered", "is not a registered function/op", "No opset import for domain"],
+            "it has an operator that this ONNX Runtime does not know: export it for a lower opset and without operators of others, or install a newer ONNX Runtime",
+        ),
+    ];
+    let said = said.trim();
+    let meaning = MEANINGS.iter().find(|(words, _)| words.iter().any(|words| said.contains(words)));
+    meaning.map_or_else(|| said.to_owned(), |(_, meaning)| format!("{meaning}. ONNX Runtime said: {said}"))
+}

@@ -19,7 +19,7 @@ pub const KEYS: [&str; 3] = ["picardy.input", "picardy.time", "picardy.output"];
 ///
 /// | | named here | else in the metadata | else by its name | else by its place |
 /// |---|---|---|---|---|
-/// | x | `input` | `picardy.input` | `sample`, `x`, `x_t`, `latent`, `latents`, `latent_sample`, `noisy_sample`, `hidden_states` | the first float input of rank 2 or more that is not t |
+/// | x | `input` | `picardy.input` | `sample`, `x`, `x_t`, `latent`, `latents`, `latent_sample`, `noisy_sample`, `hidden_states` | the first float input of the answer's shape, or else of rank 2 or more |
 /// | t | `time` | `picardy.time` | `timestep`, `timesteps`, `t`, `time`, `sigma`, `noise_level`, `t_cond` | the input after x, or the first where x is the second |
 /// | answer | `output`, by name or number from 0 | `picardy.output` | | the first output |
 ///
@@ -101,7 +101,6 @@ impl Layout {
         };
         let x = said(&form.input, 0).map(|name| named(&name, inputs, "input")).transpose()?;
         let t = said(&form.time, 1).map(|name| named(&name, inputs, "input")).transpose()?;
-        let (x, t) = inputs_of(inputs, x, t)?;
         let out = match said(&form.output, 2) {
             None if outputs.is_empty() => return Err("the model has no output".to_owned()),
             None => 0,
@@ -110,6 +109,7 @@ impl Layout {
                 (found, _) => found?,
             },
         };
+        let (x, t) = inputs_of(inputs, x, t, &outputs[out])?;
         let conditions = (0..inputs.len()).filter(|&i| i != x && i != t).collect();
         let (x_port, t_port, out_port) = (&inputs[x], &inputs[t], &outputs[out]);
         let x_element = states(x_port)?;
@@ -142,7 +142,12 @@ impl Layout {
 }
 
 /// x and t among the inputs: as they are named, else by known names, else by place.
-fn inputs_of(inputs: &[Port], x: Option<usize>, t: Option<usize>) -> Result<(usize, usize), String> {
+fn inputs_of(
+    inputs: &[Port],
+    x: Option<usize>,
+    t: Option<usize>,
+    out: &Port,
+) -> Result<(usize, usize), String> {
     let known = |names: &[&str], other: Option<usize>| {
         let find = |name: &&str| {
             inputs.iter().position(|port| port.name == **name).filter(|&place| Some(place) != other)
@@ -151,13 +156,22 @@ fn inputs_of(inputs: &[Port], x: Option<usize>, t: Option<usize>) -> Result<(usi
     };
     let x = x.or_else(|| known(&X_NAMES, t));
     let t = t.or_else(|| known(&T_NAMES, x));
-    // An x by its place is a float of rank 2 or more; where there is none, the first input's fault is told.
+    // An x by its place is of floats and of the answer's shape, or of rank 2 at least; where there is none, the
+    // first input's fault is told.
     let is_state = |port: &Port| {
         port.shape.len() >= 2 && port.element.and_then(Element::of).is_some_and(Element::is_float)
     };
-    let first = |other: Option<usize>| (0..inputs.len()).find(|&place| Some(place) != other);
-    let x = x.or_else(|| (0..inputs.len()).find(|&place| Some(place) != t && is_state(&inputs[place])));
-    let x = x.or_else(|| first(t)).unwrap_or(0);
+    let like_answer = |port: &Port| {
+        let alike = |(axis, (&x, &out)): (usize, (&i64, &i64))| {
+            (x < 0 && out < 0) || x == out || (axis == 1 && 2 * x == out)
+        };
+        port.shape.len() == out.shape.len() && port.shape.iter().zip(&out.shape).enumerate().all(alike)
+    };
+    let first = |fits: &dyn Fn(&Port) -> bool| {
+        (0..inputs.len()).find(|&place| Some(place) != t && fits(&inputs[place]))
+    };
+    let x = x.or_else(|| first(&|port| is_state(port) && like_answer(port)));
+    let x = x.or_else(|| first(&is_state)).or_else(|| first(&|_| true)).unwrap_or(0);
     let t = t.unwrap_or(if x + 1 < inputs.len() { x + 1 } else { 0 });
     if x == t {
         return Err(format!("x and t are both `{}`: name two inputs of {}", inputs[x], list(inputs)));

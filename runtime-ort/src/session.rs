@@ -12,7 +12,10 @@ use ort::{
     value::{Outlet, TensorElementType, ValueType},
 };
 
-use crate::{error::OrtError, runtime::Runtime};
+use crate::{
+    error::{OrtError, explained},
+    runtime::Runtime,
+};
 
 /// What evaluates the model's nodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -109,7 +112,8 @@ pub struct Model {
 }
 
 impl Model {
-    /// Loads the ONNX file at `path`, with the data files beside it that it names.
+    /// Loads the ONNX file at `path`, with the data files beside it that it names (a model of more than 2 GB has
+    /// such). ONNX Runtime refuses data files outside of the model's directory.
     ///
     /// # Errors
     /// [`OrtError::Read`] where there is no such file, [`OrtError::NotAModel`] where it is no ONNX
@@ -129,7 +133,8 @@ impl Model {
         Self::commit(what, options, |builder| builder.commit_from_file(path))
     }
 
-    /// Loads a model from the bytes of an ONNX file.
+    /// Loads a model from the bytes of an ONNX file. Data files that it names are looked for in the working directory:
+    /// [`load`](Self::load) such a model from its file.
     ///
     /// # Errors
     /// As [`load`](Self::load), but for the file.
@@ -157,7 +162,7 @@ impl Model {
         }));
         let (session, metadata) = match made {
             Ok(Ok(made)) => made,
-            Ok(Err(error)) => return Err(not_a_model(error.message().trim().to_owned())),
+            Ok(Err(error)) => return Err(not_a_model(explained(error.message()))),
             Err(_) => {
                 return Err(not_a_model("an input or output has a type that cannot be read".to_owned()));
             }

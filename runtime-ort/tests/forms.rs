@@ -147,11 +147,13 @@ fn named(inputs: [(&str, &[Extent<'_>]); 2], add: [&str; 2]) -> GraphBuilder {
 fn x_and_t_are_found_by_name_then_by_place() {
     let (state, column): (&[Extent<'_>], &[Extent<'_>]) = (&[N, Extent::Fixed(2)], &[N, Extent::Fixed(1)]);
     type Inputs<'a> = [(&'a str, &'a [Extent<'a>]); 2];
-    let cases: [(Inputs<'_>, [&str; 2]); 5] = [
+    let cases: [(Inputs<'_>, [&str; 2]); 6] = [
         ([("sample", state), ("timestep", column)], ["sample", "timestep"]),
         ([("t", column), ("x", state)], ["x", "t"]),
         ([("timestep", column), ("state", state)], ["state", "timestep"]),
         ([("a", state), ("b", column)], ["a", "b"]),
+        // x by its shape.
+        ([("a", column), ("b", state)], ["b", "a"]),
         // x by its name, t the one before it.
         ([("when", column), ("latents", state)], ["latents", "when"]),
     ];
