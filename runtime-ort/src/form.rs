@@ -20,7 +20,7 @@ pub const KEYS: [&str; 3] = ["picardy.input", "picardy.time", "picardy.output"];
 /// | | named here | else in the metadata | else by its name | else by its place |
 /// |---|---|---|---|---|
 /// | x | `input` | `picardy.input` | `sample`, `x`, `x_t`, `latent`, `latents`, `latent_sample`, `noisy_sample`, `hidden_states` | the first float input of the answer's shape, or else of rank 2 or more |
-/// | t | `time` | `picardy.time` | `timestep`, `timesteps`, `t`, `time`, `sigma`, `noise_level`, `t_cond` | the input after x, or the first where x is the second |
+/// | t | `time` | `picardy.time` | `timestep`, `timesteps`, `t`, `time`, `sigma`, `noise_level`, `t_cond` | the first input after x, or else before it, that could be a timestep |
 /// | answer | `output`, by name or number from 0 | `picardy.output` | | the first output |
 ///
 /// All other inputs are conditions: [`OrtDenoiser::bind`](crate::OrtDenoiser::bind).
@@ -161,22 +161,34 @@ fn inputs_of(
     let is_state = |port: &Port| {
         port.shape.len() >= 2 && port.element.and_then(Element::of).is_some_and(Element::is_float)
     };
-    let like_answer = |port: &Port| {
+    let like_answer = |port: &Port, channels: i64| {
         let alike = |(axis, (&x, &out)): (usize, (&i64, &i64))| {
-            (x < 0 && out < 0) || x == out || (axis == 1 && 2 * x == out)
+            (x < 0 && out < 0) || out == if axis == 1 { channels.saturating_mul(x) } else { x }
         };
         port.shape.len() == out.shape.len() && port.shape.iter().zip(&out.shape).enumerate().all(alike)
     };
     let first = |fits: &dyn Fn(&Port) -> bool| {
         (0..inputs.len()).find(|&place| Some(place) != t && fits(&inputs[place]))
     };
-    let x = x.or_else(|| first(&|port| is_state(port) && like_answer(port)));
+    let x = x.or_else(|| first(&|port| is_state(port) && like_answer(port, 1)));
+    let x = x.or_else(|| first(&|port| is_state(port) && like_answer(port, 2)));
     let x = x.or_else(|| first(&is_state)).or_else(|| first(&|_| true)).unwrap_or(0);
-    let t = t.unwrap_or(if x + 1 < inputs.len() { x + 1 } else { 0 });
+    let t = t.unwrap_or_else(|| {
+        let mut others = (x + 1..inputs.len()).chain(0..x);
+        let next = others.clone().next().unwrap_or(x);
+        others.find(|&place| is_time(&inputs[place])).unwrap_or(next)
+    });
     if x == t {
         return Err(format!("x and t are both `{}`: name two inputs of {}", inputs[x], list(inputs)));
     }
     Ok((x, t))
+}
+
+/// Whether an input could be a timestep.
+fn is_time(port: &Port) -> bool {
+    let element = port.element.and_then(Element::of);
+    let is_number = element.is_some_and(|element| !matches!(element, Element::U8 | Element::Bool));
+    is_number && matches!(port.shape[..], [] | [_] | [_, 1 | ..=-1])
 }
 
 /// The type of states: x or the answer.
@@ -200,9 +212,7 @@ fn batch(x: &Port, out: &Port) -> Result<Option<usize>, String> {
 
 fn times(t: &Port, batch: Option<usize>) -> Result<(Element, Times), String> {
     let no_times = || format!("`{t}` is no timestep, which is {TIME_TYPES} of shape [], [n] or [n, 1]");
-    let element = t.element.and_then(Element::of);
-    let element =
-        element.filter(|&element| !matches!(element, Element::U8 | Element::Bool)).ok_or_else(no_times)?;
+    let element = t.element.and_then(Element::of).filter(|_| is_time(t)).ok_or_else(no_times)?;
     let rank = t.shape.len();
     let times = match t.shape[..] {
         [] => Times::Shared(0),
