@@ -10,8 +10,8 @@ use crate::{
     conditions::{Asked, Filled, Input},
     element::{Buffer, Element},
     error::OrtError,
-    form::{Channels, Layout, Times},
     session::{Model, Provider},
+    signature::{Channels, Layout, Times},
 };
 
 /// Bound memory for `rows` rows.
@@ -174,6 +174,8 @@ pub(crate) fn whole(row: usize, t: f64, element: Element) -> Result<(), OrtError
 
 #[cfg(test)]
 mod tests {
+    use picardy_trainer::onnx::{Element as Type, Extent, GraphBuilder};
+
     use super::*;
 
     #[test]
@@ -183,6 +185,37 @@ mod tests {
         for t in [0.5, f64::NAN, f64::INFINITY, 1e19, 3e9] {
             let error = whole(3, t, Element::I32).unwrap_err();
             assert!(error.to_string().contains("row 3"), "{error}");
+        }
+    }
+
+    #[test]
+    fn binding_anew_keeps_each_input_in_its_place() {
+        crate::ensure_runtime().unwrap();
+        let n = Extent::Free("n");
+        let mut graph = GraphBuilder::new("sum");
+        graph.input("x", Type::F32, &[n, Extent::Fixed(1)]);
+        graph.input("t", Type::F32, &[n, Extent::Fixed(1)]);
+        graph.input("c", Type::F32, &[n, Extent::Fixed(1)]);
+        graph.node("x_t", "Add", &["x", "t"], &[]);
+        graph.node("y", "Add", &["x_t", "c"], &[]);
+        graph.output("y", &[n, Extent::Fixed(1)]);
+        let mut model = Model::from_bytes(&graph.finish().unwrap(), crate::Options::default()).unwrap();
+        let mut layout = Layout::new(&model, &crate::Signature::default()).unwrap();
+        let mut inputs = vec![Input::new(&model.inputs()[2], None)];
+        inputs[0].bind(crate::Array::floats(&[2, 1], vec![0.1, 0.2]).unwrap(), None).unwrap();
+        let mut bound = Bound::new(&mut model, &mut layout, &inputs, 2).unwrap();
+        for in_place in [true, false] {
+            bound.in_place = in_place;
+            for (t, items) in [(10.0, [0, 1]), (20.0, [1, 0])] {
+                let asked = items.map(|item| Asked { item, t, conditional: true });
+                let mut out = [0.0; 2];
+                bound.run(&mut model, &layout, &inputs, &asked, &[1.0, 2.0], &mut out).unwrap();
+                let want = [1.0, 2.0].iter().zip(items).map(|(x, item)| x + t + [0.1, 0.2][item]);
+                assert!(
+                    out.iter().zip(want).all(|(&out, want)| (f64::from(out) - want).abs() < 1e-5),
+                    "{out:?}"
+                );
+            }
         }
     }
 }

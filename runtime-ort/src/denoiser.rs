@@ -10,8 +10,8 @@ use crate::{
     conditions::{Asked, Input},
     element::Element,
     error::OrtError,
-    form::{Channels, Form, Layout, Times, list},
     session::{Model, Port},
+    signature::{Channels, Layout, Signature, Times, list},
     split::{self, Limit},
 };
 
@@ -21,7 +21,7 @@ const KEPT: usize = 8;
 
 /// A model that can be asked for outputs, by rows.
 ///
-/// Which input is x and which is t, [`Form`] says. The rest:
+/// Which input is x and which is t, [`Signature`] says. The rest:
 ///
 /// - x and the answer are f32, f16, bf16 or f64; states are f32 here, and rounded to the model's type.
 /// - t is a float or an integer, one for each row (`[n]`, `[n, 1]`) or one for a run (`[]`, `[1]`): a call whose rows
@@ -49,9 +49,9 @@ impl OrtDenoiser {
     ///
     /// # Errors
     /// [`OrtError::NotADenoiser`] where the model's inputs or outputs are none of a denoiser, or an extent of an item
-    /// is free (then see [`with_form`](Self::with_form)).
+    /// is free (then see [`with_signature`](Self::with_signature)).
     pub fn new(model: Model) -> Result<Self, OrtError> {
-        Self::with_form(model, &Form::default())
+        Self::with_signature(model, &Signature::default())
     }
 
     /// As [`new`](Self::new), with the shape of one item where the model leaves extents of it free.
@@ -59,15 +59,15 @@ impl OrtDenoiser {
     /// # Errors
     /// [`OrtError::NotADenoiser`], where `item` disagrees with the model too.
     pub fn with_item_shape(model: Model, item: Option<&[usize]>) -> Result<Self, OrtError> {
-        Self::with_form(model, &Form { item: item.map(<[usize]>::to_vec), ..Form::default() })
+        Self::with_signature(model, &Signature { item: item.map(<[usize]>::to_vec), ..Signature::default() })
     }
 
     /// As [`new`](Self::new), with the caller's word for what the model does not tell.
     ///
     /// # Errors
-    /// [`OrtError::NotADenoiser`], where `form` disagrees with the model too.
-    pub fn with_form(model: Model, form: &Form) -> Result<Self, OrtError> {
-        let layout = Layout::new(&model, form)?;
+    /// [`OrtError::NotADenoiser`], where `signature` disagrees with the model too.
+    pub fn with_signature(model: Model, signature: &Signature) -> Result<Self, OrtError> {
+        let layout = Layout::new(&model, signature)?;
         let conditions =
             layout.conditions.iter().map(|&i| Input::new(&model.inputs()[i], layout.batch)).collect();
         let bound = Vec::with_capacity(KEPT);

@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use crate::{form::TIME_TYPES, runtime::RuntimeError};
+use crate::{runtime::RuntimeError, signature::TIME_TYPES};
 
 /// Why a model could not be loaded or run.
 #[derive(Debug, thiserror::Error)]

@@ -23,7 +23,7 @@ pub mod denoiser;
 mod dylib;
 pub mod element;
 pub mod error;
-pub mod form;
+
 pub mod install;
 pub mod locate;
 pub mod output;
@@ -31,14 +31,15 @@ pub mod picture;
 pub mod places;
 pub mod runtime;
 pub mod session;
+pub mod signature;
 mod split;
 
 pub use array::{Array, ArrayError};
 pub use denoiser::OrtDenoiser;
 pub use element::Element;
 pub use error::OrtError;
-pub use form::Form;
 pub use install::install;
 pub use locate::locate;
 pub use runtime::{Runtime, ensure_installed, ensure_runtime};
 pub use session::{Model, Options, Port, Provider};
+pub use signature::Signature;

@@ -105,10 +105,10 @@ fn an_operator_that_is_not_known_is_named() {
     }
 }
 
-/// Writes 2.3 GB to a temporary directory (a sparse file, but ONNX Runtime reads it) and takes some 5 GB of memory:
-/// `cargo test -p picardy-ort --test external -- --ignored`
+/// Data of 2.3 GB in a temporary directory: a sparse file, which ONNX Runtime maps into memory on Linux; other systems may
+/// write and read all of it. `cargo test -p picardy-ort --test external -- --ignored`
 #[test]
-#[ignore = "takes 2.3 GB of disk and 5 GB of memory"]
+#[ignore = "takes 2.3 GB of disk and of memory where files are not sparse"]
 fn a_model_of_more_than_two_gigabytes_runs() {
     ensure_runtime().unwrap();
     let dir = tempfile::tempdir().unwrap();

@@ -5,7 +5,7 @@ mod common;
 use common::affine::{Affine, Level as TimeRank};
 use picardy::{Betas, Ddim, Memory, Noise, Picard, SampleError, Sampler, Sequential, Solver};
 use picardy::{Level, Node, Prediction};
-use picardy_ort::{Form, Model, Options, OrtDenoiser, OrtError, ensure_runtime};
+use picardy_ort::{Model, Options, OrtDenoiser, OrtError, Signature, ensure_runtime};
 use picardy_trainer::onnx::{Attribute, Element, Extent, GraphBuilder};
 
 const N: Extent<'_> = Extent::Free("n");
@@ -172,14 +172,14 @@ fn the_callers_word_stands_before_names_and_metadata() {
     let state: &[Extent<'_>] = &[N, Extent::Fixed(2)];
     let column: &[Extent<'_>] = &[N, Extent::Fixed(1)];
     let graph = || named([("t", state), ("x", column)], ["t", "x"]);
-    let form = |input: &str, time: &str, output: &str| Form {
+    let form = |input: &str, time: &str, output: &str| Signature {
         input: Some(input.to_owned()),
         time: Some(time.to_owned()),
         output: Some(output.to_owned()),
         item: None,
     };
     for (output, want) in [("y", 11.0), ("z", 1.0), ("0", 11.0), ("1", 1.0)] {
-        let mut denoiser = OrtDenoiser::with_form(load(graph()), &form("t", "x", output)).unwrap();
+        let mut denoiser = OrtDenoiser::with_signature(load(graph()), &form("t", "x", output)).unwrap();
         let mut out = [0.0; 2];
         denoiser.run(&[1.0, 1.0], [10.0].into_iter(), &mut out).unwrap();
         assert_eq!(out, [want; 2]);
@@ -196,7 +196,7 @@ fn the_callers_word_stands_before_names_and_metadata() {
         (form("t", "x", "2"), "no output `2`"),
         (form("t", "t", "y"), "x and t are both `t: f32 [n, 2]`"),
     ] {
-        let message = OrtDenoiser::with_form(load(graph()), &form).unwrap_err().to_string();
+        let message = OrtDenoiser::with_signature(load(graph()), &form).unwrap_err().to_string();
         assert!(message.contains(part), "{message}");
     }
 }

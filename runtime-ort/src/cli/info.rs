@@ -42,7 +42,7 @@ pub(super) fn run(args: &InfoArgs) -> anyhow::Result<String> {
         Ok(denoiser) => {
             let shape = denoiser.item_shape();
             line(&mut said, "denoiser", &format_args!("yes, of items of shape {shape:?}"));
-            super::form::parts(&mut said, &denoiser);
+            super::signature::parts(&mut said, &denoiser);
             match denoiser.card() {
                 Ok(Some(_)) => {}
                 Ok(None) => line(

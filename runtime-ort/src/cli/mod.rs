@@ -1,11 +1,11 @@
 //! The command line. Each subcommand gives what is to be printed.
 
-mod form;
 mod info;
 mod method;
 mod names;
 mod process;
 mod sample;
+mod signature;
 
 use std::path::PathBuf;
 

@@ -15,10 +15,10 @@ use picardy::{
 };
 use picardy_ort::{Model, Options, output, picture};
 
-use super::form::FormArgs;
 use super::method::Method;
 use super::names;
 use super::process::{self, Process, Schedule};
+use super::signature::SignatureArgs;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct SampleArgs {
@@ -64,7 +64,7 @@ pub(crate) struct SampleArgs {
     #[command(flatten)]
     method: Method,
     #[command(flatten)]
-    form: FormArgs,
+    signature: SignatureArgs,
     #[command(flatten)]
     process: process::ProcessArgs,
 }
@@ -102,7 +102,7 @@ pub(super) fn run(args: &SampleArgs) -> anyhow::Result<String> {
     check_outputs(args)?;
     let options = Options { threads: args.threads, ..Options::default() };
     let model = Model::load(&args.model, options)?;
-    let mut denoiser = args.form.denoiser(model)?;
+    let mut denoiser = args.signature.denoiser(model)?;
     let config = args.scheduler_config.as_deref().map(read_config).transpose()?;
     let process = process::of(&denoiser, &args.process, config)?;
     let solver = config.map_or_else(|| solver_of(args, &process), |config| Ok(config.solver))?;
@@ -120,7 +120,7 @@ pub(super) fn run(args: &SampleArgs) -> anyhow::Result<String> {
     };
     let started = Instant::now();
     let dim = denoiser.dim();
-    let (mut x, report) = match args.form.guidance {
+    let (mut x, report) = match args.signature.guidance {
         None => guarded(args, &process, &plan, config, &mut denoiser, dim)?,
         Some(weight) => {
             // A call has at most as many rows as the run has frames.
@@ -129,7 +129,7 @@ pub(super) fn run(args: &SampleArgs) -> anyhow::Result<String> {
                 Some(picard) => picard.need(&plan, args.batch as usize),
             };
             let mut memory: Vec<f32> = filled(need.rows.checked_mul(4 * dim), 0.0)?;
-            let rescale = args.form.guidance_rescale.unwrap_or(0.0);
+            let rescale = args.signature.guidance_rescale.unwrap_or(0.0);
             let frames = SliceFrames::new(&mut memory, dim);
             let mut guided = Guided::new(&mut denoiser, frames, weight).rescaled(rescale);
             guarded(args, &process, &plan, config, &mut guided, dim)?

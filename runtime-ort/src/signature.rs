@@ -26,13 +26,13 @@ pub const KEYS: [&str; 3] = ["picardy.input", "picardy.time", "picardy.output"];
 /// All other inputs are conditions: [`OrtDenoiser::bind`](crate::OrtDenoiser::bind).
 ///
 /// ```
-/// use picardy_ort::Form;
+/// use picardy_ort::Signature;
 /// // Stable diffusion's latents, of a model that leaves the extents free.
-/// let form = Form { item: Some(vec![4, 64, 64]), ..Form::default() };
-/// # let _ = form;
+/// let signature = Signature { item: Some(vec![4, 64, 64]), ..Signature::default() };
+/// # let _ = signature;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Form {
+pub struct Signature {
     /// The name of x.
     pub input: Option<String>,
     /// The name of t.
@@ -82,11 +82,11 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    pub(crate) fn new(model: &Model, form: &Form) -> Result<Self, OrtError> {
-        Self::find(model, form).map_err(|what| OrtError::NotADenoiser { what })
+    pub(crate) fn new(model: &Model, signature: &Signature) -> Result<Self, OrtError> {
+        Self::find(model, signature).map_err(|what| OrtError::NotADenoiser { what })
     }
 
-    fn find(model: &Model, form: &Form) -> Result<Self, String> {
+    fn find(model: &Model, signature: &Signature) -> Result<Self, String> {
         let (inputs, outputs) = (model.inputs(), model.outputs());
         if inputs.len() < 2 {
             return Err(format!("the model has {} inputs ({})", inputs.len(), list(inputs)));
@@ -99,9 +99,9 @@ impl Layout {
                 format!("the model has no {what} `{name}`, it has {}: name one of them", list(ports))
             })
         };
-        let x = said(&form.input, 0).map(|name| named(&name, inputs, "input")).transpose()?;
-        let t = said(&form.time, 1).map(|name| named(&name, inputs, "input")).transpose()?;
-        let out = match said(&form.output, 2) {
+        let x = said(&signature.input, 0).map(|name| named(&name, inputs, "input")).transpose()?;
+        let t = said(&signature.time, 1).map(|name| named(&name, inputs, "input")).transpose()?;
+        let out = match said(&signature.output, 2) {
             None if outputs.is_empty() => return Err("the model has no output".to_owned()),
             None => 0,
             Some(name) => match (named(&name, outputs, "output"), name.parse::<usize>()) {
@@ -116,7 +116,7 @@ impl Layout {
         let out_element = states(out_port)?;
         let batch = batch(x_port, out_port)?;
         let (t_element, times) = times(t_port, batch)?;
-        let item = item(x_port, form.item.as_deref(), model)?;
+        let item = item(x_port, signature.item.as_deref(), model)?;
         let channels = channels(x_port, out_port, &item)?;
         // Twice an item must have a size too: the answer's, with a variance.
         let dim = item

@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use anyhow::{anyhow, bail};
-use picardy_ort::{Array, Form, Model, OrtDenoiser, OrtError};
+use picardy_ort::{Array, Model, OrtDenoiser, OrtError, Signature};
 
 use super::info::line;
 
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Inputs and outputs")]
-pub(super) struct FormArgs {
+pub(super) struct SignatureArgs {
     /// The name of the input that is x [default: as the metadata, or else usual names, or else the first].
     #[arg(long, value_name = "NAME")]
     input: Option<String>,
@@ -47,16 +47,16 @@ fn assigned(text: &str) -> Result<(String, String), String> {
     }
 }
 
-impl FormArgs {
+impl SignatureArgs {
     /// The denoiser that `model` is, with everything bound that it takes.
     pub(super) fn denoiser(&self, model: Model) -> anyhow::Result<OrtDenoiser> {
-        let form = Form {
+        let signature = Signature {
             input: self.input.clone(),
             time: self.time.clone(),
             output: self.output.clone(),
             item: self.shape.clone(),
         };
-        let mut denoiser = OrtDenoiser::with_form(model, &form)?;
+        let mut denoiser = OrtDenoiser::with_signature(model, &signature)?;
         for (flag, named) in [("--condition", &self.condition), ("--uncond", &self.uncond)] {
             for (i, (name, _)) in named.iter().enumerate() {
                 if named[..i].iter().any(|(other, _)| other == name) {
