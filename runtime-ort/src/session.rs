@@ -113,7 +113,7 @@ pub struct Model {
 
 impl Model {
     /// Loads the ONNX file at `path`, with the data files beside it that it names (a model of more than 2 GB has
-    /// such). ONNX Runtime refuses data files outside of the model's directory.
+    /// such). The version that [`install`](crate::install()) fetches refuses data files outside of the model's directory.
     ///
     /// # Errors
     /// [`OrtError::Read`] where there is no such file, [`OrtError::NotAModel`] where it is no ONNX

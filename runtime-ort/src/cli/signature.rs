@@ -10,10 +10,10 @@ use super::info::line;
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Inputs and outputs")]
 pub(super) struct SignatureArgs {
-    /// The name of the input that is x [default: as the metadata, or else usual names, or else the first].
+    /// The name of the input that is x [default: as the metadata, or else usual names, or else by its shape].
     #[arg(long, value_name = "NAME")]
     input: Option<String>,
-    /// The name of the input that is the timestep [default: as the metadata, or else usual names, or else the one after x].
+    /// The name of the input that is the timestep [default: as the metadata, or else usual names, or else the one after x that could be one].
     #[arg(long, value_name = "NAME")]
     time: Option<String>,
     /// The output that is the answer, by name or number from 0 [default: the first].
@@ -39,7 +39,7 @@ pub(super) struct SignatureArgs {
 }
 
 fn assigned(text: &str) -> Result<(String, String), String> {
-    match text.rsplit_once('=') {
+    match text.split_once('=') {
         Some((name, value)) if !name.is_empty() && !value.is_empty() => {
             Ok((name.to_owned(), value.to_owned()))
         }
