@@ -17,7 +17,10 @@ use std::{collections::HashMap, fmt::Debug, ops::Deref, sync::Mutex};
 use ort::{
     AsPointer,
     memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType},
-    value::{AsValueMut, PrimitiveTensorElementType, Tensor, TensorRef, TensorRefMut, TensorValueType},
+    value::{
+        AsValueMut, DynTensor, PrimitiveTensorElementType, Tensor, TensorElementType, TensorRef,
+        TensorRefMut, TensorValueType,
+    },
 };
 
 use crate::{
@@ -76,6 +79,19 @@ impl DeviceMemory {
     ) -> Result<DeviceTensor<T>, OrtError> {
         let _turn = exclusive(self.provider);
         Ok(Exclusively::new(Tensor::new(&self.allocator, shape.to_vec())?, self.provider))
+    }
+
+    /// A tensor on the device, of a type that is known when the program runs.
+    ///
+    /// # Errors
+    /// As [`tensor`](Self::tensor).
+    pub fn dyn_tensor(
+        &self,
+        element: TensorElementType,
+        shape: &[usize],
+    ) -> Result<Exclusively<DynTensor>, OrtError> {
+        let _turn = exclusive(self.provider);
+        Ok(Exclusively::new(DynTensor::new(&self.allocator, element, shape.to_vec())?, self.provider))
     }
 
     /// The description of this memory that `IoBinding::bind_output_to_device` takes.

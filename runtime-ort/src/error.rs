@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use crate::{denoiser::TimeType, provider::ProviderError, runtime::RuntimeError};
+use crate::{provider::ProviderError, runtime::RuntimeError, signature::TIME_TYPES};
 
 /// Why a model could not be loaded or run.
 #[derive(Debug, thiserror::Error)]
@@ -32,12 +32,45 @@ pub enum OrtError {
     },
     /// The model does not have the form of a denoiser.
     #[error(
-        "not a denoiser: {what}. A denoiser takes x (f32 [n, d...]) and t ([n]: {}), in this order, and gives one f32 [n, d...]",
-        TimeType::NAMES
+        "not a denoiser: {what}. A denoiser takes x (f32, f16, bf16 or f64 [n, d...]) and t ([], [n] or [n, 1]: {TIME_TYPES}), and gives [n, d...] or, with a learned variance, twice the channels"
     )]
     NotADenoiser {
         /// What is amiss, with its value.
         what: String,
+    },
+    /// An input that conditions the model cannot be what was given for it.
+    #[error("the input `{name}`: {what}")]
+    Condition {
+        /// The input.
+        name: String,
+        /// What is amiss, with its value and the mend.
+        what: String,
+    },
+    /// The model takes more than x and t, and nobody said what.
+    #[error(
+        "the model takes `{name}` too: bind a value for it (OrtDenoiser::bind, or --condition NAME=FILE.npy)"
+    )]
+    Unbound {
+        /// The input.
+        name: String,
+    },
+    /// Guidance asks for rows without their condition, and there are no zeros of a kind.
+    #[error(
+        "rows without their condition need a null for `{name}`, of which 0 is a value like others: bind one (OrtDenoiser::bind, or --uncond NAME=VALUE)"
+    )]
+    NoNull {
+        /// The input.
+        name: String,
+    },
+    /// The device's memory does not hold even this many rows.
+    #[error(
+        "out of memory with {rows} rows: free memory on the device, or run the model on another. ONNX Runtime said: {said}"
+    )]
+    OutOfMemory {
+        /// The rows of the smallest run that was tried.
+        rows: usize,
+        /// What ONNX Runtime said.
+        said: String,
     },
     /// The block given has another size than the call says.
     #[error("{what} holds {got} numbers where {rows} rows of {dim} need {}", rows.saturating_mul(*dim))]
@@ -89,6 +122,14 @@ pub enum OrtError {
         /// The model's.
         model: Vec<usize>,
     },
+    /// The rows are on another provider's device than the model.
+    #[error("the rows are on {rows} and the model runs on {model}: make the rows for the model's provider")]
+    Apart {
+        /// The rows' provider.
+        rows: crate::Provider,
+        /// The model's.
+        model: crate::Provider,
+    },
     /// Something failed on the device between two runs of the model.
     #[error(
         "the rows on the device are lost: {said}. Start the run again, with fewer items or a narrower window if memory was short"
@@ -108,20 +149,35 @@ impl OrtError {
     /// It has no code for that, and its providers say it each in their words.
     #[must_use]
     pub fn is_out_of_memory(&self) -> bool {
-        const WORDS: [&str; 7] = [
-            // WebGPU: a buffer over the adapter's limit, or over 4 GB; and a buffer that is not to be had.
-            "exceeds the max buffer size limit",
-            "narrowing_error",
-            "exceeds the max storage buffer binding size",
-            // CUDA, its arena, the processor's arena, C++.
-            "out of memory",
-            "Failed to allocate memory",
-            "Available memory of",
-            "bad_alloc",
-        ];
         match self {
-            Self::Run(error) => WORDS.iter().any(|words| error.message().contains(words)),
+            Self::OutOfMemory { .. } => true,
+            Self::Run(error) => crate::split::out_of_memory(error.message()),
             _ => false,
         }
     }
+}
+
+/// What ONNX Runtime says of a model that it cannot load, behind what that means and how it is mended.
+pub(crate) fn explained(said: &str) -> String {
+    const MEANINGS: [(&[&str], &str); 4] = [
+        (
+            &["External data path does not exist"],
+            "a data file that it names is missing: put it beside the model, under the name it was exported with",
+        ),
+        (
+            &["External initializer", "can not be read in full"],
+            "a data file is shorter than the model says: copy it again, whole",
+        ),
+        (
+            &["escapes model directory", "Absolute path not allowed"],
+            "it names data outside of its own directory, which is refused: export it with its data beside it",
+        ),
+        (
+            &["No Op registered", "is not a registered function/op", "No opset import for domain"],
+            "it has an operator that this ONNX Runtime does not know: export it for a lower opset and without operators of others, or install a newer ONNX Runtime",
+        ),
+    ];
+    let said = said.trim();
+    let meaning = MEANINGS.iter().find(|(words, _)| words.iter().any(|words| said.contains(words)));
+    meaning.map_or_else(|| said.to_owned(), |(_, meaning)| format!("{meaning}. ONNX Runtime said: {said}"))
 }

@@ -15,13 +15,17 @@
 //! # Ok::<(), picardy_ort::OrtError>(())
 //! ```
 
+pub mod array;
 mod binding;
 pub mod bundle;
 pub mod card;
+mod conditions;
 pub mod denoiser;
 pub mod device;
 mod dylib;
+pub mod element;
 pub mod error;
+
 pub mod install;
 pub mod locate;
 pub mod onnx;
@@ -33,10 +37,14 @@ pub mod provider;
 pub mod resident;
 pub mod runtime;
 pub mod session;
+pub mod signature;
 mod source;
+mod split;
 
+pub use array::{Array, ArrayError};
 pub use bundle::Bundle;
 pub use denoiser::OrtDenoiser;
+pub use element::Element;
 pub use error::OrtError;
 pub use install::{install, install_bundle};
 pub use locate::locate;
@@ -44,3 +52,4 @@ pub use provider::{Provider, ProviderError};
 pub use resident::ResidentFrames;
 pub use runtime::{Runtime, ensure_installed, ensure_runtime};
 pub use session::{Model, Options, Port};
+pub use signature::Signature;

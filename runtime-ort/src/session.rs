@@ -16,7 +16,7 @@ use ort::{
 };
 
 use crate::{
-    error::OrtError,
+    error::{OrtError, explained},
     placement::{self, Placement},
     provider::{self, Cause, Exclusively, Provider, ProviderError, exclusive},
     runtime::Runtime,
@@ -64,6 +64,11 @@ impl Port {
             _ => Self { name, element: None, shape: Vec::new(), symbols: Vec::new() },
         }
     }
+
+    /// The name of a free extent, where it has one.
+    pub(crate) fn symbol(&self, axis: usize) -> Option<&str> {
+        self.symbols.get(axis).map(String::as_str).filter(|symbol| !symbol.is_empty())
+    }
 }
 
 impl fmt::Display for Port {
@@ -101,7 +106,8 @@ pub struct Model {
 }
 
 impl Model {
-    /// Loads the ONNX file at `path`, with the data files beside it that it names.
+    /// Loads the ONNX file at `path`, with the data files beside it that it names (a model of more than 2 GB has
+    /// such). The version that [`install`](crate::install()) fetches refuses data files outside of the model's directory.
     ///
     /// # Errors
     /// [`OrtError::Read`] where there is no such file, [`OrtError::NotAModel`] where it is no ONNX
@@ -120,7 +126,8 @@ impl Model {
         Self::commit(Source::File(path), options)
     }
 
-    /// Loads a model from the bytes of an ONNX file.
+    /// Loads a model from the bytes of an ONNX file. Data files that it names are looked for in the working directory:
+    /// [`load`](Self::load) such a model from its file.
     ///
     /// # Errors
     /// As [`load`](Self::load), but for the file.
@@ -172,7 +179,7 @@ impl Model {
                     .with_intra_threads(options.threads)?
                     .with_config_entry(placement::RECORD, "1")?)
             };
-            let said = |error: ort::Error| error.message().trim().to_owned();
+            let said = |error: ort::Error| explained(error.message());
             let builder = plain().map_err(|error| not_a_model(said(error)))?;
             let mut builder =
                 provider::apply(builder, provider, runtime, source).map_err(|cause| cause.of(provider))?;

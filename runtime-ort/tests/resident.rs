@@ -95,6 +95,7 @@ fn every_sampler_gets_the_host_paths_samples() {
     let heun = |grid: &picardy::Grid<'_>, nodes: &mut [Node]| {
         Edm::default().plan(grid, Prediction::Epsilon, nodes).unwrap().last() + 1
     };
+    #[allow(clippy::type_complexity)] // A table of closures.
     let solvers: [(&str, &dyn Fn(&picardy::Grid<'_>, &mut [Node]) -> usize, usize); 4] =
         [("ddpm", &ddpm, 30), ("ddim", &ddim, 20), ("dpmsolver++", &dpm, 12), ("edm", &heun, 10)];
     let picard = Picard { tolerance: 1e-3, ..Picard::default() };

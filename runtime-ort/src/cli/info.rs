@@ -60,6 +60,7 @@ pub(super) fn run(args: &InfoArgs, library: Option<&Path>) -> anyhow::Result<Str
         Ok(denoiser) => {
             let shape = denoiser.item_shape();
             line(&mut said, "denoiser", &format_args!("yes, of items of shape {shape:?}"));
+            super::signature::parts(&mut said, &denoiser);
             match denoiser.card() {
                 Ok(Some(_)) => {}
                 Ok(None) => line(
@@ -94,7 +95,7 @@ fn say_placements(said: &mut String, model: &Model, all: bool) {
     }
 }
 
-fn line(said: &mut String, what: &str, value: &dyn std::fmt::Display) {
+pub(super) fn line(said: &mut String, what: &str, value: &dyn std::fmt::Display) {
     // Writing to a string does not fail.
     let _ = writeln!(said, "{what:<10}{value}");
 }

@@ -6,6 +6,7 @@ mod method;
 mod names;
 mod process;
 mod sample;
+mod signature;
 
 use std::path::PathBuf;
 

@@ -31,9 +31,6 @@ pub(crate) struct ProcessArgs {
     /// The variance of the data per coordinate, as the network saw it [default: 1].
     #[arg(long, value_name = "V")]
     data_variance: Option<f64>,
-    /// The shape of one item, such as 3,64,64, where the graph leaves it open.
-    #[arg(long, value_name = "SHAPE", value_delimiter = ',')]
-    pub(super) item_shape: Option<Vec<usize>>,
 }
 
 /// A network's process, and how its numbers become the data's.

@@ -10,14 +10,15 @@ use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use picardy::config::SchedulerConfig;
 use picardy::{
-    AnySolver, Ddim, DdimStride, Ddpm, Denoiser, EulerAncestral, Final, Level, Mark, Node, Noise, Plan, Pndm,
-    Report, Round, Sampler, Sequential, SliceFrames, Solver, Spacing, Span, Tcd, Workspace,
+    AnySolver, Ddim, DdimStride, Ddpm, Denoiser, EulerAncestral, Final, Guided, Level, Mark, Node, Noise,
+    Plan, Pndm, Report, Round, Sampler, Sequential, SliceFrames, Solver, Spacing, Span, Tcd, Workspace,
 };
-use picardy_ort::{Model, Options, OrtDenoiser, OrtError, Provider, Runtime, output, picture};
+use picardy_ort::{Model, Options, Provider, Runtime, output, picture};
 
 use super::method::Method;
 use super::names;
 use super::process::{self, Process, Schedule};
+use super::signature::SignatureArgs;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct SampleArgs {
@@ -67,6 +68,8 @@ pub(crate) struct SampleArgs {
     #[command(flatten)]
     method: Method,
     #[command(flatten)]
+    signature: SignatureArgs,
+    #[command(flatten)]
     process: process::ProcessArgs,
 }
 
@@ -113,7 +116,7 @@ pub(super) fn run(args: &SampleArgs, library: Option<&Path>) -> anyhow::Result<S
             reasons.join("; ")
         );
     }
-    let mut denoiser = OrtDenoiser::with_item_shape(model, args.process.item_shape.as_deref())?;
+    let mut denoiser = args.signature.denoiser(model)?;
     let config = args.scheduler_config.as_deref().map(read_config).transpose()?;
     let process = process::of(&denoiser, &args.process, config)?;
     let solver = config.map_or_else(|| solver_of(args, &process), |config| Ok(config.solver))?;
@@ -130,16 +133,20 @@ pub(super) fn run(args: &SampleArgs, library: Option<&Path>) -> anyhow::Result<S
         }
     };
     let started = Instant::now();
-    let (mut x, report) = match config {
-        Some(config) => {
-            let mut scratch: Vec<f32> = filled(Some(denoiser.dim()), 0.0)?;
-            let mut guarded = config.guarded(&mut denoiser, &plan, &mut scratch)?;
-            let dim = guarded.denoiser.dim();
-            sample(args, &process, &plan, &mut guarded, dim)?
-        }
-        None => {
-            let dim = denoiser.dim();
-            sample(args, &process, &plan, &mut denoiser, dim)?
+    let dim = denoiser.dim();
+    let (mut x, report) = match args.signature.guidance {
+        None => guarded(args, &process, &plan, config, &mut denoiser, dim)?,
+        Some(weight) => {
+            // A call has at most as many rows as the run has frames.
+            let need = match args.method.picard(args.batch as usize, process.data_variance)? {
+                None => Sequential.need(&plan, args.batch as usize),
+                Some(picard) => picard.need(&plan, args.batch as usize),
+            };
+            let mut memory: Vec<f32> = filled(need.rows.checked_mul(4 * dim), 0.0)?;
+            let rescale = args.signature.guidance_rescale.unwrap_or(0.0);
+            let frames = SliceFrames::new(&mut memory, dim);
+            let mut guided = Guided::new(&mut denoiser, frames, weight).rescaled(rescale);
+            guarded(args, &process, &plan, config, &mut guided, dim)?
         }
     };
     let seconds = started.elapsed().as_secs_f64();
@@ -156,12 +163,14 @@ pub(super) fn run(args: &SampleArgs, library: Option<&Path>) -> anyhow::Result<S
     output::write_npy(&args.out, &shape, &x)
         .with_context(|| format!("cannot write `{}`", args.out.display()))
         .map_err(flatten)?;
-    let mut said = format!(
-        "{} rounds, {} evaluations, {seconds:.2} s\n{} {shape:?}\n",
-        report.rounds,
-        report.evaluations,
-        args.out.display()
-    );
+    let mut said = format!("{} rounds, {} evaluations, {seconds:.2} s\n", report.rounds, report.evaluations);
+    if let (splits @ 1.., Some(rows)) = (denoiser.splits(), denoiser.row_limit()) {
+        said += &format!("out of memory: calls were halved {splits} times, to {rows} rows\n");
+    }
+    if denoiser.learned_variance() {
+        said += "the model learned its variance: the first half of its output's channels was taken\n";
+    }
+    said += &format!("{} {shape:?}\n", args.out.display());
     if let Some(path) = &args.picture {
         draw(args, path, &solver, denoiser.dim(), &x)?;
         said += &format!("{}\n", path.display());
@@ -231,26 +240,49 @@ fn solver_of(args: &SampleArgs, process: &Process) -> anyhow::Result<AnySolver> 
     Ok(solver)
 }
 
-fn sample(
+/// Samples, with the scheduler's limits on the estimates where there is a scheduler.
+fn guarded<D>(
     args: &SampleArgs,
     process: &Process,
     plan: &Plan<'_>,
-    denoiser: &mut impl for<'a> Denoiser<SliceFrames<'a, f32>, Error = OrtError>,
+    config: Option<SchedulerConfig>,
+    denoiser: &mut D,
     dim: usize,
-) -> anyhow::Result<(Vec<f32>, Report)> {
+) -> anyhow::Result<(Vec<f32>, Report)>
+where
+    D: for<'a> Denoiser<SliceFrames<'a, f32>, Error: std::error::Error + Send + Sync + 'static>,
+{
+    let Some(config) = config else { return sample(args, process, plan, denoiser, dim) };
+    let mut scratch: Vec<f32> = filled(Some(dim), 0.0)?;
+    sample(args, process, plan, &mut config.guarded(denoiser, plan, &mut scratch)?, dim)
+}
+
+fn sample<D>(
+    args: &SampleArgs,
+    process: &Process,
+    plan: &Plan<'_>,
+    denoiser: &mut D,
+    dim: usize,
+) -> anyhow::Result<(Vec<f32>, Report)>
+where
+    D: for<'a> Denoiser<SliceFrames<'a, f32>, Error: std::error::Error + Send + Sync + 'static>,
+{
     match args.method.picard(args.batch as usize, process.data_variance)? {
         None => run_sampler(args, &Sequential, plan, denoiser, dim),
         Some(picard) => run_sampler(args, &picard, plan, denoiser, dim),
     }
 }
 
-fn run_sampler(
+fn run_sampler<D>(
     args: &SampleArgs,
     sampler: &impl Sampler,
     plan: &Plan<'_>,
-    denoiser: &mut impl for<'a> Denoiser<SliceFrames<'a, f32>, Error = OrtError>,
+    denoiser: &mut D,
     dim: usize,
-) -> anyhow::Result<(Vec<f32>, Report)> {
+) -> anyhow::Result<(Vec<f32>, Report)>
+where
+    D: for<'a> Denoiser<SliceFrames<'a, f32>, Error: std::error::Error + Send + Sync + 'static>,
+{
     let batch = args.batch as usize;
     let need = sampler.need(plan, batch);
     let mut x: Vec<f32> = filled(batch.checked_mul(dim), 0.0)?;

@@ -2,6 +2,8 @@
 
 use prost::Message;
 
+use crate::element::Element;
+
 use super::{
     GraphError,
     proto::{
@@ -26,19 +28,6 @@ pub struct GraphBuilder {
     metadata: Vec<(String, String)>,
 }
 
-/// The element type of an input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Element {
-    /// 32-bit floats.
-    F32,
-    /// 16-bit floats.
-    F16,
-    /// 16-bit floats of a 32-bit float's range.
-    Bf16,
-    /// 64-bit integers.
-    I64,
-}
-
 impl Element {
     /// The specification's number for it, which attributes of `Cast` take too.
     #[must_use]
@@ -47,7 +36,11 @@ impl Element {
             Self::F32 => proto::FLOAT,
             Self::F16 => proto::FLOAT16,
             Self::Bf16 => proto::BFLOAT16,
+            Self::F64 => proto::DOUBLE,
             Self::I64 => proto::INT64,
+            Self::I32 => proto::INT32,
+            Self::U8 => proto::UINT8,
+            Self::Bool => proto::BOOL,
         }
     }
 }
@@ -78,11 +71,11 @@ impl GraphBuilder {
 
     /// Declares that the value `name` is an output, of 32-bit floats.
     pub fn output(&mut self, name: &str, shape: &[Extent<'_>]) {
-        self.typed_output(name, Element::F32, shape);
+        self.output_of(name, Element::F32, shape);
     }
 
     /// Declares that the value `name` is an output.
-    pub fn typed_output(&mut self, name: &str, element: Element, shape: &[Extent<'_>]) {
+    pub fn output_of(&mut self, name: &str, element: Element, shape: &[Extent<'_>]) {
         self.graph.output.push(value_info(name, element, shape));
     }
 
@@ -117,12 +110,35 @@ impl GraphBuilder {
         self.constant(name, &[values.len()], Element::I64, raw);
     }
 
+    /// Adds a constant of 32-bit floats whose bytes lie in the file `location` beside the model's, `offset` bytes into
+    /// it: little-endian and row-major. Constants past 2 GiB lie so.
+    pub fn external_floats(&mut self, name: &str, shape: &[usize], location: &str, offset: u64) {
+        let length = shape.iter().product::<usize>() as u64 * 4;
+        let entries = [
+            ("location", location.to_owned()),
+            ("offset", offset.to_string()),
+            ("length", length.to_string()),
+        ];
+        self.graph.initializer.push(TensorProto {
+            dims: shape.iter().map(|&extent| extent as i64).collect(),
+            data_type: Some(Element::F32.code()),
+            name: Some(name.to_owned()),
+            raw_data: None,
+            external_data: entries
+                .map(|(key, value)| StringStringEntryProto { key: Some(key.to_owned()), value: Some(value) })
+                .to_vec(),
+            data_location: Some(proto::EXTERNAL),
+        });
+    }
+
     fn constant(&mut self, name: &str, shape: &[usize], element: Element, raw: Vec<u8>) {
         self.graph.initializer.push(TensorProto {
             dims: shape.iter().map(|&extent| extent as i64).collect(),
             data_type: Some(element.code()),
             name: Some(name.to_owned()),
             raw_data: Some(raw),
+            external_data: Vec::new(),
+            data_location: None,
         });
     }
 

@@ -6,8 +6,10 @@
 mod builder;
 mod proto;
 
-pub use builder::{Attribute, Element, Extent, GraphBuilder, OPSET};
+pub use builder::{Attribute, Extent, GraphBuilder, OPSET};
 pub use proto::ModelProto;
+
+pub use crate::element::Element;
 
 /// Why a graph could not be built.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

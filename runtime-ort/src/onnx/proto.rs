@@ -7,12 +7,23 @@
 
 /// `TensorProto.DataType`: 32-bit floats.
 pub(crate) const FLOAT: i32 = 1;
-/// `TensorProto.DataType`: 16-bit floats.
-pub(crate) const FLOAT16: i32 = 10;
-/// `TensorProto.DataType`: bfloat16.
-pub(crate) const BFLOAT16: i32 = 16;
+/// `TensorProto.DataType`: bytes.
+pub(crate) const UINT8: i32 = 2;
+/// `TensorProto.DataType`: 32-bit signed integers.
+pub(crate) const INT32: i32 = 6;
 /// `TensorProto.DataType`: 64-bit signed integers.
 pub(crate) const INT64: i32 = 7;
+/// `TensorProto.DataType`: truth values.
+pub(crate) const BOOL: i32 = 9;
+/// `TensorProto.DataType`: 16-bit floats.
+pub(crate) const FLOAT16: i32 = 10;
+/// `TensorProto.DataType`: 64-bit floats.
+pub(crate) const DOUBLE: i32 = 11;
+/// `TensorProto.DataType`: 16-bit floats with the exponent of 32-bit floats.
+pub(crate) const BFLOAT16: i32 = 16;
+
+/// `TensorProto.DataLocation`: in a file of its own.
+pub(crate) const EXTERNAL: i32 = 1;
 
 /// `AttributeProto.AttributeType`: one float.
 pub(crate) const ATTRIBUTE_FLOAT: i32 = 1;
@@ -97,7 +108,7 @@ pub struct AttributeProto {
     pub r#type: Option<i32>,
 }
 
-/// A constant tensor; its values are little-endian in `raw_data`.
+/// A constant tensor; its values are little-endian in `raw_data`, or where `external_data` says.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct TensorProto {
     // Not packed: the field has no such option in the specification.
@@ -109,6 +120,10 @@ pub struct TensorProto {
     pub name: Option<String>,
     #[prost(bytes = "vec", optional, tag = "9")]
     pub raw_data: Option<Vec<u8>>,
+    #[prost(message, repeated, tag = "13")]
+    pub external_data: Vec<StringStringEntryProto>,
+    #[prost(int32, optional, tag = "14")]
+    pub data_location: Option<i32>,
 }
 
 /// The name and type of an input or output.

@@ -6,17 +6,21 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use ort::{memory::Allocator, value::Tensor as Value};
+use ort::{
+    memory::Allocator,
+    value::{DynTensor, Tensor as Value},
+};
 use picardy::{Link, Need, Noise, Tensor};
 
 use super::{
-    graph::{self, Form, QuestionForm, StageForm},
-    program::{Program, Stage},
+    graph::{self, Form, PutForm, QuestionForm, StageForm},
+    program::{Program, Put, Stage},
 };
 use crate::{
     device::{self, DeviceMemory, DeviceTensor},
+    element::Element,
     error::OrtError,
-    provider::{Provider, exclusive},
+    provider::{Exclusively, Provider, exclusive},
     session::{Model, Options},
 };
 
@@ -108,14 +112,16 @@ impl Counter {
 /// A number or rows that are asked for.
 enum Question {
     None,
-    Rows(Vec<i64>),
+    Rows(Vec<i64>, Element),
+    /// Rows for the host.
+    Stored(Vec<i64>),
     Products([Vec<i64>; 4]),
 }
 
 enum Answer {
     None,
-    Rows(DeviceTensor<f32>),
-    Products(Vec<f32>),
+    Rows(Exclusively<DynTensor>),
+    Numbers(Vec<f32>),
 }
 
 impl ResidentFrames {
@@ -166,10 +172,16 @@ impl ResidentFrames {
         &self.memory
     }
 
-    /// Rows as a tensor `[n, item...]` on the device.
-    pub(super) fn gather(&mut self, rows: Range<usize>) -> Result<DeviceTensor<f32>, OrtError> {
-        let places = rows.map(|row| row as i64).collect();
-        match self.run(Question::Rows(places)) {
+    /// Rows as a tensor `[n, item...]` of this type on the device, with rows of zeros up to `n`.
+    pub(super) fn gather(
+        &mut self,
+        rows: Range<usize>,
+        n: usize,
+        element: Element,
+    ) -> Result<Exclusively<DynTensor>, OrtError> {
+        let padding = std::iter::repeat_n(self.zero(), n.saturating_sub(rows.len()));
+        let places = rows.chain(padding).map(|row| row as i64).collect();
+        match self.run(Question::Rows(places, element)) {
             Answer::Rows(rows) => Ok(rows),
             _ => Err(self
                 .error
@@ -178,10 +190,18 @@ impl ResidentFrames {
         }
     }
 
-    /// Takes in a tensor `[n, item...]` on the device as rows.
-    pub(super) fn put(&mut self, values: DeviceTensor<f32>, rows: Range<usize>) {
+    /// Takes in a model's answer on the device: its first rows, the others are of no use.
+    pub(super) fn put(
+        &mut self,
+        values: Exclusively<DynTensor>,
+        form: PutForm,
+        rows: Range<usize>,
+        n: usize,
+    ) {
         self.settle();
-        self.program.put(values, rows.collect());
+        let padding = std::iter::repeat_n(self.waste(), n.saturating_sub(rows.len()));
+        let rows = rows.map(|row| self.target(row)).chain(padding).collect();
+        self.program.put(Put { values, form, rows });
     }
 
     const fn zero(&self) -> usize {
@@ -237,7 +257,8 @@ impl ResidentFrames {
             stages: stages.iter().map(StageForm::of).collect(),
             question: match question {
                 Question::None => QuestionForm::None,
-                Question::Rows(_) => QuestionForm::Rows,
+                Question::Rows(_, element) => QuestionForm::Rows(*element),
+                Question::Stored(_) => QuestionForm::Rows(Element::F32),
                 Question::Products(_) => QuestionForm::Products,
             },
         };
@@ -270,8 +291,8 @@ impl ResidentFrames {
                     }
                 }
             }
-            if let Some((values, _)) = &stage.put {
-                binding.bind_input(format!("put.values{i}"), values)?;
+            if let Some(put) = &stage.put {
+                binding.bind_input(format!("put.values{i}"), &put.values)?;
             }
             moved.rows_up += stage.loads.len();
         }
@@ -283,14 +304,24 @@ impl ResidentFrames {
                 session.run_binding(&binding)?;
                 Answer::None
             }
-            Question::Rows(index) => {
+            Question::Rows(index, element) => {
                 let shape: Vec<usize> =
                     std::iter::once(index.len()).chain(self.item.iter().copied()).collect();
-                let mut rows = self.memory.tensor::<f32>(&shape)?;
+                let mut rows = self.memory.dyn_tensor(element.ort(), &shape)?;
                 binding.bind_input("index", &Value::from_array((vec![index.len()], index.clone()))?)?;
                 binding.bind_output("answer", &mut *rows)?;
                 session.run_binding(&binding)?;
                 Answer::Rows(rows)
+            }
+            Question::Stored(index) => {
+                let shape: Vec<usize> =
+                    std::iter::once(index.len()).chain(self.item.iter().copied()).collect();
+                let mut rows = Value::<f32>::new(&Allocator::default(), shape)?;
+                binding.bind_input("index", &Value::from_array((vec![index.len()], index.clone()))?)?;
+                binding.bind_output("answer", &mut rows)?;
+                session.run_binding(&binding)?;
+                moved.rows_down += index.len();
+                Answer::Numbers(rows.try_extract_tensor::<f32>()?.1.to_vec())
             }
             Question::Products(places) => {
                 for (name, index) in ["a0", "a1", "b0", "b1"].into_iter().zip(places) {
@@ -300,7 +331,7 @@ impl ResidentFrames {
                 binding.bind_output("answer", &mut products)?;
                 session.run_binding(&binding)?;
                 moved.products += places[0].len();
-                Answer::Products(products.try_extract_tensor::<f32>()?.1.to_vec())
+                Answer::Numbers(products.try_extract_tensor::<f32>()?.1.to_vec())
             }
         };
         self.count(|traffic| traffic.add(&moved));
@@ -323,7 +354,7 @@ impl ResidentFrames {
             return Vec::new();
         }
         match self.run(Question::Products(places)) {
-            Answer::Products(products) => products,
+            Answer::Numbers(products) => products,
             _ => vec![f32::NAN; n],
         }
     }
@@ -348,12 +379,9 @@ impl Tensor for ResidentFrames {
     }
 
     fn store(&mut self, row: usize, values: &mut [f32]) {
-        let answer = self.run(Question::Rows(vec![self.source(row) as i64]));
-        if let (Answer::Rows(rows), true) = (answer, values.len() == self.dim) {
-            self.count(|traffic| traffic.rows_down += 1);
-            if let Err(error) = device::download(&rows, values) {
-                self.error = Some(error);
-            }
+        match self.run(Question::Stored(vec![self.source(row) as i64])) {
+            Answer::Numbers(numbers) if numbers.len() == values.len() => values.copy_from_slice(&numbers),
+            _ => {}
         }
     }
 

@@ -26,17 +26,25 @@ pub(super) struct Form {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct StageForm {
     pub(super) loads: bool,
-    pub(super) put: bool,
+    pub(super) put: Option<PutForm>,
     pub(super) affine: bool,
     /// The links of a block and the blocks of a chain.
     pub(super) chains: Option<(usize, usize)>,
+}
+
+/// A model's answer: its type, and whether a learned variance follows the channels of each row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct PutForm {
+    pub(super) element: Element,
+    pub(super) twice: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) enum QuestionForm {
     #[default]
     None,
-    Rows,
+    /// Rows of this type.
+    Rows(Element),
     Products,
 }
 
@@ -45,7 +53,7 @@ impl StageForm {
         let links = stage.chains.iter().map(Vec::len).max();
         Self {
             loads: !stage.loads.is_empty(),
-            put: stage.put.is_some(),
+            put: stage.put.as_ref().map(|put| put.form),
             affine: !stage.affine.is_empty(),
             chains: links.map(|links| {
                 // Blocks of about the square root: their triangles and the ends' are then as large. Of few sizes, so that
@@ -88,19 +96,31 @@ pub(super) fn build(form: &Form, dim: usize, item: &[usize]) -> Result<Vec<u8>, 
             g.node(&name(&format!("{part}.sum")), "ReduceSum", &[&weighted, "axis1"], &no_axis)
         };
         let mut made: Vec<(String, String)> = Vec::new();
-        for (part, there) in [("load", stage.loads), ("put", stage.put)] {
-            if there {
-                let (n, values) = (name(&format!("{part}.n")), name(&format!("{part}.values")));
-                let mut shape = vec![Extent::Free(&n)];
-                if part == "load" {
-                    shape.push(d);
-                } else {
-                    shape.extend(item.iter().map(|extent| Extent::Fixed(*extent)));
-                }
-                g.input(&values, Element::F32, &shape);
-                let flat = g.node(&name(&format!("{part}.flat")), "Reshape", &[&values, "flat"], &[]);
-                made.push((part.to_owned(), flat));
+        if stage.loads {
+            let (n, values) = (name("load.n"), name("load.values"));
+            g.input(&values, Element::F32, &[Extent::Free(&n), d]);
+            made.push(("load".to_owned(), values));
+        }
+        if let Some(PutForm { element, twice }) = stage.put {
+            let (n, mut values) = (name("put.n"), name("put.values"));
+            let mut shape = vec![Extent::Free(&n)];
+            shape.extend(item.iter().map(|extent| Extent::Fixed(*extent)));
+            if twice {
+                shape[1] = Extent::Fixed(2 * item[0]);
             }
+            g.input(&values, element, &shape);
+            if twice {
+                let [first, end] = ["put.first", "put.end"].map(name);
+                g.integers(&first, &[0]);
+                g.integers(&end, &[item[0] as i64]);
+                values = g.node(&name("put.mean"), "Slice", &[&values, &first, &end, "axis1"], &[]);
+            }
+            if element != Element::F32 {
+                let to = [("to", Attribute::Int(i64::from(Element::F32.code())))];
+                values = g.node(&name("put.f32"), "Cast", &[&values], &to);
+            }
+            let flat = g.node(&name("put.flat"), "Reshape", &[&values, "flat"], &[]);
+            made.push(("put".to_owned(), flat));
         }
         if stage.affine {
             let sum = sum(&mut g, "affine");
@@ -148,17 +168,22 @@ pub(super) fn build(form: &Form, dim: usize, item: &[usize]) -> Result<Vec<u8>, 
     let index = |g: &mut GraphBuilder, name: &str| g.input(name, Element::I64, &[Extent::Free("asked")]);
     match form.question {
         QuestionForm::None => {}
-        QuestionForm::Rows => {
+        QuestionForm::Rows(element) => {
             index(&mut g, "index");
             let shape: Vec<i64> =
                 std::iter::once(-1).chain(item.iter().map(|extent| *extent as i64)).collect();
             g.integers("item", &shape);
             g.node("asked.rows", "Gather", &[&frames, "index"], &axis(0));
-            g.node("answer", "Reshape", &["asked.rows", "item"], &[]);
+            let name = if element == Element::F32 { "answer" } else { "asked.items" };
+            g.node(name, "Reshape", &["asked.rows", "item"], &[]);
+            if element != Element::F32 {
+                let to = [("to", Attribute::Int(i64::from(element.code())))];
+                g.node("answer", "Cast", &["asked.items"], &to);
+            }
             let extents: Vec<Extent<'_>> = std::iter::once(Extent::Free("asked"))
                 .chain(item.iter().map(|e| Extent::Fixed(*e)))
                 .collect();
-            g.output("answer", &extents);
+            g.output_of("answer", element, &extents);
         }
         QuestionForm::Products => {
             for name in ["a0", "a1", "b0", "b1"] {
@@ -192,8 +217,8 @@ pub(super) fn inputs(
         push("load.values", Value::Floats(vec![stage.loads.len(), dim], numbers));
         push("load.to", to(stage.loads.iter().map(|(row, _)| *row as i64).collect()));
     }
-    if let Some((_, rows)) = &stage.put {
-        push("put.to", to(rows.iter().map(|row| *row as i64).collect()));
+    if let Some(put) = &stage.put {
+        push("put.to", to(put.rows.iter().map(|row| *row as i64).collect()));
     }
     if form.affine {
         let (index, weight) = sums(stage.affine.iter(), stage.affine.len(), zero);

@@ -5,9 +5,11 @@
 
 use std::collections::HashMap;
 
+use ort::value::DynTensor;
 use picardy::Link;
 
-use crate::device::DeviceTensor;
+use super::graph::PutForm;
+use crate::provider::Exclusively;
 
 /// One `dst <- sum_i weight_i row_i`.
 #[derive(Debug)]
@@ -19,13 +21,21 @@ pub(super) struct Affine {
 /// Links, each `row <- carry before + sum_i weight_i row_i`; the first has no row before.
 pub(super) type Chain = Vec<(f64, Affine)>;
 
+/// A model's answer, and the rows it goes to, one for each of its own.
+#[derive(Debug)]
+pub(super) struct Put {
+    pub(super) values: Exclusively<DynTensor>,
+    pub(super) form: PutForm,
+    pub(super) rows: Vec<usize>,
+}
+
 /// What runs side by side.
 #[derive(Debug, Default)]
 pub(super) struct Stage {
     /// Rows that come from the host.
     pub(super) loads: Vec<(usize, Vec<f32>)>,
     /// Rows of a tensor on the device, as many as there are here.
-    pub(super) put: Option<(DeviceTensor<f32>, Vec<usize>)>,
+    pub(super) put: Option<Put>,
     pub(super) affine: Vec<Affine>,
     pub(super) chains: Vec<Chain>,
 }
@@ -72,8 +82,21 @@ impl Program {
         self.place(std::iter::empty(), std::iter::once(row)).loads.push((row, values));
     }
 
-    pub(super) fn put(&mut self, values: DeviceTensor<f32>, rows: Vec<usize>) {
-        self.place(std::iter::empty(), rows.iter().copied()).put = Some((values, rows.clone()));
+    pub(super) fn put(&mut self, put: Put) {
+        let last =
+            |known: &HashMap<usize, usize>| put.rows.iter().filter_map(|row| known.get(row)).max().copied();
+        let mut at = last(&self.written).max(last(&self.read)).unwrap_or(0);
+        // A stage has one: another goes to the next.
+        while self.stages.get(at).is_some_and(|stage| stage.put.is_some()) {
+            at += 1;
+        }
+        for row in &put.rows {
+            self.written.insert(*row, at + 1);
+        }
+        while self.stages.len() <= at {
+            self.stages.push(Stage::default());
+        }
+        self.stages[at].put = Some(put);
     }
 
     pub(super) fn affine(&mut self, dst: usize, terms: Vec<(f32, usize)>) {

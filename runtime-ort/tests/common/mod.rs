@@ -2,6 +2,7 @@
 
 #![allow(dead_code)] // Each test program uses a part.
 
+pub(crate) mod affine;
 pub(crate) mod command;
 
 use std::collections::HashMap;
