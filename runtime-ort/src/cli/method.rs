@@ -15,7 +15,7 @@ pub(super) struct Method {
     /// Who is evaluated when.
     #[arg(long, value_enum, default_value_t)]
     method: MethodFlag,
-    /// How Picard carries outputs to new states [default: multisecant1].
+    /// How Picard carries outputs to new states [default: secant].
     #[arg(long, value_parser = names::slope())]
     slope: Option<Slope>,
     /// The most nodes that Picard holds open at a time [default: the whole run].

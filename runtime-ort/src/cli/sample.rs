@@ -11,9 +11,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use picardy::config::SchedulerConfig;
 use picardy::{
     AnySolver, Ddim, DdimStride, Ddpm, Denoiser, EulerAncestral, Final, Guided, Level, Mark, Node, Noise,
-    Plan, Pndm, Report, Round, Sampler, Sequential, SliceFrames, Solver, Spacing, Span, Tcd, Workspace,
+    Plan, Pndm, Report, Round, Sampler, Sequential, SliceFrames, Solver, Spacing, Span, Tcd, Tensor,
+    Workspace,
 };
-use picardy_ort::{Model, Options, Provider, Runtime, output, picture};
+use picardy_ort::{Model, Options, OrtDenoiser, Provider, ResidentFrames, Runtime, output, picture};
 
 use super::method::Method;
 use super::names;
@@ -135,6 +136,13 @@ pub(super) fn run(args: &SampleArgs, library: Option<&Path>) -> anyhow::Result<S
     let started = Instant::now();
     let dim = denoiser.dim();
     let (mut x, report) = match args.signature.guidance {
+        // A scheduler's limits and guidance work on the processor's memory.
+        None if config.is_none() && denoiser.model().provider() != Provider::Cpu => {
+            match args.method.picard(args.batch as usize, process.data_variance)? {
+                None => resident(args, &Sequential, &plan, &mut denoiser)?,
+                Some(picard) => resident(args, &picard, &plan, &mut denoiser)?,
+            }
+        }
         None => guarded(args, &process, &plan, config, &mut denoiser, dim)?,
         Some(weight) => {
             // A call has at most as many rows as the run has frames.
@@ -283,13 +291,40 @@ fn run_sampler<D>(
 where
     D: for<'a> Denoiser<SliceFrames<'a, f32>, Error: std::error::Error + Send + Sync + 'static>,
 {
-    let batch = args.batch as usize;
+    let need = sampler.need(plan, args.batch as usize);
+    let mut memory: Vec<f32> = filled(need.rows.checked_mul(dim), 0.0)?;
+    run_over(args, sampler, plan, denoiser, SliceFrames::new(&mut memory, dim))
+}
+
+/// Samples with states that stay on the model's device.
+fn resident(
+    args: &SampleArgs,
+    sampler: &impl Sampler,
+    plan: &Plan<'_>,
+    denoiser: &mut OrtDenoiser,
+) -> anyhow::Result<(Vec<f32>, Report)> {
+    let need = sampler.need(plan, args.batch as usize);
+    let frames = ResidentFrames::new(denoiser.model().provider(), need, denoiser.item_shape())?;
+    run_over(args, sampler, plan, denoiser, frames)
+}
+
+fn run_over<F, D>(
+    args: &SampleArgs,
+    sampler: &impl Sampler,
+    plan: &Plan<'_>,
+    denoiser: &mut D,
+    frames: F,
+) -> anyhow::Result<(Vec<f32>, Report)>
+where
+    F: Tensor<Scalar = f32>,
+    D: Denoiser<F, Error: std::error::Error + Send + Sync + 'static>,
+{
+    let (batch, dim) = (args.batch as usize, frames.dim());
     let need = sampler.need(plan, batch);
     let mut x: Vec<f32> = filled(batch.checked_mul(dim), 0.0)?;
-    let mut memory: Vec<f32> = filled(need.rows.checked_mul(dim), 0.0)?;
     let mut spans: Vec<Span> = filled(Some(need.spans), Span::default())?;
     let mut marks: Vec<Mark> = filled(Some(need.marks), Mark::default())?;
-    let mut workspace = Workspace::new(SliceFrames::new(&mut memory, dim), &mut spans).with_marks(&mut marks);
+    let mut workspace = Workspace::new(frames, &mut spans).with_marks(&mut marks);
 
     let noise = Noise::seeded(args.seed);
     plan.start(&noise, dim, &mut x);

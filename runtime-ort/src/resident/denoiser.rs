@@ -53,6 +53,20 @@ impl Denoiser<ResidentFrames> for OrtDenoiser {
     }
 }
 
+impl Denoiser<&mut ResidentFrames> for OrtDenoiser {
+    type Error = OrtError;
+
+    fn evaluate(
+        &mut self,
+        batch: &Batch<'_>,
+        frames: &mut &mut ResidentFrames,
+        x: Range<usize>,
+        out: Range<usize>,
+    ) -> Result<(), OrtError> {
+        Denoiser::<ResidentFrames>::evaluate(self, batch, frames, x, out)
+    }
+}
+
 /// One run of the model over rows of the frames.
 #[allow(clippy::too_many_arguments)] // The denoiser's parts, and the call's.
 fn run(

@@ -13,10 +13,11 @@ use anyhow::{Context, bail};
 use clap::{Parser, ValueEnum};
 use picardy::nn::{Artifact, MlpDenoiser, ResidualMlp};
 use picardy::{
-    AnySampler, Auto, Betas, Ddim, Ddpm, Denoiser, Level, Memory, Node, Noise, Parareal, Picard, Plan,
-    Prediction, Report, Sampler, Sequential, SliceFrames, Slope, Solver, Speculative, Start,
+    AnySampler, Auto, Betas, Ddim, Ddpm, Denoiser, Level, Mark, Memory, Need, Node, Noise, Parareal, Picard,
+    Plan, Prediction, Report, Sampler, Sequential, SliceFrames, Slope, Solver, Span, Speculative, Start,
+    Tensor, Workspace,
 };
-use picardy_ort::{Model, Options, OrtDenoiser, Runtime};
+use picardy_ort::{Model, Options, OrtDenoiser, Provider, ResidentFrames, Runtime};
 use picardy_tests::{Tape, Timed};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -59,6 +60,12 @@ struct Args {
     /// `init`, `noise` and `sequential` of the peer (`parallel.py --save`), in place of the seed and the batch.
     #[arg(long)]
     noise: Option<PathBuf>,
+    /// What evaluates an ONNX model: cpu, cuda, webgpu and so on.
+    #[arg(long, default_value_t = Provider::Cpu)]
+    provider: Provider,
+    /// States stay on the provider's device.
+    #[arg(long)]
+    resident: bool,
     /// Runs of which the median time is taken.
     #[arg(long, default_value_t = 3)]
     repeat: usize,
@@ -100,8 +107,9 @@ fn main() -> anyhow::Result<()> {
     let extension = args.model.extension().and_then(|extension| extension.to_str());
     match extension {
         Some("onnx") => {
-            Runtime::load(None)?;
-            let denoiser = OrtDenoiser::new(Model::load(&args.model, Options::default())?)?;
+            Runtime::load_for(args.provider, None)?;
+            let options = Options { provider: args.provider, ..Options::default() };
+            let denoiser = OrtDenoiser::new(Model::load(&args.model, options)?)?;
             let card = denoiser.card()?.context("the model has no metadata; export it with picardy-train")?;
             let process = Process {
                 dim: denoiser.dim(),
@@ -109,7 +117,12 @@ fn main() -> anyhow::Result<()> {
                 prediction: card.prediction,
                 data_variance: card.data_variance,
             };
-            bench(&args, &process, denoiser)
+            if args.resident {
+                let (provider, item) = (denoiser.model().provider(), denoiser.item_shape().to_vec());
+                bench::<_, Device>(&args, &process, denoiser, Device { provider, item, ..Device::default() })
+            } else {
+                bench::<_, Memory<f32>>(&args, &process, denoiser, Memory::new())
+            }
         }
         Some("safetensors") => {
             let bytes = std::fs::read(&args.model)
@@ -124,15 +137,17 @@ fn main() -> anyhow::Result<()> {
                 data_variance: card.data_variance,
             };
             let mut scratch = vec![0.0; model.scratch_len(64)];
-            bench(&args, &process, MlpDenoiser::new(model, &mut scratch))
+            anyhow::ensure!(!args.resident, "--resident is of ONNX models: give an .onnx file");
+            bench::<_, Memory<f32>>(&args, &process, MlpDenoiser::new(model, &mut scratch), Memory::new())
         }
         _ => bail!("{}: give a model that ends in .onnx or .safetensors", args.model.display()),
     }
 }
 
-fn bench<D>(args: &Args, process: &Process, denoiser: D) -> anyhow::Result<()>
+fn bench<D, P>(args: &Args, process: &Process, denoiser: D, place: P) -> anyhow::Result<()>
 where
-    D: for<'f> Denoiser<SliceFrames<'f, f32>, Error: std::error::Error + Send + Sync + 'static>,
+    P: Place,
+    D: for<'f> Denoiser<P::Frames<'f>, Error: std::error::Error + Send + Sync + 'static>,
 {
     let (dim, steps) = (process.dim, args.steps);
     let (mut levels, mut nodes) = (Vec::new(), Vec::new());
@@ -160,13 +175,23 @@ where
             (noise, init)
         }
     };
-    let mut runner =
-        Runner { plan, noise, init, dim, batch, repeat: args.repeat.max(1), denoiser: Timed::new(denoiser) };
+    let mut runner = Runner {
+        plan,
+        noise,
+        init,
+        dim,
+        batch,
+        repeat: args.repeat.max(1),
+        denoiser: Timed::new(denoiser),
+        place,
+    };
     let sequential = runner.run(&Sequential)?;
     let sampler = sampler(args, process, &runner.plan, batch)?;
     let parallel = runner.run(&sampler)?;
     let (mean, max) = difference(&parallel.x, &sequential.x);
     let mut line = serde_json::json!({
+        "provider": args.provider.to_string(),
+        "resident": args.resident,
         "solver": format!("{:?}", args.solver).to_lowercase(),
         "method": format!("{:?}", args.method).to_lowercase(),
         "steps": steps,
@@ -254,7 +279,7 @@ fn picard(args: &Args, process: &Process) -> anyhow::Result<Picard> {
     })
 }
 
-struct Runner<'a, D> {
+struct Runner<'a, D, P> {
     plan: Plan<'a>,
     noise: Noise<'a>,
     init: Vec<f32>,
@@ -262,6 +287,49 @@ struct Runner<'a, D> {
     batch: usize,
     repeat: usize,
     denoiser: Timed<D>,
+    place: P,
+}
+
+/// Where the states are.
+trait Place {
+    type Frames<'f>: Tensor<Scalar = f32>
+    where
+        Self: 'f;
+
+    fn workspace(&mut self, need: Need, dim: usize) -> anyhow::Result<Workspace<'_, Self::Frames<'_>>>;
+}
+
+impl Place for Memory<f32> {
+    type Frames<'f> = SliceFrames<'f, f32>;
+
+    fn workspace(&mut self, need: Need, dim: usize) -> anyhow::Result<Workspace<'_, Self::Frames<'_>>> {
+        Ok(Memory::workspace(self, need, dim))
+    }
+}
+
+/// A device, its frames made anew where a run needs more.
+#[derive(Default)]
+struct Device {
+    provider: Provider,
+    item: Vec<usize>,
+    frames: Option<ResidentFrames>,
+    spans: Vec<Span>,
+    marks: Vec<Mark>,
+}
+
+impl Place for Device {
+    type Frames<'f> = &'f mut ResidentFrames;
+
+    fn workspace(&mut self, need: Need, _: usize) -> anyhow::Result<Workspace<'_, Self::Frames<'_>>> {
+        self.spans.resize(self.spans.len().max(need.spans), Span::default());
+        self.marks.resize(self.marks.len().max(need.marks), Mark::default());
+        let kept = self.frames.take().filter(|frames| frames.rows() >= need.rows);
+        let frames = match kept {
+            Some(frames) => self.frames.insert(frames),
+            None => self.frames.insert(ResidentFrames::new(self.provider, need, &self.item)?),
+        };
+        Ok(Workspace::new(frames, &mut self.spans).with_marks(&mut self.marks))
+    }
 }
 
 struct Outcome {
@@ -272,17 +340,16 @@ struct Outcome {
     outside: f64,
 }
 
-impl<D> Runner<'_, D>
+impl<D, P: Place> Runner<'_, D, P>
 where
-    D: for<'f> Denoiser<SliceFrames<'f, f32>, Error: std::error::Error + Send + Sync + 'static>,
+    D: for<'f> Denoiser<P::Frames<'f>, Error: std::error::Error + Send + Sync + 'static>,
 {
     fn run(&mut self, sampler: &impl Sampler) -> anyhow::Result<Outcome> {
-        let mut memory = Memory::new();
         let (mut seconds, mut outside) = (Vec::new(), Vec::new());
         let (mut x, mut report) = (Vec::new(), Report::default());
         for _ in 0..self.repeat {
             x.clone_from(&self.init);
-            let mut workspace = memory.workspace(sampler.need(&self.plan, self.batch), self.dim);
+            let mut workspace = self.place.workspace(sampler.need(&self.plan, self.batch), self.dim)?;
             self.denoiser.spent = Duration::ZERO;
             let start = Instant::now();
             report = sampler.run(&self.plan, &mut self.denoiser, &self.noise, &mut x, &mut workspace)?;
