@@ -26,6 +26,7 @@ pub mod output;
 pub mod picture;
 pub mod pipeline;
 pub mod places;
+pub mod remote;
 pub mod runtime;
 pub mod session;
 
@@ -34,5 +35,6 @@ pub use error::OrtError;
 pub use install::install;
 pub use locate::locate;
 pub use pipeline::Pipeline;
+pub use remote::RemoteDenoiser;
 pub use runtime::{Runtime, ensure_installed, ensure_runtime};
 pub use session::{Model, Options, Port, Provider};

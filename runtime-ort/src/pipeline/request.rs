@@ -73,9 +73,9 @@ pub enum Late {
 }
 
 /// A guard that a request can carry: any of core's that owns what it needs.
-pub trait RequestGuard: for<'a> Guard<SliceFrames<'a, f32>> + Send {}
+pub trait RequestGuard: for<'a> Guard<SliceFrames<'a, f32>> + Send + Sync {}
 
-impl<G: for<'a> Guard<SliceFrames<'a, f32>> + Send> RequestGuard for G {}
+impl<G: for<'a> Guard<SliceFrames<'a, f32>> + Send + Sync> RequestGuard for G {}
 
 /// A request for samples.
 ///
