@@ -356,26 +356,20 @@ fn samplers_and_the_pipeline_run_on_it() {
     let grid = betas.trailing(10, &mut levels).unwrap();
     let plan = Ddim::default().plan(&grid, Prediction::Sample, &mut nodes).unwrap();
     let (noise, picard) = (Noise::seeded(3), Picard { tolerance: 0.0, ..Picard::default() });
-    let sample = |denoiser: &mut dyn FnMut(&[f32], Vec<f64>, &mut [f32])| {
-        let mut denoiser =
-            picardy::denoiser::from_fn(|batch: &picardy::Batch<'_>, x: &[f32], out: &mut [f32]| {
-                denoiser(x, batch.iter().map(|row| row.level.t).collect(), out);
-                Ok::<(), std::convert::Infallible>(())
-            });
-        let mut x = [0.0f32; 6];
-        plan.start(&noise, 2, &mut x);
-        let mut memory = Memory::new();
-        let mut workspace = memory.workspace(picard.need(&plan, 3), 2);
-        picard.run(&plan, &mut denoiser, &noise, &mut x, &mut workspace).unwrap();
-        x
-    };
-    let local = sample(&mut |x, t, out| {
-        out.iter_mut().enumerate().for_each(|(i, out)| *out = x[i] * (1.0 + t[i / 2] as f32));
+    let mut here = picardy::denoiser::from_fn(|batch: &picardy::Batch<'_>, x: &[f32], out: &mut [f32]| {
+        for ((row, x), out) in batch.iter().zip(x.chunks(2)).zip(out.chunks_mut(2)) {
+            out.iter_mut().zip(x).for_each(|(out, x)| *out = x * (1.0 + row.level.t as f32));
+        }
+        Ok::<(), std::convert::Infallible>(())
     });
+    let mut local = [0.0f32; 6];
+    plan.start(&noise, 2, &mut local);
+    let mut memory = Memory::new();
+    let mut workspace = memory.workspace(picard.need(&plan, 3), 2);
+    picard.run(&plan, &mut here, &noise, &mut local, &mut workspace).unwrap();
     let mut denoiser = remote();
     let mut x = [0.0f32; 6];
     plan.start(&noise, 2, &mut x);
-    let mut memory = Memory::new();
     let mut workspace = memory.workspace(picard.need(&plan, 3), 2);
     picard.run(&plan, &mut denoiser, &noise, &mut x, &mut workspace).unwrap();
     assert_eq!(x, local);
