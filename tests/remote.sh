@@ -16,8 +16,6 @@ model=${1:-$work/model.onnx}
 [ -n "${1:-}" ] || "$target/release/exact_onnx" digits "$model"
 
 pids=()
-# shellcheck disable=SC2064 # the folder as it is now
-trap "rm -rf '$work'" EXIT
 stop() { for pid in "${pids[@]}"; do kill -9 "$pid" 2>/dev/null || true; done; rm -rf "$work"; }
 trap stop EXIT
 
@@ -36,6 +34,7 @@ for i in 0 1; do
     cp tests/remote/onnx_runtime.py "$folder"
     (cd "$folder" && exec "$venv/bin/mlserver" start . >"$work/log$i" 2>&1) &
     pids+=($!)
+    disown $!
 done
 for i in 0 1; do
     for _ in $(seq 120); do

@@ -139,6 +139,44 @@ fn a_sample_does_not_depend_on_its_company() {
     }
 }
 
+#[test]
+fn guidance_shows_rows_without_and_with_their_condition() {
+    // A class is one of the means; without it, any.
+    let classes = |rows: &[RequestRow], x: &[f32], out: &mut [f32]| {
+        for ((row, x), out) in rows.iter().zip(x.chunks(2)).zip(out.chunks_mut(2)) {
+            let class = 2 * row.tag as usize;
+            let means = if row.row.conditional { &MEANS[class..class + 2] } else { &MEANS[..] };
+            let weights = vec![1.0; means.len() / 2];
+            Mixture::new(means, &weights, 0.1, 2)?.denoise(x, &row.row.level, out);
+        }
+        Ok(())
+    };
+    let pipeline = Pipeline::new(one(classes), Settings { rows: 9, ..Settings::default() }).unwrap();
+    let ask = |class: u64, request: Request| (class, pipeline.submit(request.tag(class)).unwrap());
+    let plan = plan(&Ddim::default(), 12);
+    let base = || Request::new(&plan, 3).seed(1);
+    let near = |class: usize, x: &[f32]| {
+        x.chunks(2).all(|x| (0..2).all(|i| (f64::from(x[i]) - MEANS[2 * class + i]).abs() < 0.5))
+    };
+    let handles: Vec<_> = (0..3).map(|class| ask(class, base().guided(1.5))).collect();
+    let plain = ask(0, base().guided(0.0)).1.wait().unwrap().x;
+    for (class, handle) in handles {
+        let sample = handle.wait().unwrap();
+        assert!(near(class as usize, &sample.x), "{class}: {:?}", sample.x);
+        // Under a parallel sampler and a guard, and in other company: the same.
+        let picard = AnySampler::Picard(Picard { tolerance: 0.0, ..Picard::default() });
+        let other = base().guided(1.5).sampler(picard).guard(Clamp::new(-9.0, 9.0).unwrap());
+        assert_eq!(ask(class, other).1.wait().unwrap().x, sample.x);
+    }
+    // Weight 0 does not look at the class.
+    assert_eq!(ask(2, base().guided(0.0)).1.wait().unwrap().x, plain);
+    let error = ask(0, base().guided(f64::NAN)).1.wait().unwrap_err();
+    assert!(
+        matches!(&error, RequestError::Guidance(_)) && error.to_string().contains("guidance weight NaN"),
+        "{error}"
+    );
+}
+
 /// A denoiser that stands still until it is let go.
 #[derive(Default)]
 struct Gate {

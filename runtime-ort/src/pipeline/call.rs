@@ -3,6 +3,7 @@
 use std::{
     any::Any,
     cell::{Cell, RefCell},
+    fmt,
     ops::Range,
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
@@ -10,12 +11,11 @@ use std::{
     time::Instant,
 };
 
-use picardy::{Batch, Denoiser, Guard, HostTensor, SliceFrames};
+use picardy::{Batch, Denoiser, HostTensor, SliceFrames};
 
 use super::{
     error::RequestError,
     metrics::Counters,
-    request::Boxed,
     rows::{BoxError, RequestRow, RowDenoiser},
 };
 
@@ -152,6 +152,12 @@ pub(super) struct Slot {
 #[derive(Debug)]
 pub(super) struct NotYet;
 
+impl fmt::Display for NotYet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the outputs are not there yet")
+    }
+}
+
 /// A run's denoiser.
 ///
 /// Asked for the first time in a round, it puts the rows into the call and fails. A round that failed so is asked for again,
@@ -160,7 +166,6 @@ pub(super) struct Tap {
     pub(super) call: Rc<RefCell<Call>>,
     pub(super) slot: Rc<Slot>,
     pub(super) tag: u64,
-    pub(super) guard: Option<Boxed>,
 }
 
 impl<'f> Denoiser<SliceFrames<'f, f32>> for Tap {
@@ -192,9 +197,5 @@ impl<'f> Denoiser<SliceFrames<'f, f32>> for Tap {
         call.x.extend_from_slice(x);
         *self.slot.asks.borrow_mut() = Some(first..call.rows.len());
         Err(NotYet)
-    }
-
-    fn guard(&mut self) -> Option<&mut dyn Guard<SliceFrames<'f, f32>>> {
-        self.guard.as_mut().map(|guard| guard as &mut dyn Guard<SliceFrames<'f, f32>>)
     }
 }

@@ -129,6 +129,9 @@ pub enum RequestError {
     /// Its guard does not fit.
     #[error(transparent)]
     Guard(#[from] GuardError),
+    /// Its guidance cannot be.
+    #[error("{0}")]
+    Guidance(String),
     /// The denoiser failed on its rows, alone too.
     #[error("the denoiser failed: {0}")]
     Denoiser(Arc<BoxError>),

@@ -70,7 +70,7 @@ use std::{
 pub use error::{PipelineError, PlanningError, RequestError, SubmitError};
 pub use handle::{Handle, Progress, Sample};
 pub use metrics::{CLASSES, Metrics};
-pub use request::{Late, Request, RequestGuard, SharedPlan};
+pub use request::{Guidance, Late, Request, RequestGuard, SharedPlan};
 pub use rows::{BoxError, FnRows, RequestRow, RowDenoiser, from_fn};
 
 use call::Shared;

@@ -77,6 +77,16 @@ pub trait RequestGuard: for<'a> Guard<SliceFrames<'a, f32>> + Send + Sync {}
 
 impl<G: for<'a> Guard<SliceFrames<'a, f32>> + Send + Sync> RequestGuard for G {}
 
+/// Classifier-free guidance of a request: core's [`Guided`](picardy::Guided). The denoiser is shown every row twice, without
+/// its condition and with it ([`Row::conditional`]).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Guidance {
+    /// The weight; 1 is no guidance.
+    pub weight: f64,
+    /// How much of the contrast is brought back: 0 for none, 1 for all.
+    pub rescale: f64,
+}
+
 /// A request for samples.
 ///
 /// ```
@@ -102,6 +112,8 @@ pub struct Request {
     pub first_item: u64,
     /// The states to start from, `[items, dim]`; `None` for the plan's own start from noise.
     pub start: Option<Vec<f32>>,
+    /// Classifier-free guidance.
+    pub guidance: Option<Guidance>,
     /// What the data estimates pass.
     pub guard: Option<Box<dyn RequestGuard>>,
     /// A number of the caller's that the denoiser is shown with every row.
@@ -123,6 +135,7 @@ impl Request {
             seed: 0,
             first_item: 0,
             start: None,
+            guidance: None,
             guard: None,
             tag: 0,
             deadline: None,
@@ -158,6 +171,12 @@ impl Request {
     #[must_use]
     pub fn tag(self, tag: u64) -> Self {
         Self { tag, ..self }
+    }
+
+    /// With classifier-free guidance of this weight.
+    #[must_use]
+    pub fn guided(self, weight: f64) -> Self {
+        Self { guidance: Some(Guidance { weight, rescale: 0.0 }), ..self }
     }
 
     /// With a guard.

@@ -5,13 +5,16 @@
 
 use std::{cell::RefCell, future::poll_fn, rc::Rc, sync::Arc, task::Poll};
 
-use picardy::{Memory, Noise, Run, SampleError, Sampler, SetupError};
+use picardy::{
+    AnyRun, Denoiser, Guarded, Guided, GuidedError, Memory, Noise, Run, SampleError, Sampler, SetupError,
+    SliceFrames,
+};
 
 use super::{
-    call::{Call, Slot, Tap},
+    call::{Call, NotYet, Slot, Tap},
     error::RequestError,
     handle::{Progress, Sample, Ticket},
-    request::{Boxed, Request},
+    request::{Boxed, Guidance, Request},
 };
 
 /// Gives the driver its turn, once.
@@ -29,11 +32,17 @@ pub(super) async fn run(
     (dim, most): (usize, usize),
 ) -> Result<Sample, RequestError> {
     let waited = ticket.submitted.elapsed();
-    let Request { plan, sampler, items, seed, first_item, start, guard, tag, .. } = request;
+    let Request { plan, sampler, items, seed, first_item, start, guidance, guard, tag, .. } = request;
     let plan = plan.plan()?;
     let noise = Noise::seeded(seed).from_item(first_item);
     let need = sampler.need(&plan, items);
-    let needed = need.numbers(dim).saturating_add(items.saturating_mul(dim));
+    // A call has no more rows than the workspace.
+    let needs_guided = if guidance.is_some() {
+        need.numbers(dim).saturating_mul(Guided::<(), SliceFrames<'_, f32>>::rows(1))
+    } else {
+        0
+    };
+    let needed = need.numbers(dim).saturating_add(items.saturating_mul(dim)).saturating_add(needs_guided);
     if needed.max(need.spans) > most {
         return Err(RequestError::Memory { needed, most });
     }
@@ -48,39 +57,87 @@ pub(super) async fn run(
     };
     let mut memory = Memory::new();
     let mut workspace = memory.workspace(need, dim);
-    let mut tap = Tap { call, slot: Rc::clone(&slot), tag, guard: guard.map(Boxed) };
+    let tap = Tap { call, slot: Rc::clone(&slot), tag };
+    let mut guided = vec![0.0; needs_guided];
     let mut run = sampler.begin(&plan, &noise, &x, &mut workspace)?;
-    let mut is_late = false;
-    loop {
-        match run.round(&mut tap) {
-            Ok(Some(round)) => {
-                slot.rounds.set(round.rounds);
-                ticket.advance(Progress { rounds: round.rounds, done: round.done, last: round.last });
-                if round.is_finished() {
-                    break;
-                }
+    let is_late = match (guidance, guard) {
+        (None, None) => rounds(&mut run, tap, &slot, &ticket).await?,
+        (None, Some(guard)) => rounds(&mut run, Guarded::new(tap, Boxed(guard)), &slot, &ticket).await?,
+        (Some(Guidance { weight, rescale }), guard) => {
+            let guided = Guided::new(tap, SliceFrames::new(&mut guided, dim), weight).rescaled(rescale);
+            match guard {
+                None => rounds(&mut run, guided, &slot, &ticket).await?,
+                Some(guard) => rounds(&mut run, Guarded::new(guided, Boxed(guard)), &slot, &ticket).await?,
             }
-            Ok(None) => break,
-            Err(SampleError::Denoiser(_)) => {}
-            Err(error) => return Err(of(error)),
         }
-        turn().await;
-        if slot.stop.get() {
-            is_late = true;
-            break;
-        }
-    }
+    };
     let report = run.finish(&mut x);
     Ok(Sample { x, report, late: is_late, waited, took: ticket.submitted.elapsed() })
 }
 
-fn of<E>(error: SampleError<E>) -> RequestError {
-    match error {
+/// Goes through the rounds, to the end or until it is told to stop; says whether it was.
+async fn rounds<'f, D>(
+    run: &mut AnyRun<'_, SliceFrames<'f, f32>>,
+    mut denoiser: D,
+    slot: &Slot,
+    ticket: &Ticket,
+) -> Result<bool, RequestError>
+where
+    D: Denoiser<SliceFrames<'f, f32>>,
+    D::Error: Refusal,
+{
+    loop {
+        match run.round(&mut denoiser) {
+            Ok(Some(round)) => {
+                slot.rounds.set(round.rounds);
+                ticket.advance(Progress { rounds: round.rounds, done: round.done, last: round.last });
+                if round.is_finished() {
+                    return Ok(false);
+                }
+            }
+            Ok(None) => return Ok(false),
+            Err(error) => {
+                if let Some(error) = of(error) {
+                    return Err(error);
+                }
+            }
+        }
+        turn().await;
+        if slot.stop.get() {
+            return Ok(true);
+        }
+    }
+}
+
+/// What a request's denoiser fails with: that the outputs are not there yet, or something in its own settings.
+trait Refusal {
+    fn reason(self) -> Option<RequestError>;
+}
+
+impl Refusal for NotYet {
+    fn reason(self) -> Option<RequestError> {
+        None
+    }
+}
+
+impl Refusal for GuidedError<NotYet> {
+    fn reason(self) -> Option<RequestError> {
+        match self {
+            Self::Denoiser(NotYet) => None,
+            other => Some(RequestError::Guidance(other.to_string())),
+        }
+    }
+}
+
+/// Why a request ends; `None` where its rows wait for their outputs.
+fn of<E: Refusal>(error: SampleError<E>) -> Option<RequestError> {
+    Some(match error {
+        SampleError::Denoiser(error) => return error.reason(),
         SampleError::Setup(error) => error.into(),
         SampleError::NotFinite { item, node } => RequestError::NotFinite { item, node },
         SampleError::Overflow { item, node } => RequestError::Overflow { item, node },
         SampleError::Guard(error) => error.into(),
-        // `NotYet` is the driver's, and an error that core has since learnt has no case here.
+        // An error that core has since learnt has no case here.
         _ => RequestError::Panicked("the sampler failed in a way that is not known here".to_owned()),
-    }
+    })
 }
