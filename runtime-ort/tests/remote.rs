@@ -290,6 +290,12 @@ fn what_is_no_denoiser_is_refused_when_connecting() {
     });
     let error = connect(&[&loads], quick()).unwrap_err().to_string();
     assert!(error.contains("status 400: toy is not ready"), "{error}");
+    let says = Server::start(|asked| match asked.path.as_str() {
+        "/v2/health/ready" => json(r#"{"ready": false}"#),
+        _ => toy(asked, "FP32", &[]),
+    });
+    let error = connect(&[&says], quick()).unwrap_err().to_string();
+    assert!(error.contains("it says that it is not ready"), "{error}");
     let (one, two) =
         (Server::start(|asked| toy(asked, "FP32", &[])), Server::start(|asked| toy(asked, "INT64", &[])));
     let error = connect(&[&one, &two], quick()).unwrap_err();

@@ -128,7 +128,13 @@ impl Endpoint {
     /// Whether the server and the model are ready.
     pub(super) fn ready(&self, agent: &Agent, time: Duration) -> Result<(), RemoteError> {
         for url in [format!("{}/health/ready", self.server), format!("{}/ready", self.model)] {
-            self.get(agent, &url, time)?;
+            let body = self.get(agent, &url, time)?;
+            // Some servers say so in the body, some in the status alone.
+            let told: Option<serde_json::Value> = serde_json::from_slice(&body).ok();
+            if told.and_then(|told| told.get("ready")?.as_bool()) == Some(false) {
+                let said = "it says that it is not ready".to_owned();
+                return Err(RemoteError::Status { endpoint: url, status: 200, said });
+            }
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Samples a model here and on two servers, one of which is killed in the middle: `tests/remote.sh` starts them.
 //!
-//! `remote_check MODEL PID URL URL`: PID is the first server's.
+//! `remote_check MODEL PID json|binary URL URL`: PID is the first server's.
 
 use anyhow::{Context, ensure};
 use picardy::{
@@ -9,7 +9,7 @@ use picardy::{
 };
 use picardy::{Level, Node, Round, Solver};
 use picardy_ort::pipeline::{Pipeline, Request, Settings, SharedPlan};
-use picardy_ort::remote::{RemoteDenoiser, RemoteOptions};
+use picardy_ort::remote::{RemoteDenoiser, RemoteOptions, Transfer};
 use picardy_ort::{Model, Options, OrtDenoiser, ensure_runtime};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -57,11 +57,16 @@ where
 
 fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let mut next = || arguments.next().context("remote_check MODEL PID URL URL");
-    let (model, pid, urls) = (next()?, next()?, [next()?, next()?]);
+    let mut next = || arguments.next().context("remote_check MODEL PID json|binary URL URL");
+    let (model, pid, transfer, urls) = (next()?, next()?, next()?, [next()?, next()?]);
+    let transfer = match transfer.as_str() {
+        "json" => Transfer::Json,
+        "binary" => Transfer::Binary,
+        other => anyhow::bail!("transfer `{other}`: give json or binary"),
+    };
     ensure_runtime()?;
     let mut local = OrtDenoiser::new(Model::load(Path::new(&model), Options::default())?)?;
-    let options = RemoteOptions { timeout: Duration::from_secs(20), ..RemoteOptions::default() };
+    let options = RemoteOptions { timeout: Duration::from_secs(20), transfer, ..RemoteOptions::default() };
     let mut remote = RemoteDenoiser::connect(&urls, options.clone())?;
     let dim = remote.dim();
     ensure!(dim == local.dim() && remote.health().iter().all(Result::is_ok));
