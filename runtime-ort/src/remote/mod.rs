@@ -15,7 +15,7 @@ mod protocol;
 use std::{
     ops::Range,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
@@ -307,7 +307,8 @@ impl RemoteDenoiser {
     }
 }
 
-impl<F: HostTensor<Scalar = f32> + ?Sized> Denoiser<F> for RemoteDenoiser {
+/// Runs on many threads may share one.
+impl<F: HostTensor<Scalar = f32> + ?Sized> Denoiser<F> for &RemoteDenoiser {
     type Error = RemoteError;
 
     fn evaluate(
@@ -319,6 +320,31 @@ impl<F: HostTensor<Scalar = f32> + ?Sized> Denoiser<F> for RemoteDenoiser {
     ) -> Result<(), RemoteError> {
         let (x, out) = frames.slices(x, out);
         self.run(x, batch.iter().map(|row| row.level.t), out)
+    }
+}
+
+impl<F: HostTensor<Scalar = f32> + ?Sized> Denoiser<F> for RemoteDenoiser {
+    type Error = RemoteError;
+
+    fn evaluate(
+        &mut self,
+        batch: &Batch<'_>,
+        frames: &mut F,
+        x: Range<usize>,
+        out: Range<usize>,
+    ) -> Result<(), RemoteError> {
+        (&mut &*self).evaluate(batch, frames, x, out)
+    }
+}
+
+/// In a [`Pipeline`](crate::Pipeline) once for each call that is to be under way at a time: the servers answer several at once.
+impl RowDenoiser for Arc<RemoteDenoiser> {
+    fn dim(&self) -> usize {
+        self.form.dim
+    }
+
+    fn evaluate(&mut self, rows: &[RequestRow], x: &[f32], out: &mut [f32]) -> Result<(), BoxError> {
+        Ok(self.run(x, rows.iter().map(|row| row.row.level.t), out)?)
     }
 }
 

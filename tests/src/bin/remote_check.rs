@@ -8,12 +8,13 @@ use picardy::{
     SliceFrames,
 };
 use picardy::{Level, Node, Round, Solver};
-use picardy_ort::pipeline::{Pipeline, Request, Settings, SharedPlan};
+use picardy_ort::pipeline::{Pipeline, Request, RowDenoiser, Settings, SharedPlan};
 use picardy_ort::remote::{RemoteDenoiser, RemoteOptions, Transfer};
 use picardy_ort::{Model, Options, OrtDenoiser, ensure_runtime};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const BATCH: usize = 8;
@@ -104,7 +105,10 @@ fn main() -> anyhow::Result<()> {
     let here: Vec<_> = (0..24).map(|seed| pipeline.submit(request(seed))).collect::<Result<_, _>>()?;
     let here: Vec<_> = here.into_iter().map(|handle| handle.wait()).collect::<Result<_, _>>()?;
     let mut local = OrtDenoiser::new(Model::load(Path::new(&model), Options::default())?)?;
-    let fleet = Pipeline::new(vec![Box::new(RemoteDenoiser::connect(&urls, options)?)], Settings::default())?;
+    // Two calls are under way at a time.
+    let both = Arc::new(RemoteDenoiser::connect(&urls, options)?);
+    let calls: Vec<Box<dyn RowDenoiser>> = vec![Box::new(Arc::clone(&both)), Box::new(Arc::clone(&both))];
+    let fleet = Pipeline::new(calls, Settings::default())?;
     let there: Vec<_> = (0..24).map(|seed| fleet.submit(request(seed))).collect::<Result<_, _>>()?;
     let wanted = sample(&mut local, &picard, (ddpm, 100), dim, |_| {})?;
     let mut killed = false;
@@ -123,8 +127,12 @@ fn main() -> anyhow::Result<()> {
         ensure!(difference < 1e-5, "a request's sample differs by {difference}");
         most = most.max(difference);
     }
-    println!("24 requests of a pipeline over both: {most:.1e}, {:?}", fleet.metrics().calls_by_rows);
-    ensure!(fleet.metrics().done == 24);
+    println!(
+        "24 requests of a pipeline over both: {most:.1e}, {:.1} rows a call, {:?}",
+        fleet.metrics().mean_rows(),
+        both.metrics()
+    );
+    ensure!(fleet.metrics().done == 24 && both.metrics().failed > 0);
     let health = remote.health();
     ensure!(health[0].is_err() && health[1].is_ok());
     println!("no sample lost");
