@@ -102,6 +102,31 @@ fn a_server_that_is_lost_costs_a_retry() {
 }
 
 #[test]
+fn what_an_ill_server_does_not_answer_another_does() {
+    let wrong = r#"{"outputs": [{"name": "out", "datatype": "FP32", "shape": [1, 2], "data": [1, 2]}]}"#;
+    let ills: [fn(&str) -> Reply; 7] = [
+        |_| Reply::Silence(Duration::from_secs(60)),
+        |_| Reply::Endless,
+        |_| Reply::Close,
+        |_| Reply::Truncated(4000, vec![b'['; 100]),
+        |_| Reply::Body(500, None, b"out of memory".to_vec()),
+        |_| Reply::Body(404, None, Vec::new()),
+        |wrong| json(wrong),
+    ];
+    for (i, reply) in ills.into_iter().enumerate() {
+        let ill = Server::start(move |asked| {
+            if asked.path.ends_with("/infer") { reply(wrong) } else { toy(asked, "FP32", &[]) }
+        });
+        let well = Server::start(|asked| toy(asked, "FP32", &[]));
+        let options = RemoteOptions { timeout: Duration::from_millis(300), ..quick() };
+        let denoiser = connect(&[&ill, &well], options).unwrap();
+        assert_eq!(run(&denoiser, 12).unwrap(), rows(12).2, "{i}");
+        let metrics = denoiser.metrics();
+        assert!(metrics.answered == 2 && metrics.failed >= 1 && ill.count() >= 1, "{i}: {metrics:?}");
+    }
+}
+
+#[test]
 fn a_server_that_is_busy_is_asked_again() {
     let calls = AtomicUsize::new(0);
     let server = Server::start(move |asked| {
