@@ -57,6 +57,7 @@ mod queue;
 mod request;
 mod rows;
 mod run;
+mod sizing;
 
 use std::{
     sync::{
@@ -72,6 +73,7 @@ pub use handle::{Handle, Progress, Sample};
 pub use metrics::{CLASSES, Metrics};
 pub use request::{Guidance, Late, Request, RequestGuard, SharedPlan};
 pub use rows::{BoxError, FnRows, RequestRow, RowDenoiser, from_fn};
+pub use sizing::{Sizing, measure};
 
 use call::Shared;
 use driver::Driver;
@@ -86,7 +88,7 @@ pub struct Settings {
     pub waiting: usize,
     /// The most requests that a driver samples at a time.
     pub active: usize,
-    /// The most rows of a call: what the device evaluates best at once. A driver takes in no further request while those it
+    /// The most rows of a call: what the device evaluates best at once, as [`measure`] finds. A driver takes in no further request while those it
     /// has make as many items; a turn of more rows (of parallel samplers) is made in several calls.
     pub rows: usize,
     /// Calls are filled up to a multiple of so many rows, with copies of the last one, for devices that like few different

@@ -5,13 +5,13 @@
 
 use picardy::{Betas, Ddim, Memory, Noise, Plan, Prediction, Sampler, Sequential};
 use picardy::{Level, Node, Solver};
-use picardy_ort::pipeline::{Pipeline, Request, Settings, SharedPlan};
+use picardy_ort::pipeline::{Pipeline, Request, Settings, SharedPlan, measure};
 use picardy_ort::{Model, Options, OrtDenoiser, ensure_runtime};
 use picardy_trainer::export::onnx;
 use picardy_trainer::model::{Mlp, MlpConfig};
 use std::sync::Mutex;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const STEPS: usize = 20;
 const THREADS: usize = 8;
@@ -89,6 +89,7 @@ fn main() -> anyhow::Result<()> {
     let betas = Betas::linear(1000, 1e-4, 2e-2);
     let (mut levels, mut nodes) = ([Level::default(); STEPS + 1], [Node::default(); STEPS + 1]);
     let grid = betas.trailing(STEPS, &mut levels)?;
+    let middle = grid.levels()[STEPS / 2];
     let plan = Ddim::default().plan(&grid, Prediction::Epsilon, &mut nodes)?;
     let shared = SharedPlan::new(&plan);
     for (dim, width, blocks) in [(2, 64, 2), (2, 128, 3), (64, 256, 3), (64, 1024, 3)] {
@@ -103,6 +104,9 @@ fn main() -> anyhow::Result<()> {
         let load = || OrtDenoiser::new(Model::from_bytes(&bytes, Options::default())?);
         let mut alone = load()?;
         kernels(&mut alone)?;
+        let sizing =
+            measure(&mut alone, middle, 1024, Duration::from_secs(3)).map_err(anyhow::Error::from_boxed)?;
+        println!("best at {} rows a call, {} as fast as one", sizing.rows, sizing.as_one);
         one_by_one(&mut alone, &plan, 20)?;
         let started = Instant::now();
         let wanted = one_by_one(&mut alone, &plan, requests)?;
