@@ -233,9 +233,19 @@ impl OrtDenoiser {
     /// [`OrtError::Run`] from the run. `out` keeps its old values then, but for a call in several runs, whose earlier
     /// ones may be there.
     pub fn run(&mut self, x: &[f32], t: impl Iterator<Item = f64>, out: &mut [f32]) -> Result<(), OrtError> {
+        self.run_rows(t.enumerate().map(|(item, t)| Asked { item, t, conditional: true }), x, out)
+    }
+
+    /// [`run`](Self::run) of rows of any items.
+    pub(crate) fn run_rows(
+        &mut self,
+        asked: impl Iterator<Item = Asked>,
+        x: &[f32],
+        out: &mut [f32],
+    ) -> Result<(), OrtError> {
         let (rows, dim) = (x.len() / self.layout.dim, self.layout.dim);
         self.asked.clear();
-        self.asked.extend(t.enumerate().map(|(item, t)| Asked { item, t, conditional: true }));
+        self.asked.extend(asked);
         for (what, got, dim) in [("x", x.len(), dim), ("out", out.len(), dim), ("t", self.asked.len(), 1)] {
             if got != rows * dim {
                 return Err(OrtError::Length { what, got, rows, dim });

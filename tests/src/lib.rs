@@ -4,6 +4,7 @@ pub mod conformance;
 mod law;
 mod models;
 mod runs;
+pub mod soak;
 mod tape;
 mod timed;
 
