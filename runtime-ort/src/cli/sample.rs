@@ -14,7 +14,10 @@ use picardy::{
     Plan, Pndm, Report, Round, Sampler, Sequential, SliceFrames, Solver, Spacing, Span, Tcd, Tensor,
     Workspace,
 };
-use picardy_ort::{Model, Options, OrtDenoiser, Provider, ResidentFrames, Runtime, output, picture};
+use picardy_ort::remote::RemoteOptions;
+use picardy_ort::{
+    Model, Options, OrtDenoiser, Provider, RemoteDenoiser, ResidentFrames, Runtime, output, picture,
+};
 
 use super::method::Method;
 use super::names;
@@ -66,6 +69,10 @@ pub(crate) struct SampleArgs {
     /// device's index as in cuda:1. Where it cannot be used, nothing else is.
     #[arg(long, default_value_t)]
     provider: Provider,
+    /// Servers of the Open Inference Protocol that evaluate the model, as in http://host:8080/v2/models/NAME: the file then
+    /// tells what it was trained for, and no more.
+    #[arg(long, value_name = "URL", value_delimiter = ',', conflicts_with_all = ["guidance", "condition"])]
+    remote: Vec<String>,
     #[command(flatten)]
     method: Method,
     #[command(flatten)]
@@ -137,6 +144,12 @@ pub(super) fn run(args: &SampleArgs, library: Option<&Path>) -> anyhow::Result<S
     let dim = denoiser.dim();
     let (mut x, report) = match args.signature.guidance {
         // A scheduler's limits and guidance work on the processor's memory.
+        None if !args.remote.is_empty() => {
+            let item_shape = Some(denoiser.item_shape().to_vec());
+            let options = RemoteOptions { item_shape, ..RemoteOptions::default() };
+            let mut remote = RemoteDenoiser::connect(&args.remote, options)?;
+            guarded(args, &process, &plan, config, &mut remote, dim)?
+        }
         None if config.is_none() && denoiser.model().provider() != Provider::Cpu => {
             match args.method.picard(args.batch as usize, process.data_variance)? {
                 None => resident(args, &Sequential, &plan, &mut denoiser)?,
