@@ -23,15 +23,16 @@ use crate::Plan;
 ///
 /// # Measured
 ///
-/// Rounds and evaluations per item of what is chosen for a wide device (tolerance 0.01, batch 16, seed 0): [`Picard`] with two
-/// directions and all nodes on the trained dino network (2 coordinates), its default on the trained 8x8 digits network (64):
+/// Rounds and evaluations per item of what is chosen for a wide device (tolerance 0.01, batch 16, seed 0): [`Picard`] with slopes
+/// of two directions, with all nodes on the trained dino network (2 coordinates), with strides on the trained 8x8 digits
+/// network (64):
 ///
 /// | N | DDIM, 2 | DDPM, 2 | DDIM, 64 | DDPM, 64 |
 /// |---|---|---|---|---|
-/// | 20 | 5 / 55 | 5 / 59 | 10 / 77 | 11 / 80 |
-/// | 50 | 5 / 140 | 6 / 148 | 12 / 212 | 15 / 239 |
-/// | 100 | 6 / 288 | 7 / 301 | 11 / 427 | 15 / 511 |
-/// | 1000 | 6 / 2942 | 9 / 2985 | 12 / 4276 | 18 / 5193 |
+/// | 20 | 5 / 55 | 5 / 59 | 9 / 76 | 11 / 81 |
+/// | 50 | 5 / 140 | 6 / 148 | 11 / 207 | 14 / 234 |
+/// | 100 | 6 / 288 | 7 / 301 | 10 / 421 | 14 / 495 |
+/// | 1000 | 6 / 2942 | 9 / 2985 | 11 / 4214 | 16 / 5028 |
 ///
 /// by `tests/peers/parallel_models.sh`, then `cargo run --release -p picardy-tests --bin parallel_bench --
 /// target/parallel-models/dino.onnx --method auto --solver ddim --steps 20` and so on. At tolerance 0, which is exact, `exact-digits.onnx --steps 100
@@ -57,10 +58,10 @@ impl Default for Auto {
 
 /// N, then (rounds, evaluations) of DDIM and DDPM in 2 coordinates, of DDIM and DDPM in 64: see [`Auto`].
 const MEASURED: [(f64, [(f64, f64); 4]); 4] = [
-    (20.0, [(5.0, 55.0), (5.0, 59.0), (10.0, 77.0), (11.0, 80.0)]),
-    (50.0, [(5.0, 140.0), (6.0, 148.0), (12.0, 212.0), (15.0, 239.0)]),
-    (100.0, [(6.0, 288.0), (7.0, 301.0), (11.0, 427.0), (15.0, 511.0)]),
-    (1000.0, [(6.0, 2942.0), (9.0, 2985.0), (12.0, 4276.0), (18.0, 5193.0)]),
+    (20.0, [(5.0, 55.0), (5.0, 59.0), (9.0, 76.0), (11.0, 81.0)]),
+    (50.0, [(5.0, 140.0), (6.0, 148.0), (11.0, 207.0), (14.0, 234.0)]),
+    (100.0, [(6.0, 288.0), (7.0, 301.0), (10.0, 421.0), (14.0, 495.0)]),
+    (1000.0, [(6.0, 2942.0), (9.0, 2985.0), (11.0, 4214.0), (16.0, 5028.0)]),
 ];
 
 /// Up to so many coordinates a state is like the dino's, above like the digits'.
@@ -79,7 +80,7 @@ impl Auto {
         if in_sequence <= rounds.max(filled) && !refused {
             return sequential;
         }
-        // In few coordinates a slope of two directions tells most, and what a stride saves is taken by the rounds it costs.
+        // A second direction saves a round or two; in few coordinates what a stride saves is taken by the rounds it costs.
         let few = dim <= FEW;
         let mut picard = Picard {
             slope: if dim > 1 { Slope::Multisecant(2) } else { Slope::Secant },

@@ -42,7 +42,7 @@ fn main() -> anyhow::Result<()> {
     measure("ddim 50, sequential", &Sequential, Solved::Ddim(0.0), 50)?;
     measure("ddpm 1000, sequential", &Sequential, Solved::Ddpm, 1000)?;
     measure("ddpm 1000, picard", &Picard::default(), Solved::Ddpm, 1000)?;
-    let secant = Picard { slope: Slope::Secant, ..Picard::default() };
-    measure("ddpm 1000, picard with the secant slope", &secant, Solved::Ddpm, 1000)?;
+    let two = Picard { slope: Slope::Multisecant(2), ..Picard::default() };
+    measure("ddpm 1000, picard with multisecant2", &two, Solved::Ddpm, 1000)?;
     measure("ddpm 1000, paradigms", &Picard::paradigms(usize::MAX, 0.1), Solved::Ddpm, 1000)
 }

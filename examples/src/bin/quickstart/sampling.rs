@@ -20,14 +20,14 @@ const DIM: usize = 2;
 /// As published: standard deviations of a step's noise.
 pub(crate) const PARADIGMS_TOLERANCE: f64 = 0.1;
 
-/// The published method, Picardy's default, and between them what the default is with simpler slopes.
+/// The published method, Picardy's default, and between them what the default is with other slopes.
 fn parallel() -> [(&'static str, Picard); 5] {
     let slope = |slope| Picard { slope, ..Picard::default() };
     [
         ("paradigms", Picard::paradigms(usize::MAX, PARADIGMS_TOLERANCE)),
         ("frozen", slope(Slope::Frozen)),
         ("gaussian", slope(Slope::Gaussian)),
-        ("secant", slope(Slope::Secant)),
+        ("multisecant2", slope(Slope::Multisecant(2))),
         ("default", Picard::default()),
     ]
 }
