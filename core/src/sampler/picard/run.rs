@@ -83,7 +83,7 @@ impl<F: Tensor> Run<F> for PicardRun<'_, F> {
             // What a sweep has carried last, while it is there.
             let mut swept = end.saturating_sub(self.plan.reach().outputs)..end;
             let row = match swept.rfind(|node| self.is_asked(*node)) {
-                Some(node) if end < last && span.swept > 0 => {
+                Some(node) if end < last && self.rounds > 0 => {
                     let (state, m) = (self.rows.state(item, node), self.rows.carried(item, node));
                     recurrence::data(self.frames, self.plan, node, m, state, m);
                     m
@@ -136,6 +136,9 @@ impl<'r, F: Tensor> PicardRun<'r, F> {
         // A given path is taken to be near: all of it is evaluated.
         let front = if guess.is_some() { plan.last() } else { 0 };
         run.spans.fill(Span { front, ..Span::default() });
+        // What a run before has left there is of other states.
+        run.marks.fill(Mark::default());
+        run.leading = run.leading.and_then(|_| (0..run.end(0)).find(|node| run.is_asked(*node)));
         for (item, x) in x.chunks(dim).enumerate() {
             run.frames.load(run.rows.state(item, 0), x);
             let end = run.end(0);
