@@ -20,6 +20,10 @@ pub trait Tensor {
     /// The numbers in a row.
     fn dim(&self) -> usize;
 
+    /// A run begins: nothing that rows hold is used any more. Samplers say so before their first [`load`](Self::load), and a
+    /// tensor that can fail forgets what failed.
+    fn begin(&mut self) {}
+
     /// Copies values into a row.
     fn load(&mut self, row: usize, values: &[Self::Scalar]);
 
@@ -113,6 +117,10 @@ impl<T: Tensor> Tensor for &mut T {
 
     fn dim(&self) -> usize {
         (**self).dim()
+    }
+
+    fn begin(&mut self) {
+        (**self).begin();
     }
 
     fn load(&mut self, row: usize, values: &[Self::Scalar]) {

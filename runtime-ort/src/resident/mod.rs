@@ -12,7 +12,13 @@
 
 mod denoiser;
 mod frames;
+mod run;
+mod tensor;
+mod traffic;
 mod graph;
+mod guard;
+mod known;
 mod program;
 
-pub use frames::{Counter, ResidentFrames, Traffic};
+pub use frames::ResidentFrames;
+pub use traffic::{Counter, Traffic};

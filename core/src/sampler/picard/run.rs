@@ -136,6 +136,7 @@ impl<'r, F: Tensor> PicardRun<'r, F> {
         // A given path is taken to be near: all of it is evaluated.
         let front = if guess.is_some() { plan.last() } else { 0 };
         run.spans.fill(Span { front, ..Span::default() });
+        run.frames.begin();
         for (item, x) in x.chunks(dim).enumerate() {
             run.frames.load(run.rows.state(item, 0), x);
             let end = run.end(0);
