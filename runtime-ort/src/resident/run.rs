@@ -212,3 +212,122 @@ fn on_device(graph: &Model) -> Result<(), OrtError> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ops::Range;
+
+    use picardy::{
+        Batch, Betas, Ddim, Denoiser, Level, Mark, Node, Noise, Picard, Prediction, Run, SampleError,
+        Sampler, Solver, Span, Workspace,
+    };
+
+    use super::*;
+    use crate::{
+        denoiser::OrtDenoiser,
+        device::DeviceTensor,
+        onnx::{Extent, GraphBuilder},
+    };
+
+    /// y = x / 2, of items of two numbers.
+    fn half() -> OrtDenoiser {
+        crate::ensure_runtime().unwrap();
+        let shape = [Extent::Free("n"), Extent::Fixed(2)];
+        let mut graph = GraphBuilder::new("half");
+        graph.input("x", Element::F32, &shape);
+        graph.input("t", Element::F32, &[Extent::Free("n")]);
+        graph.floats("half", &[1], &[0.5]).unwrap();
+        graph.node("y", "Mul", &["x", "half"], &[]);
+        graph.output("y", &shape);
+        OrtDenoiser::new(Model::from_bytes(&graph.finish().unwrap(), Options::default()).unwrap()).unwrap()
+    }
+
+    /// Breaks the device before or after a call: where the next rows would be written is a tensor of another shape, at which
+    /// ONNX Runtime fails.
+    struct Breaking {
+        inner: OrtDenoiser,
+        calls: usize,
+        before: Option<usize>,
+        after: Option<usize>,
+        good: Option<DeviceTensor<f32>>,
+    }
+
+    impl Denoiser<&mut ResidentFrames> for Breaking {
+        type Error = OrtError;
+
+        fn evaluate(
+            &mut self,
+            batch: &Batch<'_>,
+            frames: &mut &mut ResidentFrames,
+            x: Range<usize>,
+            out: Range<usize>,
+        ) -> Result<(), OrtError> {
+            let (call, broken) = (Some(self.calls), frames.memory.tensor(&[1, 1])?);
+            self.calls += 1;
+            if self.before == call {
+                let good = std::mem::replace(&mut frames.spare, broken);
+                let result = self.inner.evaluate(batch, frames, x, out);
+                frames.spare = good;
+                return result;
+            }
+            self.inner.evaluate(batch, frames, x, out)?;
+            if self.after == call {
+                self.good = Some(std::mem::replace(&mut frames.spare, broken));
+            }
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_fails_between_calls_is_told_by_the_next_and_forgotten_by_the_next_run() {
+        let mut levels = [Level::default(); 9];
+        let mut nodes = [Node::default(); 9];
+        let grid = Betas::linear(1000, 1e-4, 2e-2).trailing(8, &mut levels).unwrap();
+        let plan = Ddim::default().plan(&grid, Prediction::Epsilon, &mut nodes).unwrap();
+        let picard = Picard { tolerance: 1e-4, ..Picard::default() };
+        let (noise, need) = (Noise::seeded(3), picard.need(&plan, 2));
+        let (mut spans, mut marks) = (vec![Span::default(); need.spans], vec![Mark::default(); need.marks]);
+        let mut start = [0.0; 4];
+        plan.start(&noise, 2, &mut start);
+        let mut denoiser = Breaking { inner: half(), calls: 0, before: None, after: None, good: None };
+        let mut frames = ResidentFrames::new(Provider::Cpu, need, &[2]).unwrap();
+
+        let mut want = start;
+        let mut workspace = Workspace::new(&mut frames, &mut spans).with_marks(&mut marks);
+        picard.run(&plan, &mut denoiser, &noise, &mut want, &mut workspace).unwrap();
+
+        // Between the calls: the next says why, as often as it is made, and the sample is none.
+        (denoiser.calls, denoiser.after) = (0, Some(1));
+        let mut x = start;
+        let mut run = picard.begin(&plan, &noise, &x, &mut workspace).unwrap();
+        let error = std::iter::repeat_with(|| run.round(&mut denoiser)).find_map(Result::err).unwrap();
+        assert_eq!(denoiser.calls, 3);
+        for error in [error, run.round(&mut denoiser).unwrap_err()] {
+            assert!(matches!(error, SampleError::Denoiser(OrtError::Device { .. })), "{error}");
+            assert!(error.to_string().contains("Start the run again"), "{error}");
+        }
+        run.finish(&mut x);
+        assert!(x.iter().all(|x| x.is_nan()), "{x:?}");
+        assert!(frames.failure().is_some());
+
+        // The device is well again: so is the next run on the same rows, from other numbers too.
+        frames.spare = denoiser.good.take().unwrap();
+        denoiser.after = None;
+        let mut workspace = Workspace::new(&mut frames, &mut spans).with_marks(&mut marks);
+        let mut x = start;
+        picard.run(&plan, &mut denoiser, &noise, &mut x, &mut workspace).unwrap();
+        assert_eq!(x, want);
+
+        // In the call itself: nothing is lost, and the same rows are asked for again.
+        (denoiser.calls, denoiser.before) = (0, Some(1));
+        let mut x = start;
+        let mut run = picard.begin(&plan, &noise, &x, &mut workspace).unwrap();
+        run.round(&mut denoiser).unwrap();
+        let error = run.round(&mut denoiser).unwrap_err();
+        assert!(matches!(error, SampleError::Denoiser(OrtError::Run(_))), "{error}");
+        while run.round(&mut denoiser).unwrap().is_some() {}
+        run.finish(&mut x);
+        assert_eq!(x, want);
+        assert!(frames.failure().is_none());
+    }
+}
