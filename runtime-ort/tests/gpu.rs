@@ -276,10 +276,46 @@ fn the_command_runs_on_the_device() {
     {
         assert!(info.contains(&part), "{part} in {info}");
     }
-    for method in [&[][..], &["--method", "picard", "--tolerance", "1e-6"]] {
+    // One that clips, one that keeps the noise as it clips, and none.
+    for (file, class, clips) in [("clips", "DDPM", true), ("keeps", "DDIM", true), ("plain", "DDIM", false)] {
+        let text = format!(r#"{{"_class_name": "{class}Scheduler", "clip_sample": {clips}}}"#);
+        std::fs::write(dir.path().join(format!("{file}.json")), text).unwrap();
+    }
+    let picard = ["--method", "picard", "--tolerance", "1e-6"];
+    let guided = [&["--guidance", "2.5"], &picard[..]].concat();
+    let rescaled = ["--guidance", "2.5", "--guidance-rescale", "0.5"];
+    let clipped = [&["--scheduler-config", "clips.json"], &guided[..]].concat();
+    for (method, stays) in [
+        (&[][..], true),
+        (&picard[..], true),
+        (&["--guidance", "2.5"], true),
+        (&guided, true),
+        (&rescaled, false),
+        (&["--scheduler-config", "clips.json"], true),
+        (&clipped, true),
+        (&["--scheduler-config", "keeps.json"], false),
+        (&["--scheduler-config", "plain.json"], true),
+    ] {
         let sample = |provider: &str, out: &str| {
-            let args = ["sample", "card.onnx", "--batch", "4", "--provider", provider, "--out", out];
-            command::said(&command::picardy_ort(dir.path(), &[&args[..], method].concat()));
+            let args = [
+                "sample",
+                "card.onnx",
+                "--steps",
+                "20",
+                "--batch",
+                "4",
+                "--provider",
+                provider,
+                "--out",
+                out,
+            ];
+            let args: Vec<&str> = args.into_iter().chain(method.iter().copied()).collect();
+            let said = command::said(&command::picardy_ort(dir.path(), &args));
+            assert_eq!(
+                said.contains("the states stayed on"),
+                stays && provider != "cpu",
+                "{method:?}: {said}"
+            );
             command::numbers(&dir.path().join(out)).1
         };
         let (host, device) = (sample("cpu", "a.npy"), sample(&name, "b.npy"));

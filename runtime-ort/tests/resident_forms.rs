@@ -9,8 +9,8 @@ use common::affine::{Affine, Level as TimeRank};
 use common::rows::{apart, ddim, deis, denoiser, on_device, on_host, provider};
 use picardy::guard::{Clamp, Inpaint};
 use picardy::{
-    Form, Guarded, Guided, GuidedError, Picard, Plan, SampleError, Sampler, Sequential, SliceFrames,
-    Slope, SpareRows,
+    Form, Guarded, Guided, GuidedError, Picard, Plan, SampleError, Sampler, Sequential, SliceFrames, Slope,
+    SpareRows,
 };
 use picardy_ort::{Array, OrtDenoiser, OrtError, Provider};
 use picardy_trainer::onnx::{Attribute, Element, Extent, GraphBuilder};
@@ -228,7 +228,10 @@ fn guards_run_with_the_rows() {
         let (d, report, moved) = on_device(&picard, &plan, &mut device, (ITEMS, &[2]), 0).unwrap();
         // A sweep goes node by node, in four stages each; a graph has six.
         let nodes = ITEMS * 16;
-        assert!(moved.runs <= report.rounds * (5 + 4 * nodes / 6) + 2 * ITEMS, "{form:?}: {report:?} {moved:?}");
+        assert!(
+            moved.runs <= report.rounds * (5 + 4 * nodes / 6) + 2 * ITEMS,
+            "{form:?}: {report:?} {moved:?}"
+        );
         assert!(apart(&c, &d) <= 1e-4, "{c:?} {d:?}");
         assert_eq!((moved.rows_up, moved.rows_down), (3 * ITEMS, ITEMS), "{moved:?}");
         if form == Form::Data {

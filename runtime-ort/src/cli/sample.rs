@@ -1,5 +1,7 @@
 //! `picardy-ort sample`.
 
+mod resident;
+
 use std::{
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -14,7 +16,7 @@ use picardy::{
     Plan, Pndm, Report, Round, Sampler, Sequential, SliceFrames, Solver, Spacing, Span, Tcd, Tensor,
     Workspace,
 };
-use picardy_ort::{Model, Options, OrtDenoiser, Provider, ResidentFrames, Runtime, output, picture};
+use picardy_ort::{Model, Options, Provider, Runtime, output, picture};
 
 use super::method::Method;
 use super::names;
@@ -135,16 +137,12 @@ pub(super) fn run(args: &SampleArgs, library: Option<&Path>) -> anyhow::Result<S
     };
     let started = Instant::now();
     let dim = denoiser.dim();
-    let (mut x, report) = match args.signature.guidance {
-        // A scheduler's limits and guidance work on the processor's memory.
-        None if config.is_none() && denoiser.model().provider() != Provider::Cpu => {
-            match args.method.picard(args.batch as usize, process.data_variance)? {
-                None => resident(args, &Sequential, &plan, &mut denoiser)?,
-                Some(picard) => resident(args, &picard, &plan, &mut denoiser)?,
-            }
-        }
-        None => guarded(args, &process, &plan, config, &mut denoiser, dim)?,
-        Some(weight) => {
+    let on_device = resident::sample(args, &plan, config, process.data_variance, &mut denoiser)?;
+    let stayed = on_device.is_some();
+    let (mut x, report) = match (on_device, args.signature.guidance) {
+        (Some(done), _) => done,
+        (None, None) => guarded(args, &process, &plan, config, &mut denoiser, dim)?,
+        (None, Some(weight)) => {
             // A call has at most as many rows as the run has frames.
             let need = match args.method.picard(args.batch as usize, process.data_variance)? {
                 None => Sequential.need(&plan, args.batch as usize),
@@ -172,6 +170,9 @@ pub(super) fn run(args: &SampleArgs, library: Option<&Path>) -> anyhow::Result<S
         .with_context(|| format!("cannot write `{}`", args.out.display()))
         .map_err(flatten)?;
     let mut said = format!("{} rounds, {} evaluations, {seconds:.2} s\n", report.rounds, report.evaluations);
+    if stayed {
+        said += &format!("the states stayed on {}\n", denoiser.model().provider());
+    }
     if let (splits @ 1.., Some(rows)) = (denoiser.splits(), denoiser.row_limit()) {
         said += &format!("out of memory: calls were halved {splits} times, to {rows} rows\n");
     }
@@ -294,18 +295,6 @@ where
     let need = sampler.need(plan, args.batch as usize);
     let mut memory: Vec<f32> = filled(need.rows.checked_mul(dim), 0.0)?;
     run_over(args, sampler, plan, denoiser, SliceFrames::new(&mut memory, dim))
-}
-
-/// Samples with states that stay on the model's device.
-fn resident(
-    args: &SampleArgs,
-    sampler: &impl Sampler,
-    plan: &Plan<'_>,
-    denoiser: &mut OrtDenoiser,
-) -> anyhow::Result<(Vec<f32>, Report)> {
-    let need = sampler.need(plan, args.batch as usize);
-    let frames = ResidentFrames::new(denoiser.model().provider(), need, denoiser.item_shape())?;
-    run_over(args, sampler, plan, denoiser, frames)
 }
 
 fn run_over<F, D>(

@@ -136,6 +136,15 @@ impl ResidentFrames {
         count(&mut self.traffic.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
+    /// Sees that the device can turn rows into a model's element type, and back: without a model's run.
+    ///
+    /// # Errors
+    /// [`OrtError::NotOnDevice`], such as for bf16 and f64 on WebGPU; [`OrtError::Run`] where this very device cannot.
+    pub fn supports(&mut self, element: Element) -> Result<(), OrtError> {
+        let question = Question::Rows(vec![self.zero() as i64], element);
+        if element == Element::F32 { Ok(()) } else { self.run(&question).map(drop) }
+    }
+
     /// The shape of one item.
     #[must_use]
     pub fn item_shape(&self) -> &[usize] {

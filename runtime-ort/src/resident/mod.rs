@@ -12,13 +12,13 @@
 
 mod denoiser;
 mod frames;
-mod run;
-mod tensor;
-mod traffic;
 mod graph;
 mod guard;
 mod known;
 mod program;
+mod run;
+mod tensor;
+mod traffic;
 
 pub use frames::ResidentFrames;
 pub use traffic::{Counter, Traffic};

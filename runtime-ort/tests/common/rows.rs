@@ -3,11 +3,13 @@
 use std::sync::OnceLock;
 
 use picardy::{
-    Betas, Ddim, Deis, Denoiser, Level, Mark, Memory, Node, Noise, Plan, Prediction, Report, SampleError, Sampler,
-    SliceFrames, Solver, Span, Workspace,
+    Betas, Ddim, Deis, Denoiser, Level, Mark, Memory, Node, Noise, Plan, Prediction, Report, SampleError,
+    Sampler, SliceFrames, Solver, Span, Workspace,
 };
 use picardy_ort::resident::Traffic;
-use picardy_ort::{Model, Options, OrtDenoiser, Provider, ResidentFrames, Runtime, Signature, ensure_runtime};
+use picardy_ort::{
+    Model, Options, OrtDenoiser, Provider, ResidentFrames, Runtime, Signature, ensure_runtime,
+};
 use picardy_trainer::onnx::GraphBuilder;
 
 pub(crate) const BETAS: Betas = Betas::linear(1000, 1e-4, 2e-2);
