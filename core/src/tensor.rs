@@ -50,6 +50,16 @@ pub trait Tensor {
     /// Whether all elements of a row are finite.
     fn is_finite(&mut self, row: usize) -> bool;
 
+    /// Many [`dot`](Self::dot)s: `answer` is told the place in `asks` and the product. A device answers all in one trip.
+    fn dots(&mut self, asks: impl Iterator<Item = [(usize, usize); 2]>, mut answer: impl FnMut(usize, f64))
+    where
+        Self: Sized,
+    {
+        for (place, [a, b]) in asks.enumerate() {
+            answer(place, self.dot(a, b));
+        }
+    }
+
     /// Many [`dot`](Self::dot)s of one difference with itself: `answer` is told the place in `asks` and the product. A device
     /// answers all in one trip.
     fn squares(&mut self, asks: impl Iterator<Item = (usize, usize)>, mut answer: impl FnMut(usize, f64))
@@ -153,6 +163,10 @@ impl<T: Tensor> Tensor for &mut T {
 
     fn is_finite(&mut self, row: usize) -> bool {
         (**self).is_finite(row)
+    }
+
+    fn dots(&mut self, asks: impl Iterator<Item = [(usize, usize); 2]>, answer: impl FnMut(usize, f64)) {
+        (**self).dots(asks, answer);
     }
 
     fn squares(&mut self, asks: impl Iterator<Item = (usize, usize)>, answer: impl FnMut(usize, f64)) {

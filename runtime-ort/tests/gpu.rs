@@ -281,48 +281,46 @@ fn the_command_runs_on_the_device() {
         let text = format!(r#"{{"_class_name": "{class}Scheduler", "clip_sample": {clips}}}"#);
         std::fs::write(dir.path().join(format!("{file}.json")), text).unwrap();
     }
-    let picard = ["--method", "picard", "--tolerance", "1e-6"];
-    let guided = [&["--guidance", "2.5"], &picard[..]].concat();
-    let rescaled = ["--guidance", "2.5", "--guidance-rescale", "0.5"];
-    let clipped = [&["--scheduler-config", "clips.json"], &guided[..]].concat();
-    for (method, stays) in [
-        (&[][..], true),
-        (&picard[..], true),
-        (&["--guidance", "2.5"], true),
-        (&guided, true),
-        (&rescaled, false),
-        (&["--scheduler-config", "clips.json"], true),
-        (&clipped, true),
-        (&["--scheduler-config", "keeps.json"], false),
-        (&["--scheduler-config", "plain.json"], true),
+    let n = Extent::Free("n");
+    let mut graph = GraphBuilder::new("biased");
+    for name in ["x", "bias"] {
+        graph.input(name, Element::F32, &[n, Extent::Fixed(2)]);
+    }
+    graph.input("t", Element::F32, &[n]);
+    graph.floats("quarter", &[1], &[0.25]).unwrap();
+    graph.node("part", "Mul", &["x", "quarter"], &[]);
+    graph.node("y", "Add", &["part", "bias"], &[]);
+    graph.output("y", &[n, Extent::Fixed(2)]);
+    std::fs::write(dir.path().join("biased.onnx"), graph.finish().unwrap()).unwrap();
+    let guided = "biased.onnx --condition bias=0.5,-0.25 --guidance 2.5";
+    let epsilon = "--prediction epsilon --schedule linear";
+    let picard = "--method picard --tolerance 1e-6";
+    for (arguments, stays) in [
+        ("card.onnx".to_owned(), true),
+        (format!("card.onnx {picard}"), true),
+        (format!("{guided} {epsilon}"), true),
+        (format!("{guided} {epsilon} {picard}"), true),
+        (format!("{guided} {epsilon} --guidance-rescale 0.5"), false),
+        ("plain.onnx --scheduler-config clips.json".to_owned(), true),
+        (format!("{guided} --scheduler-config clips.json {picard}"), true),
+        ("plain.onnx --scheduler-config keeps.json".to_owned(), false),
+        ("plain.onnx --scheduler-config plain.json".to_owned(), true),
     ] {
         let sample = |provider: &str, out: &str| {
-            let args = [
-                "sample",
-                "card.onnx",
-                "--steps",
-                "20",
-                "--batch",
-                "4",
-                "--provider",
-                provider,
-                "--out",
-                out,
-            ];
-            let args: Vec<&str> = args.into_iter().chain(method.iter().copied()).collect();
+            let args: Vec<&str> = std::iter::once("sample")
+                .chain(arguments.split(' '))
+                .chain(["--steps", "20", "--batch", "4", "--provider", provider, "--out", out])
+                .collect();
             let said = command::said(&command::picardy_ort(dir.path(), &args));
-            assert_eq!(
-                said.contains("the states stayed on"),
-                stays && provider != "cpu",
-                "{method:?}: {said}"
-            );
+            let stayed = said.contains("the states stayed on");
+            assert_eq!(stayed, stays && provider != "cpu", "{arguments}: {said}");
             command::numbers(&dir.path().join(out)).1
         };
         let (host, device) = (sample("cpu", "a.npy"), sample(&name, "b.npy"));
         let scale = host.iter().fold(1.0f32, |scale, x| scale.max(x.abs()));
         let worst = host.iter().zip(&device).map(|(a, b)| (a - b).abs() / scale).fold(0.0, f32::max);
-        println!("{method:?}: {worst:e}");
-        assert!(worst <= 1e-4, "{method:?}: {worst:e}");
+        println!("{arguments}: {worst:e}");
+        assert!(worst <= 1e-4, "{arguments}: {worst:e}");
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The most stages of one graph. Longer programs (a solver of many steps back, node by node) run in parts.
-const STAGES: usize = 6;
+const STAGES: usize = 16;
 
 /// The graphs that are kept. A run needs a handful; sliding windows of odd lengths a few more.
 const GRAPHS: usize = 64;

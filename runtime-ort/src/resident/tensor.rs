@@ -87,6 +87,19 @@ impl Tensor for ResidentFrames {
             .is_some_and(|square| square.is_finite())
     }
 
+    fn secant(&mut self, x: (usize, usize), m: (usize, usize)) -> [f64; 3] {
+        let mut products = [f64::NAN; 3];
+        self.dots([[x, x], [x, m], [m, m]].into_iter(), |place, product| products[place] = product);
+        products
+    }
+
+    fn dots(&mut self, asks: impl Iterator<Item = [(usize, usize); 2]>, mut answer: impl FnMut(usize, f64)) {
+        let products = self.products(asks.map(|[a, b]| [a.0, a.1, b.0, b.1]));
+        for (place, product) in products.into_iter().enumerate() {
+            answer(place, f64::from(product));
+        }
+    }
+
     fn squares(&mut self, asks: impl Iterator<Item = (usize, usize)>, mut answer: impl FnMut(usize, f64)) {
         let products = self.products(asks.map(|(a, b)| [a, b, a, b]));
         for (place, square) in products.into_iter().enumerate() {
