@@ -6,7 +6,7 @@
 use std::sync::OnceLock;
 
 use picardy::{
-    AnySampler, Betas, Ddim, Ddpm, DpmSolverPp, Edm, Level, Mark, Node, Noise, Parareal, Picard, Plan,
+    AnySampler, Betas, Ddim, Ddpm, DpmSolverPp, Edm, Level, Link, Mark, Node, Noise, Parareal, Picard, Plan,
     Prediction, Report, Run, SampleError, Sampler, Sequential, SetupError, SliceFrames, Slope, Solver, Span,
     Speculative, Start, Tensor, Workspace,
 };
@@ -246,4 +246,12 @@ fn what_goes_wrong_on_the_device_is_an_error() {
     host.store(1, &mut b);
     assert_eq!((a, b), ([2.0, 4.0], [2.0, 4.0]));
     assert!(frames.is_finite(0) && frames.dot((0, 1), (0, 1)) == 5.0);
+    let links = || [Link::new(1, 2.0).plus(1.0, 7), Link::new(9, 1.0).plus(1.0, 0)].into_iter();
+    for from in [0, 5] {
+        frames.chain(from, links());
+        host.chain(from, links());
+        frames.store(1, &mut a);
+        host.store(1, &mut b);
+        assert_eq!(a, b);
+    }
 }

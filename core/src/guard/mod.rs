@@ -33,8 +33,8 @@ use core::fmt;
 ///
 /// Guards in a row are tuples: `(a, b)` applies `a`, then `b`. `Option<G>` may be none, and `()` is none.
 ///
-/// The guards of this crate work on [host memory](crate::HostTensor). A device implements the trait for them and its
-/// own tensor.
+/// The guards of this crate work on [host memory](crate::HostTensor). A device implements the trait for those that it has
+/// operations for, and its own tensor, as picardy-ort does for [`Clamp`] and [`Inpaint`].
 pub trait Guard<F: Tensor + ?Sized> {
     /// Mends the estimate of the data in `row` of `frames`. `at` names its item, its node and the level of the state
     /// that it was made from.

@@ -219,7 +219,7 @@ mod tests {
 
     use picardy::{
         Batch, Betas, Ddim, Denoiser, Level, Mark, Node, Noise, Picard, Prediction, Run, SampleError,
-        Sampler, Solver, Span, Workspace,
+        Sampler, Solver, Span, Tensor, Workspace,
     };
 
     use super::*;
@@ -276,6 +276,23 @@ mod tests {
             }
             Ok(())
         }
+    }
+
+    #[test]
+    fn more_known_entries_than_are_kept_are_blended_all_the_same() {
+        crate::ensure_runtime().unwrap();
+        let need = picardy::Need { rows: 1, spans: 0, marks: 0 };
+        let mut frames = ResidentFrames::new(Provider::Cpu, need, &[1]).unwrap();
+        let (mut x, mut want) = ([8.0], 8.0f32);
+        frames.load(0, &x);
+        // Each its own; the first come again at the end.
+        for value in (0..1500).chain(0..3) {
+            frames.blend(0, &[0.5], &[value as f32]);
+            want += 0.5 * (value as f32 - want);
+        }
+        frames.store(0, &mut x);
+        assert!((x[0] - want).abs() < 1e-5, "{x:?} {want}");
+        assert!(frames.failure().is_none());
     }
 
     #[test]
