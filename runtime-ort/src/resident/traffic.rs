@@ -27,7 +27,7 @@ impl Traffic {
     }
 }
 
-/// Reads the [`Traffic`] of [`ResidentFrames`].
+/// Reads the [`Traffic`] of [`ResidentFrames`](super::ResidentFrames).
 #[derive(Clone, Debug)]
 pub struct Counter(pub(super) Arc<Mutex<Traffic>>);
 
