@@ -25,3 +25,6 @@ export PICARDY_TEST_PROVIDER=cuda
 # Tests of any GPU's provider. More test programs of the device path go here.
 tests=(gpu)
 cargo test -p picardy-ort "${tests[@]/#/--test=}" -- --ignored "$@"
+# Those that run on the processor's provider elsewhere.
+tests=(resident resident_forms)
+cargo test -p picardy-ort "${tests[@]/#/--test=}" -- "$@"

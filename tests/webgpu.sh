@@ -35,3 +35,6 @@ cargo run -q -p picardy-ort -- install --gpu webgpu
 # Tests of any GPU's provider; those of the WebGPU plugin. More test programs of the device path go here.
 tests=(gpu webgpu)
 cargo test -p picardy-ort "${tests[@]/#/--test=}" -- --ignored "$@"
+# Those that run on the processor's provider elsewhere.
+tests=(resident resident_forms)
+cargo test -p picardy-ort "${tests[@]/#/--test=}" -- "$@"

@@ -15,7 +15,8 @@ use core::ops::Range;
 /// [`Row::conditional`](crate::Row::conditional) says which. `w = 1` and `w = 0` show it `n` rows, and what comes out is
 /// the conditional or the unconditional output to the bit.
 ///
-/// `frames`, of the caller's memory, hold the call: [`Guided::rows`] of them. A [`Guarded`](crate::Guarded) denoiser goes
+/// `frames`, of the caller's memory, hold the call: [`Guided::rows`] of them. On a device they are [`SpareRows`] of the run's
+/// own frames, and there is no rescaling. A [`Guarded`](crate::Guarded) denoiser goes
 /// outside: `Guarded::new(Guided::new(..), guard)`.
 ///
 /// ```
@@ -66,6 +67,8 @@ pub enum GuidedError<E> {
     Weight(f64),
     /// The rescaling lies outside [0, 1].
     Rescale(f64),
+    /// Rescaling is asked for, which takes the numbers of each row, and the rows are on a device.
+    RescaleOnRows(f64),
     /// The wrapped denoiser has a guard, which would not be asked.
     Guarded,
 }
@@ -87,6 +90,10 @@ impl<E: fmt::Display> fmt::Display for GuidedError<E> {
             Self::Rescale(rescale) => {
                 write!(f, "guidance rescale {rescale} lies outside [0, 1]; 0 is none, 0.7 is usual")
             }
+            Self::RescaleOnRows(rescale) => write!(
+                f,
+                "guidance rescale {rescale} needs rows in host memory; give 0, or frames of their own in the place of SpareRows"
+            ),
             Self::Guarded => {
                 write!(f, "the guard stands inside the guidance; put it outside: Guarded around Guided")
             }
@@ -96,7 +103,25 @@ impl<E: fmt::Display> fmt::Display for GuidedError<E> {
 
 impl<E: core::error::Error> core::error::Error for GuidedError<E> {}
 
-impl<D, S: HostTensor> Guided<D, S> {
+/// Rows behind those of the run, in the run's own frames: where [`Guided`] holds a call on a device.
+///
+/// ```
+/// use picardy::{Guided, SpareRows};
+/// # fn of<D>(network: D, need: picardy::Need) -> Guided<D, SpareRows> {
+/// // A run of `need`, whose calls have up to 64 rows; the workspace's frames have `need.rows + 256`.
+/// let spare = SpareRows { first: need.rows, rows: Guided::<D, SpareRows>::rows(64) };
+/// Guided::new(network, spare, 7.5)
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpareRows {
+    /// The first of them: [`Need::rows`](crate::Need::rows) of the run.
+    pub first: usize,
+    /// Their number: [`Guided::rows`].
+    pub rows: usize,
+}
+
+impl<D, S> Guided<D, S> {
     /// Guides `denoiser` with this weight; `frames` hold a call's rows.
     pub const fn new(denoiser: D, frames: S, weight: f64) -> Self {
         Self { denoiser, weight, rescale: 0.0, frames }
@@ -113,9 +138,20 @@ impl<D, S: HostTensor> Guided<D, S> {
         4 * rows
     }
 
-    fn check<E>(&mut self, dim: usize, needed: usize) -> Result<(), GuidedError<E>>
+    /// The parts of a call. The half that has no weight is left out.
+    fn parts(&self) -> &'static [bool] {
+        if self.weight == 1.0 {
+            &[true]
+        } else if self.weight == 0.0 {
+            &[false]
+        } else {
+            &[false, true]
+        }
+    }
+
+    fn check_settings<E, F: Tensor + ?Sized>(&mut self) -> Result<(), GuidedError<E>>
     where
-        D: Denoiser<S>,
+        D: Denoiser<F>,
     {
         if self.denoiser.guard().is_some() {
             return Err(GuidedError::Guarded);
@@ -126,6 +162,16 @@ impl<D, S: HostTensor> Guided<D, S> {
         if !(0.0..=1.0).contains(&self.rescale) {
             return Err(GuidedError::Rescale(self.rescale));
         }
+        Ok(())
+    }
+}
+
+impl<D, S: HostTensor> Guided<D, S> {
+    fn check<E>(&mut self, dim: usize, needed: usize) -> Result<(), GuidedError<E>>
+    where
+        D: Denoiser<S>,
+    {
+        self.check_settings()?;
         if self.frames.dim() != dim {
             return Err(GuidedError::Dim { needed: dim, given: self.frames.dim() });
         }
@@ -151,14 +197,7 @@ where
         x: Range<usize>,
         out: Range<usize>,
     ) -> Result<(), Self::Error> {
-        // The other half of the call has no weight.
-        let parts: &[bool] = if self.weight == 1.0 {
-            &[true]
-        } else if self.weight == 0.0 {
-            &[false]
-        } else {
-            &[false, true]
-        };
+        let parts = self.parts();
         let (n, dim) = (batch.len(), frames.dim());
         let call = batch.in_parts(parts);
         let rows = call.len();
@@ -187,6 +226,53 @@ where
                 }
             }
             self.frames.store(first, out);
+        }
+        Ok(())
+    }
+}
+
+/// The same by operations on rows alone, which a device records and runs with the sampler's own.
+impl<F: Tensor + ?Sized, D: Denoiser<F>> Denoiser<F> for Guided<D, SpareRows> {
+    type Error = GuidedError<D::Error>;
+
+    fn evaluate(
+        &mut self,
+        batch: &Batch<'_>,
+        frames: &mut F,
+        x: Range<usize>,
+        out: Range<usize>,
+    ) -> Result<(), Self::Error> {
+        self.check_settings()?;
+        if self.rescale > 0.0 {
+            return Err(GuidedError::RescaleOnRows(self.rescale));
+        }
+        let parts = self.parts();
+        if parts.len() == 1 {
+            return self
+                .denoiser
+                .evaluate(&batch.in_parts(parts), frames, x, out)
+                .map_err(GuidedError::Denoiser);
+        }
+        let (n, call) = (batch.len(), batch.in_parts(parts));
+        let SpareRows { first, rows } = self.frames;
+        let there = frames.rows().saturating_sub(first).min(rows);
+        // The sampler's own rows come first: no row may serve both.
+        if there < 4 * n || first < x.end || first < out.end {
+            let given = if first < x.end.max(out.end) { 0 } else { there };
+            return Err(GuidedError::Frames { needed: 4 * n, given });
+        }
+        for (i, x) in x.enumerate() {
+            frames.combine(first + i, &[(1.0, x)]);
+            frames.combine(first + n + i, &[(1.0, x)]);
+        }
+        let said = first + 2 * n;
+        self.denoiser
+            .evaluate(&call, frames, first..said, said..said + 2 * n)
+            .map_err(GuidedError::Denoiser)?;
+        for (i, out) in out.enumerate() {
+            let (uncond, cond) = (said + i, said + n + i);
+            // From the conditional side, as above.
+            frames.extrapolate(out, cond, self.weight - 1.0, cond, uncond);
         }
         Ok(())
     }

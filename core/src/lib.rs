@@ -85,7 +85,7 @@ mod threaded;
 pub use denoiser::{Batch, Denoiser, Row, Span};
 pub use grid::Grid;
 pub use guard::{Guard, GuardError, Guarded};
-pub use guidance::{Guided, GuidedError};
+pub use guidance::{Guided, GuidedError, SpareRows};
 pub use level::Level;
 pub use mixture::{Mixture, MixtureDenoiser, MixtureError};
 pub use name::Name;

@@ -20,6 +20,10 @@ pub trait Tensor {
     /// The numbers in a row.
     fn dim(&self) -> usize;
 
+    /// A run begins: nothing that rows hold is used any more. Samplers say so before their first [`load`](Self::load), and a
+    /// tensor that can fail forgets what failed.
+    fn begin(&mut self) {}
+
     /// Copies values into a row.
     fn load(&mut self, row: usize, values: &[Self::Scalar]);
 
@@ -45,6 +49,16 @@ pub trait Tensor {
 
     /// Whether all elements of a row are finite.
     fn is_finite(&mut self, row: usize) -> bool;
+
+    /// Many [`dot`](Self::dot)s: `answer` is told the place in `asks` and the product. A device answers all in one trip.
+    fn dots(&mut self, asks: impl Iterator<Item = [(usize, usize); 2]>, mut answer: impl FnMut(usize, f64))
+    where
+        Self: Sized,
+    {
+        for (place, [a, b]) in asks.enumerate() {
+            answer(place, self.dot(a, b));
+        }
+    }
 
     /// Many [`dot`](Self::dot)s of one difference with itself: `answer` is told the place in `asks` and the product. A device
     /// answers all in one trip.
@@ -115,6 +129,10 @@ impl<T: Tensor> Tensor for &mut T {
         (**self).dim()
     }
 
+    fn begin(&mut self) {
+        (**self).begin();
+    }
+
     fn load(&mut self, row: usize, values: &[Self::Scalar]) {
         (**self).load(row, values);
     }
@@ -145,6 +163,10 @@ impl<T: Tensor> Tensor for &mut T {
 
     fn is_finite(&mut self, row: usize) -> bool {
         (**self).is_finite(row)
+    }
+
+    fn dots(&mut self, asks: impl Iterator<Item = [(usize, usize); 2]>, answer: impl FnMut(usize, f64)) {
+        (**self).dots(asks, answer);
     }
 
     fn squares(&mut self, asks: impl Iterator<Item = (usize, usize)>, answer: impl FnMut(usize, f64)) {

@@ -138,6 +138,16 @@ pub enum OrtError {
         /// What failed.
         said: String,
     },
+    /// A part of the work on rows would run elsewhere, and copy them there and back in each run.
+    #[error(
+        "rows cannot stay on {provider}: it has no kernel for the node {node}. Sample with rows in host memory, or export the model with f32 inputs and outputs"
+    )]
+    NotOnDevice {
+        /// The rows' provider.
+        provider: crate::Provider,
+        /// The node, and what would run it.
+        node: String,
+    },
     /// ONNX Runtime failed in a run.
     #[error("ONNX Runtime failed: {0}")]
     Run(#[from] ort::Error),
@@ -152,6 +162,7 @@ impl OrtError {
         match self {
             Self::OutOfMemory { .. } => true,
             Self::Run(error) => crate::split::out_of_memory(error.message()),
+            Self::Device { said } => crate::split::out_of_memory(said),
             _ => false,
         }
     }

@@ -51,7 +51,11 @@ pub(crate) fn in_parts(
 /// Whether ONNX Runtime, or the provider in it, says that memory ran out. There is no code for it: each
 /// allocator has its own words.
 pub(crate) fn out_of_memory(said: &str) -> bool {
-    const WORDS: [&str; 13] = [
+    const WORDS: [&str; 16] = [
+        // WebGPU: a buffer of over 4 GB, and one over the adapter's limits.
+        "narrowing_error",
+        "exceeds the max buffer size limit",
+        "exceeds the max storage buffer binding size",
         "bad_alloc",
         "bad allocation",
         "out of memory",

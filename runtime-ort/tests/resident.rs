@@ -6,7 +6,7 @@
 use std::sync::OnceLock;
 
 use picardy::{
-    AnySampler, Betas, Ddim, Ddpm, DpmSolverPp, Edm, Level, Mark, Node, Noise, Parareal, Picard, Plan,
+    AnySampler, Betas, Ddim, Ddpm, DpmSolverPp, Edm, Level, Link, Mark, Node, Noise, Parareal, Picard, Plan,
     Prediction, Report, Run, SampleError, Sampler, Sequential, SetupError, SliceFrames, Slope, Solver, Span,
     Speculative, Start, Tensor, Workspace,
 };
@@ -149,6 +149,35 @@ fn a_round_moves_no_state_over_the_bus() {
     }
 }
 
+/// The small runs of each round, which resident's module doc states.
+#[test]
+fn a_round_of_any_solver_takes_few_runs() {
+    let ddpm = |grid: &picardy::Grid<'_>, nodes: &mut [Node]| {
+        Ddpm::default().plan(grid, Prediction::Epsilon, nodes).unwrap().last() + 1
+    };
+    let dpm = |grid: &picardy::Grid<'_>, nodes: &mut [Node]| {
+        DpmSolverPp::order2().plan(grid, Prediction::Epsilon, nodes).unwrap().last() + 1
+    };
+    #[allow(clippy::type_complexity)] // A table of closures.
+    let cases: [(&dyn Fn(&picardy::Grid<'_>, &mut [Node]) -> usize, Slope, usize, usize); 5] = [
+        (&ddpm, Slope::Secant, 100, 4),
+        (&ddpm, Slope::Secant, 1000, 4),
+        (&dpm, Slope::Secant, 100, 30),
+        (&ddpm, Slope::Multisecant(2), 100, 110),
+        (&dpm, Slope::Multisecant(2), 100, 90),
+    ];
+    for (solver, slope, steps, most) in cases {
+        let nodes = nodes(solver, steps);
+        let plan = Plan::new(&nodes, picardy::Form::Data).unwrap();
+        let sampler = AnySampler::Picard(Picard { slope, ..Picard::default() });
+        let (device, report, rounds) = on_device(&sampler, &plan, 1);
+        let runs: Vec<usize> = rounds.into_iter().map(|[runs, ..]| runs).collect();
+        println!("{slope:?}, {steps} steps, {} rounds: {runs:?}", report.rounds);
+        assert!(runs.iter().all(|runs| *runs <= most), "{slope:?}, {steps} steps: {runs:?}");
+        assert!(largest(&on_host(&sampler, &plan, 1).0, &device) < 1e-4);
+    }
+}
+
 /// A model whose answer is x divided by (t - 5): infinite at t = 5.
 fn singular() -> OrtDenoiser {
     let shape = [Extent::Free("n"), Extent::Fixed(2)];
@@ -217,4 +246,12 @@ fn what_goes_wrong_on_the_device_is_an_error() {
     host.store(1, &mut b);
     assert_eq!((a, b), ([2.0, 4.0], [2.0, 4.0]));
     assert!(frames.is_finite(0) && frames.dot((0, 1), (0, 1)) == 5.0);
+    let links = || [Link::new(1, 2.0).plus(1.0, 7), Link::new(9, 1.0).plus(1.0, 0)].into_iter();
+    for from in [0, 5] {
+        frames.chain(from, links());
+        host.chain(from, links());
+        frames.store(1, &mut a);
+        host.store(1, &mut b);
+        assert_eq!(a, b);
+    }
 }

@@ -5,8 +5,8 @@ use picardy::config::SchedulerConfig;
 use picardy::guard::{self, Clamp, DynamicThreshold, Inpaint, RawNoise};
 use picardy::{
     Batch, Betas, Ddim, Denoiser, Form, Guard, GuardError, Guarded, Guided, GuidedError, HostTensor, Level,
-    Memory, Node, Noise, Picard, Plan, Prediction, Row, Run, SampleError, Sampler, Sequential, SliceFrames,
-    Slope, Solver, Start, denoiser,
+    Memory, Need, Node, Noise, Picard, Plan, Prediction, Row, Run, SampleError, Sampler, Sequential,
+    SliceFrames, Slope, Solver, SpareRows, Start, denoiser,
 };
 use picardy_tests::{Outcome, Ring, Solved, plan, random_plan, run};
 use proptest::prelude::*;
@@ -398,6 +398,24 @@ fn guidance_is_the_loop_by_hand() {
         let exact = Picard { tolerance: 0.0, ..Picard::default() };
         let parallel: Outcome<f64> = run(&exact, &plan, &mut model, &noise, 3, 2).unwrap();
         assert_eq!(parallel.x, got.x);
+        if rescale == 0.0 {
+            // To the bit the same with the call behind the run's own rows.
+            for exact in [false, true] {
+                let need = if exact { Picard::default().need(&plan, 3) } else { Sequential.need(&plan, 3) };
+                let spare = SpareRows { first: need.rows, rows: Guided::<(), SpareRows>::rows(36) };
+                let mut behind = Guided::new(conditional(&ring, &calls), spare, weight);
+                let (mut x, mut memory) = ([0.0f64; 6], Memory::new());
+                plan.start(&noise, 2, &mut x);
+                let mut workspace = memory.workspace(Need { rows: need.rows + spare.rows, ..need }, 2);
+                if exact {
+                    let exact = Picard { tolerance: 0.0, ..Picard::default() };
+                    exact.run(&plan, &mut behind, &noise, &mut x, &mut workspace).unwrap();
+                } else {
+                    Sequential.run(&plan, &mut behind, &noise, &mut x, &mut workspace).unwrap();
+                }
+                assert_eq!(x[..], got.x[..]);
+            }
+        }
         let mut model = Guarded::new(model, Clamp::symmetric(0.4).unwrap());
         let guarded: Outcome<f64> = run(&exact, &plan, &mut model, &noise, 3, 2).unwrap();
         assert!(guarded.x.iter().all(|x| x.abs() <= 0.4));

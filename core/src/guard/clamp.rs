@@ -52,4 +52,8 @@ impl<F: HostTensor + ?Sized> Guard<F> for Clamp {
         }
         Ok(())
     }
+
+    fn keeps_finite(&self) -> bool {
+        true
+    }
 }

@@ -44,18 +44,25 @@ impl<'a, T: Real> Inpaint<'a, T> {
         }
         Ok(Self { mask, values })
     }
+
+    /// The weights and the values of one item of `dim` numbers, for tensors of other memory.
+    ///
+    /// # Errors
+    /// [`GuardError::Length`] where there are none.
+    pub fn of_item(&self, item: usize, dim: usize) -> Result<(&'a [T], &'a [T]), GuardError> {
+        let len = self.values.len();
+        let from = if len == dim { 0 } else { item.saturating_mul(dim) };
+        let (to, whole) = (from.saturating_add(dim), len.checked_rem(dim) == Some(0));
+        match (whole, self.mask.get(from..to), self.values.get(from..to)) {
+            (true, Some(mask), Some(values)) => Ok((mask, values)),
+            _ => Err(GuardError::Length { values: len, dim, item }),
+        }
+    }
 }
 
 impl<F: HostTensor + ?Sized> Guard<F> for Inpaint<'_, F::Scalar> {
     fn apply(&mut self, at: &Row, frames: &mut F, row: usize) -> Result<(), GuardError> {
-        let (dim, len) = (frames.dim(), self.values.len());
-        let from = if len == dim { 0 } else { at.item.saturating_mul(dim) };
-        let to = from.saturating_add(dim);
-        let whole = len.checked_rem(dim) == Some(0);
-        let (true, Some(mask), Some(values)) = (whole, self.mask.get(from..to), self.values.get(from..to))
-        else {
-            return Err(GuardError::Length { values: len, dim, item: at.item });
-        };
+        let (mask, values) = self.of_item(at.item, frames.dim())?;
         for ((x, weight), value) in frames.row_mut(row).iter_mut().zip(mask).zip(values) {
             if *weight == F::Scalar::ONE {
                 *x = *value;
@@ -64,5 +71,9 @@ impl<F: HostTensor + ?Sized> Guard<F> for Inpaint<'_, F::Scalar> {
             }
         }
         Ok(())
+    }
+
+    fn keeps_finite(&self) -> bool {
+        true
     }
 }

@@ -33,8 +33,8 @@ use core::fmt;
 ///
 /// Guards in a row are tuples: `(a, b)` applies `a`, then `b`. `Option<G>` may be none, and `()` is none.
 ///
-/// The guards of this crate work on [host memory](crate::HostTensor). A device implements the trait for them and its
-/// own tensor.
+/// The guards of this crate work on [host memory](crate::HostTensor). A device implements the trait for those that it has
+/// operations for, and its own tensor, as picardy-ort does for [`Clamp`] and [`Inpaint`].
 pub trait Guard<F: Tensor + ?Sized> {
     /// Mends the estimate of the data in `row` of `frames`. `at` names its item, its node and the level of the state
     /// that it was made from.
@@ -42,6 +42,12 @@ pub trait Guard<F: Tensor + ?Sized> {
     /// # Errors
     /// Where the guard does not fit the row. The run can go on: the same rows are asked for again.
     fn apply(&mut self, at: &Row, frames: &mut F, row: usize) -> Result<(), GuardError>;
+
+    /// Whether of a finite row it always makes a finite one. Samplers then do not look at each row that it made, where to
+    /// look at one is dear, as on a device; what is spoilt all the same is found a call later.
+    fn keeps_finite(&self) -> bool {
+        false
+    }
 }
 
 /// Why a guard cannot be made or applied.
@@ -146,17 +152,29 @@ impl<F: Tensor + ?Sized> Guard<F> for () {
     fn apply(&mut self, _: &Row, _: &mut F, _: usize) -> Result<(), GuardError> {
         Ok(())
     }
+
+    fn keeps_finite(&self) -> bool {
+        true
+    }
 }
 
 impl<F: Tensor + ?Sized, G: Guard<F> + ?Sized> Guard<F> for &mut G {
     fn apply(&mut self, at: &Row, frames: &mut F, row: usize) -> Result<(), GuardError> {
         (**self).apply(at, frames, row)
     }
+
+    fn keeps_finite(&self) -> bool {
+        (**self).keeps_finite()
+    }
 }
 
 impl<F: Tensor + ?Sized, G: Guard<F>> Guard<F> for Option<G> {
     fn apply(&mut self, at: &Row, frames: &mut F, row: usize) -> Result<(), GuardError> {
         self.as_mut().map_or(Ok(()), |guard| guard.apply(at, frames, row))
+    }
+
+    fn keeps_finite(&self) -> bool {
+        self.as_ref().is_none_or(G::keeps_finite)
     }
 }
 
@@ -165,6 +183,10 @@ impl<F: Tensor + ?Sized, A: Guard<F>, B: Guard<F>> Guard<F> for (A, B) {
         self.0.apply(at, frames, row)?;
         self.1.apply(at, frames, row)
     }
+
+    fn keeps_finite(&self) -> bool {
+        self.0.keeps_finite() && self.1.keeps_finite()
+    }
 }
 
 impl<F: Tensor + ?Sized, A: Guard<F>, B: Guard<F>, C: Guard<F>> Guard<F> for (A, B, C) {
@@ -172,5 +194,9 @@ impl<F: Tensor + ?Sized, A: Guard<F>, B: Guard<F>, C: Guard<F>> Guard<F> for (A,
         self.0.apply(at, frames, row)?;
         self.1.apply(at, frames, row)?;
         self.2.apply(at, frames, row)
+    }
+
+    fn keeps_finite(&self) -> bool {
+        self.0.keeps_finite() && self.1.keeps_finite() && self.2.keeps_finite()
     }
 }

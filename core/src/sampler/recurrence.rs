@@ -76,7 +76,7 @@ pub(super) fn read<F: Tensor>(
     }
 }
 
-/// Sends the estimate `m` at `(item, node)`, made from the state in row `state`, past the guard.
+/// Sends the estimate `m` at `(item, node)`, made from the state in row `state`, past the guard, and sees that it is finite.
 pub(super) fn guard<F: Tensor, E>(
     frames: &mut F,
     plan: &Plan<'_>,
@@ -85,28 +85,33 @@ pub(super) fn guard<F: Tensor, E>(
     state: usize,
     m: usize,
 ) -> Result<(), SampleError<E>> {
-    let Some(level) = plan.nodes().get(node).map(|node| node.level) else { return Ok(()) };
-    let at = Row { item, node, level, conditional: true };
-    past(frames, plan.form(), guard, &at, state, m).map_err(SampleError::Guard)?;
-    if frames.is_finite(m) { Ok(()) } else { Err(SampleError::NotFinite { item, node }) }
+    past(frames, plan, guard, (item, node), state, m).map_err(SampleError::Guard)?;
+    // A device answers each such question with a trip of its own: it is not asked what is known.
+    if (frames.has_chains() && guard.keeps_finite()) || frames.is_finite(m) {
+        Ok(())
+    } else {
+        Err(SampleError::NotFinite { item, node })
+    }
 }
 
 /// `m` past the guard. In noise form by way of x0-hat; where either of the two says nothing of the other (no data or no
 /// noise in the state) there is no data estimate to guard.
-fn past<F: Tensor>(
+pub(super) fn past<F: Tensor>(
     frames: &mut F,
-    form: Form,
+    plan: &Plan<'_>,
     guard: &mut dyn Guard<F>,
-    at: &Row,
+    (item, node): (usize, usize),
     state: usize,
     m: usize,
 ) -> Result<(), GuardError> {
-    let Level { alpha, sigma, .. } = at.level;
-    match form {
-        Form::Data => guard.apply(at, frames, m),
+    let Some(level) = plan.nodes().get(node).map(|node| node.level) else { return Ok(()) };
+    let at = Row { item, node, level, conditional: true };
+    let Level { alpha, sigma, .. } = level;
+    match plan.form() {
+        Form::Data => guard.apply(&at, frames, m),
         Form::Noise if alpha > 0.0 && sigma > 0.0 => {
             frames.combine(m, &[(1.0 / alpha, state), (-sigma / alpha, m)]);
-            guard.apply(at, frames, m)?;
+            guard.apply(&at, frames, m)?;
             frames.combine(m, &[(1.0 / sigma, state), (-alpha / sigma, m)]);
             Ok(())
         }

@@ -63,6 +63,7 @@ impl Sampler for Sequential {
         noise.check(plan.last(), batch, dim)?;
         let frames = &mut workspace.frames;
         check_start(x, dim)?;
+        frames.begin();
         for (item, x) in x.chunks(dim).enumerate() {
             frames.load(item, x);
         }
@@ -114,9 +115,9 @@ impl<F: Tensor> Run<F> for SequentialRun<'_, F> {
         self.rounds += usize::from(rows > 0);
         self.evaluations += rows;
         if self.node == self.plan.last() {
-            let overflow = (0..self.batch).find(|item| !self.frames.is_finite(self.state(self.node, *item)));
-            if let Some(item) = overflow {
-                return Err(SampleError::Overflow { item, node: self.node });
+            let first = self.state(self.node, 0);
+            if let Some(row) = self.first_spoilt(first) {
+                return Err(SampleError::Overflow { item: row - first, node: self.node });
             }
         }
         Ok(Some(Round {
@@ -163,6 +164,11 @@ impl<F: Tensor> SequentialRun<'_, F> {
         (reach.states + node % reach.outputs) * self.batch + item
     }
 
+    /// The first of a batch's rows that is not finite: one question for all, which a device answers in one trip.
+    fn first_spoilt(&mut self, first: usize) -> Option<usize> {
+        self.frames.secants(first..first + self.batch, core::iter::empty(), |_, _| {})
+    }
+
     fn evaluate<D: Denoiser<F> + ?Sized>(
         &mut self,
         denoiser: &mut D,
@@ -184,15 +190,18 @@ impl<F: Tensor> SequentialRun<'_, F> {
         denoiser
             .evaluate(&call, self.frames, x..x + batch, out..out + batch)
             .map_err(SampleError::Denoiser)?;
+        let spoilt = |row| SampleError::NotFinite { item: row - out, node };
+        self.first_spoilt(out).map_or(Ok(()), |row| Err(spoilt(row)))?;
         for item in 0..batch {
             let (state, out) = (self.state(node, item), out + item);
-            if !self.frames.is_finite(out) {
-                return Err(SampleError::NotFinite { item, node });
-            }
             recurrence::read(self.frames, self.plan, node, state, out, out);
             if let Some(guard) = denoiser.guard() {
-                recurrence::guard(self.frames, self.plan, guard, (item, node), state, out)?;
+                recurrence::past(self.frames, self.plan, guard, (item, node), state, out)
+                    .map_err(SampleError::Guard)?;
             }
+        }
+        if denoiser.guard().is_some() {
+            self.first_spoilt(out).map_or(Ok(()), |row| Err(spoilt(row)))?;
         }
         self.interrupted = false;
         Ok(batch)

@@ -1,5 +1,7 @@
 //! `picardy-ort sample`.
 
+mod resident;
+
 use std::{
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -15,9 +17,7 @@ use picardy::{
     Workspace,
 };
 use picardy_ort::remote::RemoteOptions;
-use picardy_ort::{
-    Model, Options, OrtDenoiser, Provider, RemoteDenoiser, ResidentFrames, Runtime, output, picture,
-};
+use picardy_ort::{Model, Options, Provider, RemoteDenoiser, Runtime, output, picture};
 
 use super::method::Method;
 use super::names;
@@ -142,22 +142,16 @@ pub(super) fn run(args: &SampleArgs, library: Option<&Path>) -> anyhow::Result<S
     };
     let started = Instant::now();
     let dim = denoiser.dim();
-    let (mut x, report) = match args.signature.guidance {
-        // A scheduler's limits and guidance work on the processor's memory.
-        None if !args.remote.is_empty() => {
-            let item_shape = Some(denoiser.item_shape().to_vec());
-            let options = RemoteOptions { item_shape, ..RemoteOptions::default() };
-            let mut remote = RemoteDenoiser::connect(&args.remote, options)?;
-            guarded(args, &process, &plan, config, &mut remote, dim)?
-        }
-        None if config.is_none() && denoiser.model().provider() != Provider::Cpu => {
-            match args.method.picard(args.batch as usize, process.data_variance)? {
-                None => resident(args, &Sequential, &plan, &mut denoiser)?,
-                Some(picard) => resident(args, &picard, &plan, &mut denoiser)?,
-            }
-        }
-        None => guarded(args, &process, &plan, config, &mut denoiser, dim)?,
-        Some(weight) => {
+    let remote = remote(args, &process, &plan, config, denoiser.item_shape())?;
+    let on_device = match remote {
+        Some(_) => None,
+        None => resident::sample(args, &plan, config, process.data_variance, &mut denoiser)?,
+    };
+    let stayed = on_device.is_some();
+    let (mut x, report) = match (remote.or(on_device), args.signature.guidance) {
+        (Some(done), _) => done,
+        (None, None) => guarded(args, &process, &plan, config, &mut denoiser, dim)?,
+        (None, Some(weight)) => {
             // A call has at most as many rows as the run has frames.
             let need = match args.method.picard(args.batch as usize, process.data_variance)? {
                 None => Sequential.need(&plan, args.batch as usize),
@@ -185,6 +179,9 @@ pub(super) fn run(args: &SampleArgs, library: Option<&Path>) -> anyhow::Result<S
         .with_context(|| format!("cannot write `{}`", args.out.display()))
         .map_err(flatten)?;
     let mut said = format!("{} rounds, {} evaluations, {seconds:.2} s\n", report.rounds, report.evaluations);
+    if stayed {
+        said += &format!("the states stayed on {}\n", denoiser.model().provider());
+    }
     if let (splits @ 1.., Some(rows)) = (denoiser.splits(), denoiser.row_limit()) {
         said += &format!("out of memory: calls were halved {splits} times, to {rows} rows\n");
     }
@@ -197,6 +194,23 @@ pub(super) fn run(args: &SampleArgs, library: Option<&Path>) -> anyhow::Result<S
         said += &format!("{}\n", path.display());
     }
     Ok(said)
+}
+
+/// Samples with the model on servers, where the flags name any.
+fn remote(
+    args: &SampleArgs,
+    process: &Process,
+    plan: &Plan<'_>,
+    config: Option<SchedulerConfig>,
+    item_shape: &[usize],
+) -> anyhow::Result<Option<(Vec<f32>, Report)>> {
+    if args.remote.is_empty() {
+        return Ok(None);
+    }
+    let options = RemoteOptions { item_shape: Some(item_shape.to_vec()), ..RemoteOptions::default() };
+    let mut remote = RemoteDenoiser::connect(&args.remote, options)?;
+    let dim = item_shape.iter().product();
+    guarded(args, process, plan, config, &mut remote, dim).map(Some)
 }
 
 /// An error and its causes in one line.
@@ -307,18 +321,6 @@ where
     let need = sampler.need(plan, args.batch as usize);
     let mut memory: Vec<f32> = filled(need.rows.checked_mul(dim), 0.0)?;
     run_over(args, sampler, plan, denoiser, SliceFrames::new(&mut memory, dim))
-}
-
-/// Samples with states that stay on the model's device.
-fn resident(
-    args: &SampleArgs,
-    sampler: &impl Sampler,
-    plan: &Plan<'_>,
-    denoiser: &mut OrtDenoiser,
-) -> anyhow::Result<(Vec<f32>, Report)> {
-    let need = sampler.need(plan, args.batch as usize);
-    let frames = ResidentFrames::new(denoiser.model().provider(), need, denoiser.item_shape())?;
-    run_over(args, sampler, plan, denoiser, frames)
 }
 
 fn run_over<F, D>(

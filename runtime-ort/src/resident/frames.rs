@@ -6,57 +6,26 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use ort::{
-    memory::Allocator,
-    value::{DynTensor, Tensor as Value},
-};
-use picardy::{Link, Need, Noise, Tensor};
+use ort::value::DynTensor;
+use picardy::Need;
 
 use super::{
-    graph::{self, Form, PutForm, QuestionForm, StageForm},
-    program::{Program, Put, Stage},
+    graph::{Form, PutForm},
+    known::Known,
+    program::{Program, Put},
+    run::{Answer, Question},
+    traffic::{Counter, Traffic},
 };
 use crate::{
     device::{self, DeviceMemory, DeviceTensor},
     element::Element,
     error::OrtError,
-    provider::{Exclusively, Provider, exclusive},
-    session::{Model, Options},
+    provider::{Exclusively, Provider},
+    session::Model,
 };
 
 /// Rows of noise that wait for their state.
-const STAGED: usize = 64;
-
-/// The most stages of one graph. Longer programs (a solver of many steps back, node by node) run in parts.
-const STAGES: usize = 6;
-
-/// The graphs that are kept. A run needs a handful; sliding windows of odd lengths a few more.
-const GRAPHS: usize = 64;
-
-/// What has crossed between host and device, and how often something ran.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Traffic {
-    /// Runs of small graphs.
-    pub runs: usize,
-    /// Rows of states and noise that came from the host.
-    pub rows_up: usize,
-    /// Rows that went to the host.
-    pub rows_down: usize,
-    /// Inner products that went to the host.
-    pub products: usize,
-    /// Coefficients and places that came from the host, in bytes.
-    pub coefficients: usize,
-}
-
-impl Traffic {
-    fn add(&mut self, more: &Self) {
-        self.runs += more.runs;
-        self.rows_up += more.rows_up;
-        self.rows_down += more.rows_down;
-        self.products += more.products;
-        self.coefficients += more.coefficients;
-    }
-}
+pub(super) const STAGED: usize = 64;
 
 /// Rows of states on a provider's device.
 ///
@@ -77,51 +46,28 @@ impl Traffic {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// A trait of infallible operations hides what fails on a device: the first failure is kept, nothing runs after it, and the
-/// next call of the network returns it.
+/// A trait of infallible operations hides what fails on a device. The first failure is kept ([`failure`](Self::failure)) and
+/// nothing runs after it: numbers that are asked for are NaN, a sample that is read is NaN, and each later call of the network
+/// returns it as [`OrtError::Device`]. The rows are lost, the frames are not: the next run that begins on them forgets the
+/// failure. What fails in a call of the network itself loses nothing, and the same rows may be asked for again.
 #[derive(Debug)]
 pub struct ResidentFrames {
-    memory: DeviceMemory,
-    item: Vec<usize>,
-    dim: usize,
-    rows: usize,
+    pub(super) memory: DeviceMemory,
+    pub(super) item: Vec<usize>,
+    pub(super) dim: usize,
+    pub(super) rows: usize,
     /// The rows `[rows + 2 + STAGED, dim]`, and where the next run writes them: a device may not write what it reads.
-    current: DeviceTensor<f32>,
-    spare: DeviceTensor<f32>,
-    program: Program,
+    pub(super) current: DeviceTensor<f32>,
+    pub(super) spare: DeviceTensor<f32>,
+    pub(super) program: Program,
     /// A row that was set to zero last, which is not recorded yet: noise mostly follows.
-    zeroed: Option<usize>,
-    staged: usize,
-    graphs: HashMap<Form, Model>,
+    pub(super) zeroed: Option<usize>,
+    pub(super) staged: usize,
+    pub(super) graphs: HashMap<Form, Model>,
     traffic: Arc<Mutex<Traffic>>,
-    error: Option<OrtError>,
-}
-
-/// Reads the [`Traffic`] of [`ResidentFrames`].
-#[derive(Clone, Debug)]
-pub struct Counter(Arc<Mutex<Traffic>>);
-
-impl Counter {
-    /// So far.
-    #[must_use]
-    pub fn get(&self) -> Traffic {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A number or rows that are asked for.
-enum Question {
-    None,
-    Rows(Vec<i64>, Element),
-    /// Rows for the host.
-    Stored(Vec<i64>),
-    Products([Vec<i64>; 4]),
-}
-
-enum Answer {
-    None,
-    Rows(Exclusively<DynTensor>),
-    Numbers(Vec<f32>),
+    pub(super) known: Known,
+    /// Why rows are lost.
+    pub(super) lost: Option<String>,
 }
 
 impl ResidentFrames {
@@ -148,7 +94,8 @@ impl ResidentFrames {
             staged: 0,
             graphs: HashMap::new(),
             traffic: Arc::default(),
-            error: None,
+            known: Known::default(),
+            lost: None,
         })
     }
 
@@ -158,8 +105,44 @@ impl ResidentFrames {
         Counter(Arc::clone(&self.traffic))
     }
 
-    fn count(&self, count: impl FnOnce(&mut Traffic)) {
+    /// What failed on the device since the run began, and lost its rows. For the end of a run, where no call of the network
+    /// follows that would return it.
+    #[must_use]
+    pub fn failure(&self) -> Option<&str> {
+        self.lost.as_deref()
+    }
+
+    /// Records `row <- min(max(row, low), high)`; NaN stays.
+    pub(super) fn clamp(&mut self, row: usize, low: f32, high: f32) {
+        self.settle();
+        let row = self.target(row);
+        self.program.clamp(row, low, high);
+    }
+
+    /// Records `row <- row + mask (values - row)`.
+    pub(super) fn blend(&mut self, row: usize, mask: &[f32], values: &[f32]) {
+        self.settle();
+        let row = self.target(row);
+        if self.known.is_full() {
+            // What waits names places among those that go.
+            self.ask(&Question::None);
+            self.known.clear();
+        }
+        let place = self.known.place(mask, values);
+        self.program.blend(row, place);
+    }
+
+    pub(super) fn count(&self, count: impl FnOnce(&mut Traffic)) {
         count(&mut self.traffic.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Sees that the device can turn rows into a model's element type, and back: without a model's run.
+    ///
+    /// # Errors
+    /// [`OrtError::NotOnDevice`], such as for bf16 and f64 on WebGPU; [`OrtError::Run`] where this very device cannot.
+    pub fn supports(&mut self, element: Element) -> Result<(), OrtError> {
+        let question = Question::Rows(vec![self.zero() as i64], element);
+        if element == Element::F32 { Ok(()) } else { self.run(&question).map(drop) }
     }
 
     /// The shape of one item.
@@ -181,12 +164,9 @@ impl ResidentFrames {
     ) -> Result<Exclusively<DynTensor>, OrtError> {
         let padding = std::iter::repeat_n(self.zero(), n.saturating_sub(rows.len()));
         let places = rows.chain(padding).map(|row| row as i64).collect();
-        match self.run(Question::Rows(places, element)) {
+        match self.run(&Question::Rows(places, element))? {
             Answer::Rows(rows) => Ok(rows),
-            _ => Err(self
-                .error
-                .take()
-                .unwrap_or(OrtError::Device { said: "no rows were answered".to_owned() })),
+            _ => Err(OrtError::Device { said: "no rows were answered".to_owned() }),
         }
     }
 
@@ -204,269 +184,27 @@ impl ResidentFrames {
         self.program.put(Put { values, form, rows });
     }
 
-    const fn zero(&self) -> usize {
+    pub(super) const fn zero(&self) -> usize {
         self.rows
     }
 
-    const fn waste(&self) -> usize {
+    pub(super) const fn waste(&self) -> usize {
         self.rows + 1
     }
 
     /// Records what was put off.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         if let Some(row) = self.zeroed.take() {
             self.program.affine(row, Vec::new());
         }
     }
 
     /// A row that exists, or one whose value is of no use.
-    const fn target(&self, row: usize) -> usize {
+    pub(super) const fn target(&self, row: usize) -> usize {
         if row < self.rows { row } else { self.waste() }
     }
 
-    const fn source(&self, row: usize) -> usize {
+    pub(super) const fn source(&self, row: usize) -> usize {
         if row < self.rows { row } else { self.zero() }
-    }
-
-    /// Runs what was recorded, and answers.
-    fn run(&mut self, question: Question) -> Answer {
-        self.settle();
-        self.staged = 0;
-        if self.error.is_some() {
-            self.program = Program::default();
-            return Answer::None;
-        }
-        let mut stages = std::mem::take(&mut self.program).into_stages();
-        let _turn = exclusive(self.memory.provider());
-        let mut answered = Ok(Answer::None);
-        while stages.len() > STAGES && answered.is_ok() {
-            let rest = stages.split_off(STAGES);
-            answered = self.run_stages(&std::mem::replace(&mut stages, rest), &Question::None);
-        }
-        if answered.is_ok() && !(stages.is_empty() && matches!(question, Question::None)) {
-            answered = self.run_stages(&stages, &question);
-        }
-        answered.unwrap_or_else(|error| {
-            self.error = Some(error);
-            Answer::None
-        })
-    }
-
-    fn run_stages(&mut self, stages: &[Stage], question: &Question) -> Result<Answer, OrtError> {
-        let form = Form {
-            stages: stages.iter().map(StageForm::of).collect(),
-            question: match question {
-                Question::None => QuestionForm::None,
-                Question::Rows(_, element) => QuestionForm::Rows(*element),
-                Question::Stored(_) => QuestionForm::Rows(Element::F32),
-                Question::Products(_) => QuestionForm::Products,
-            },
-        };
-        if !self.graphs.contains_key(&form) {
-            if self.graphs.len() >= GRAPHS {
-                self.graphs.clear();
-            }
-            let device = |said: String| OrtError::Device { said };
-            let bytes =
-                graph::build(&form, self.dim, &self.item).map_err(|error| device(error.to_string()))?;
-            let options = Options { provider: self.memory.provider(), ..Options::default() };
-            self.graphs.insert(form.clone(), Model::from_bytes(&bytes, options)?);
-        }
-        let (zero, waste) = (self.zero(), self.waste());
-        let mut moved = Traffic { runs: 1, ..Traffic::default() };
-        let Some(model) = self.graphs.get_mut(&form) else { return Ok(Answer::None) };
-        let session = model.session_mut();
-        let mut binding = session.create_binding()?;
-        binding.bind_input("frames", &self.current)?;
-        for (i, (stage, form)) in stages.iter().zip(&form.stages).enumerate() {
-            for (name, value) in graph::inputs(i, stage, form, zero, waste) {
-                match value {
-                    graph::Value::Floats(shape, values) => {
-                        moved.coefficients += 4 * values.len();
-                        binding.bind_input(name, &Value::from_array((shape, values))?)?;
-                    }
-                    graph::Value::Places(shape, values) => {
-                        moved.coefficients += 8 * values.len();
-                        binding.bind_input(name, &Value::from_array((shape, values))?)?;
-                    }
-                }
-            }
-            if let Some(put) = &stage.put {
-                binding.bind_input(format!("put.values{i}"), &put.values)?;
-            }
-            moved.rows_up += stage.loads.len();
-        }
-        if !stages.is_empty() {
-            binding.bind_output("out", &mut *self.spare)?;
-        }
-        let answer = match question {
-            Question::None => {
-                session.run_binding(&binding)?;
-                Answer::None
-            }
-            Question::Rows(index, element) => {
-                let shape: Vec<usize> =
-                    std::iter::once(index.len()).chain(self.item.iter().copied()).collect();
-                let mut rows = self.memory.dyn_tensor(element.ort(), &shape)?;
-                binding.bind_input("index", &Value::from_array((vec![index.len()], index.clone()))?)?;
-                binding.bind_output("answer", &mut *rows)?;
-                session.run_binding(&binding)?;
-                Answer::Rows(rows)
-            }
-            Question::Stored(index) => {
-                let shape: Vec<usize> =
-                    std::iter::once(index.len()).chain(self.item.iter().copied()).collect();
-                let mut rows = Value::<f32>::new(&Allocator::default(), shape)?;
-                binding.bind_input("index", &Value::from_array((vec![index.len()], index.clone()))?)?;
-                binding.bind_output("answer", &mut rows)?;
-                session.run_binding(&binding)?;
-                moved.rows_down += index.len();
-                Answer::Numbers(rows.try_extract_tensor::<f32>()?.1.to_vec())
-            }
-            Question::Products(places) => {
-                for (name, index) in ["a0", "a1", "b0", "b1"].into_iter().zip(places) {
-                    binding.bind_input(name, &Value::from_array((vec![index.len()], index.clone()))?)?;
-                }
-                let mut products = Value::<f32>::new(&Allocator::default(), vec![places[0].len()])?;
-                binding.bind_output("answer", &mut products)?;
-                session.run_binding(&binding)?;
-                moved.products += places[0].len();
-                Answer::Numbers(products.try_extract_tensor::<f32>()?.1.to_vec())
-            }
-        };
-        self.count(|traffic| traffic.add(&moved));
-        if !stages.is_empty() {
-            std::mem::swap(&mut self.current, &mut self.spare);
-        }
-        Ok(answer)
-    }
-
-    /// The inner products of differences of rows; NaN after a failure.
-    fn products(&mut self, asks: impl Iterator<Item = [usize; 4]>) -> Vec<f32> {
-        let mut places: [Vec<i64>; 4] = Default::default();
-        for ask in asks {
-            for (places, row) in places.iter_mut().zip(ask) {
-                places.push(self.source(row) as i64);
-            }
-        }
-        let n = places[0].len();
-        if n == 0 {
-            return Vec::new();
-        }
-        match self.run(Question::Products(places)) {
-            Answer::Numbers(products) => products,
-            _ => vec![f32::NAN; n],
-        }
-    }
-}
-
-impl Tensor for ResidentFrames {
-    type Scalar = f32;
-
-    fn rows(&self) -> usize {
-        self.rows
-    }
-
-    fn dim(&self) -> usize {
-        self.dim
-    }
-
-    fn load(&mut self, row: usize, values: &[f32]) {
-        self.settle();
-        if row < self.rows && values.len() == self.dim {
-            self.program.load(row, values.to_vec());
-        }
-    }
-
-    fn store(&mut self, row: usize, values: &mut [f32]) {
-        match self.run(Question::Stored(vec![self.source(row) as i64])) {
-            Answer::Numbers(numbers) if numbers.len() == values.len() => values.copy_from_slice(&numbers),
-            _ => {}
-        }
-    }
-
-    fn combine(&mut self, dst: usize, terms: &[(f64, usize)]) {
-        self.settle();
-        let dst = self.target(dst);
-        if terms.is_empty() {
-            self.zeroed = Some(dst);
-        } else {
-            let terms = terms.iter().map(|&(weight, row)| (weight as f32, self.source(row))).collect();
-            self.program.affine(dst, terms);
-        }
-    }
-
-    fn extrapolate(&mut self, dst: usize, base: usize, weight: f64, a: usize, b: usize) {
-        self.combine(dst, &[(1.0, base), (weight, a), (-weight, b)]);
-    }
-
-    fn add_noise(&mut self, dst: usize, weight: f64, noise: &Noise<'_>, item: usize, node: usize) {
-        let mut values = vec![0.0; self.dim];
-        noise.fill(weight, item, node, &mut values);
-        let dst = self.target(dst);
-        if self.zeroed == Some(dst) {
-            self.zeroed = None;
-            self.program.load(dst, values);
-            return;
-        }
-        self.settle();
-        if self.staged == STAGED {
-            self.run(Question::None);
-        }
-        let staged = self.rows + 2 + self.staged;
-        self.staged += 1;
-        self.program.load(staged, values);
-        self.program.affine(dst, vec![(1.0, dst), (1.0, staged)]);
-    }
-
-    fn dot(&mut self, a: (usize, usize), b: (usize, usize)) -> f64 {
-        self.products(std::iter::once([a.0, a.1, b.0, b.1])).first().map_or(f64::NAN, |dot| f64::from(*dot))
-    }
-
-    fn is_finite(&mut self, row: usize) -> bool {
-        let zero = self.zero();
-        self.products(std::iter::once([row, zero, row, zero]))
-            .first()
-            .is_some_and(|square| square.is_finite())
-    }
-
-    fn squares(&mut self, asks: impl Iterator<Item = (usize, usize)>, mut answer: impl FnMut(usize, f64)) {
-        let products = self.products(asks.map(|(a, b)| [a, b, a, b]));
-        for (place, square) in products.into_iter().enumerate() {
-            answer(place, f64::from(square));
-        }
-    }
-
-    fn secants(
-        &mut self,
-        finite: Range<usize>,
-        asks: impl Iterator<Item = [(usize, usize); 2]>,
-        mut answer: impl FnMut(usize, [f64; 3]),
-    ) -> Option<usize> {
-        let zero = self.zero();
-        let secants =
-            asks.flat_map(|[x, m]| [[x.0, x.1, x.0, x.1], [x.0, x.1, m.0, m.1], [m.0, m.1, m.0, m.1]]);
-        let squares = finite.clone().map(|row| [row, zero, row, zero]);
-        let products = self.products(squares.chain(secants));
-        let (squares, secants) = products.split_at(finite.len().min(products.len()));
-        // After a failure nothing is finite; the next call of the network says why.
-        if self.error.is_none()
-            && let Some(place) = squares.iter().position(|square| !square.is_finite())
-        {
-            return Some(finite.start + place);
-        }
-        for (place, products) in secants.chunks_exact(3).enumerate() {
-            answer(place, [0, 1, 2].map(|i| f64::from(products[i])));
-        }
-        None
-    }
-
-    fn has_chains(&self) -> bool {
-        true
-    }
-
-    fn chain(&mut self, from: usize, links: impl Iterator<Item = Link>) {
-        self.settle();
-        self.program.chain(from, links);
     }
 }

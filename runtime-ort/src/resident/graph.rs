@@ -8,6 +8,8 @@
 //! affine      rows written by sum_t weight[n, t] frames[index[n, t]]
 //! chains      x = L u, u = sum_t weight frames[index], L lower triangular, in two levels: blocks of `block` links, then
 //!             the blocks' ends
+//! clamp       rows between two limits each
+//! blend       known[kept] row + known[added], rows of a table of known entries that stays on the device
 //! answer      frames[index], or the inner products <a0 - a1, b0 - b1>
 //! ```
 //!
@@ -30,6 +32,8 @@ pub(super) struct StageForm {
     pub(super) affine: bool,
     /// The links of a block and the blocks of a chain.
     pub(super) chains: Option<(usize, usize)>,
+    pub(super) clamps: bool,
+    pub(super) blends: bool,
 }
 
 /// A model's answer: its type, and whether a learned variance follows the channels of each row.
@@ -55,6 +59,8 @@ impl StageForm {
             loads: !stage.loads.is_empty(),
             put: stage.put.as_ref().map(|put| put.form),
             affine: !stage.affine.is_empty(),
+            clamps: !stage.clamps.is_empty(),
+            blends: !stage.blends.is_empty(),
             chains: links.map(|links| {
                 // Blocks of about the square root: their triangles and the ends' are then as large. Of few sizes, so that
                 // windows of nearly the same length share a graph.
@@ -77,6 +83,9 @@ pub(super) fn build(form: &Form, dim: usize, item: &[usize]) -> Result<Vec<u8>, 
     let mut g = GraphBuilder::new("picardy-rows");
     let d = Extent::Fixed(dim);
     g.input("frames", Element::F32, &[Extent::Free("rows"), d]);
+    if form.stages.iter().any(|stage| stage.blends) {
+        g.input("known", Element::F32, &[Extent::Free("known.n"), d]);
+    }
     g.integers("axis1", &[1]);
     g.integers("flat", &[-1, dim as i64]);
     let axis = |axis| [("axis", Attribute::Int(axis))];
@@ -155,6 +164,34 @@ pub(super) fn build(form: &Form, dim: usize, item: &[usize]) -> Result<Vec<u8>, 
             let x = g.node(&name("chain.flat"), "Reshape", &[&x, "flat"], &[]);
             made.push(("chain".to_owned(), x));
         }
+        if stage.clamps {
+            // By comparisons: of NaN, a maximum is what each device makes of it.
+            let [index, low, high] = ["clamp.index", "clamp.low", "clamp.high"].map(name);
+            let n = name("clamp.n");
+            g.input(&index, Element::I64, &[Extent::Free(&n)]);
+            for limit in [&low, &high] {
+                g.input(limit, Element::F32, &[Extent::Free(&n), Extent::Fixed(1)]);
+            }
+            let x = g.node(&name("clamp.rows"), "Gather", &[&before, &index], &axis(0));
+            let below = g.node(&name("clamp.below"), "Less", &[&x, &low], &[]);
+            let x = g.node(&name("clamp.from"), "Where", &[&below, &low, &x], &[]);
+            let above = g.node(&name("clamp.above"), "Greater", &[&x, &high], &[]);
+            let x = g.node(&name("clamp.within"), "Where", &[&above, &high, &x], &[]);
+            made.push(("clamp".to_owned(), x));
+        }
+        if stage.blends {
+            let [index, kept, added] = ["blend.index", "blend.kept", "blend.added"].map(name);
+            let n = name("blend.n");
+            for places in [&index, &kept, &added] {
+                g.input(places, Element::I64, &[Extent::Free(&n)]);
+            }
+            let x = g.node(&name("blend.rows"), "Gather", &[&before, &index], &axis(0));
+            let keep = g.node(&name("blend.keep"), "Gather", &["known", &kept], &axis(0));
+            let add = g.node(&name("blend.add"), "Gather", &["known", &added], &axis(0));
+            let x = g.node(&name("blend.free"), "Mul", &[&x, &keep], &[]);
+            let x = g.node(&name("blend.x"), "Add", &[&x, &add], &[]);
+            made.push(("blend".to_owned(), x));
+        }
         for (part, values) in made {
             let (to, n) = (name(&format!("{part}.to")), name(&format!("{part}.to.n")));
             g.input(&to, Element::I64, &[Extent::Free(&n), Extent::Fixed(1)]);
@@ -225,6 +262,23 @@ pub(super) fn inputs(
         push("affine.index", index);
         push("affine.weight", weight);
         push("affine.to", to(stage.affine.iter().map(|affine| affine.dst as i64).collect()));
+    }
+    if form.clamps {
+        let n = stage.clamps.len();
+        let rows: Vec<i64> = stage.clamps.iter().map(|(row, ..)| *row as i64).collect();
+        push("clamp.index", Value::Places(vec![n], rows.clone()));
+        push("clamp.low", Value::Floats(vec![n, 1], stage.clamps.iter().map(|(_, low, _)| *low).collect()));
+        push("clamp.high", Value::Floats(vec![n, 1], stage.clamps.iter().map(|(.., high)| *high).collect()));
+        push("clamp.to", to(rows));
+    }
+    if form.blends {
+        let n = stage.blends.len();
+        let rows: Vec<i64> = stage.blends.iter().map(|(row, _)| *row as i64).collect();
+        let known = |second: usize| stage.blends.iter().map(|(_, pair)| (2 * pair + second) as i64).collect();
+        push("blend.index", Value::Places(vec![n], rows.clone()));
+        push("blend.kept", Value::Places(vec![n], known(0)));
+        push("blend.added", Value::Places(vec![n], known(1)));
+        push("blend.to", to(rows));
     }
     if let Some((block, blocks)) = form.chains {
         let links = block * blocks;

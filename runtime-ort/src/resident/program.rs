@@ -38,6 +38,10 @@ pub(super) struct Stage {
     pub(super) put: Option<Put>,
     pub(super) affine: Vec<Affine>,
     pub(super) chains: Vec<Chain>,
+    /// A row and its limits.
+    pub(super) clamps: Vec<(usize, f32, f32)>,
+    /// A row and the place of what is known of it.
+    pub(super) blends: Vec<(usize, usize)>,
 }
 
 /// What was recorded since the last run.
@@ -47,9 +51,16 @@ pub(super) struct Program {
     /// One past the stage of the last write, and the stage of the last read, of a row.
     written: HashMap<usize, usize>,
     read: HashMap<usize, usize>,
+    /// The first stage that is open: those before it were recorded for a run that failed.
+    floor: usize,
 }
 
 impl Program {
+    /// These stages, to run before all that comes.
+    pub(super) fn of(stages: Vec<Stage>) -> Self {
+        Self { floor: stages.len(), stages, ..Self::default() }
+    }
+
     pub(super) fn into_stages(self) -> Vec<Stage> {
         self.stages
     }
@@ -64,7 +75,7 @@ impl Program {
         let after_read = |row: usize| self.read.get(&row).copied().unwrap_or(0);
         let ready = reads.clone().map(after_write).max().unwrap_or(0);
         let free = writes.clone().map(|row| after_write(row).max(after_read(row))).max().unwrap_or(0);
-        let at = ready.max(free);
+        let at = ready.max(free).max(self.floor);
         for row in reads {
             let last = self.read.entry(row).or_insert(0);
             *last = (*last).max(at);
@@ -85,7 +96,7 @@ impl Program {
     pub(super) fn put(&mut self, put: Put) {
         let last =
             |known: &HashMap<usize, usize>| put.rows.iter().filter_map(|row| known.get(row)).max().copied();
-        let mut at = last(&self.written).max(last(&self.read)).unwrap_or(0);
+        let mut at = last(&self.written).max(last(&self.read)).unwrap_or(0).max(self.floor);
         // A stage has one: another goes to the next.
         while self.stages.get(at).is_some_and(|stage| stage.put.is_some()) {
             at += 1;
@@ -104,12 +115,27 @@ impl Program {
         self.place(reads, std::iter::once(dst)).affine.push(Affine { dst, terms: terms.clone() });
     }
 
-    pub(super) fn chain(&mut self, from: usize, links: impl Iterator<Item = Link>) {
+    pub(super) fn clamp(&mut self, row: usize, low: f32, high: f32) {
+        self.place(std::iter::once(row), std::iter::once(row)).clamps.push((row, low, high));
+    }
+
+    pub(super) fn blend(&mut self, row: usize, known: usize) {
+        self.place(std::iter::once(row), std::iter::once(row)).blends.push((row, known));
+    }
+
+    /// `there` are the number of rows, and the rows that stand for those beyond: of zeros to read, and of no use to write.
+    pub(super) fn chain(
+        &mut self,
+        from: usize,
+        links: impl Iterator<Item = Link>,
+        (rows, zero, waste): (usize, usize, usize),
+    ) {
+        let or = |row: usize, other: usize| if row < rows { row } else { other };
         let mut before = Some(from);
         let chain: Chain = links
             .map(|link| {
                 let mut terms: Vec<(f32, usize)> =
-                    link.terms().iter().map(|&(weight, row)| (weight as f32, row)).collect();
+                    link.terms().iter().map(|&(weight, row)| (weight as f32, or(row, zero))).collect();
                 // The first link's row before is there already: a term like the others.
                 let carry = match before.take() {
                     Some(from) => {
@@ -118,7 +144,7 @@ impl Program {
                     }
                     None => link.carry,
                 };
-                (carry, Affine { dst: link.row, terms })
+                (carry, Affine { dst: or(link.row, waste), terms })
             })
             .collect();
         if chain.is_empty() {

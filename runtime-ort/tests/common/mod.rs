@@ -4,6 +4,7 @@
 
 pub(crate) mod affine;
 pub(crate) mod command;
+pub(crate) mod rows;
 
 use std::collections::HashMap;
 

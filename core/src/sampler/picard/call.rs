@@ -47,7 +47,9 @@ impl<F: Tensor> PicardRun<'_, F> {
         if denoiser.guard().is_some() {
             self.guard_outputs(denoiser)?;
         }
-        self.take_in(count)?;
+        self.learn(count)?;
+        self.doubt_older();
+        self.keep_pairs();
         Ok(count)
     }
 
@@ -57,9 +59,12 @@ impl<F: Tensor> PicardRun<'_, F> {
         denoiser: &mut D,
     ) -> Result<(), SampleError<D::Error>> {
         let rows = self.rows;
+        let count = rows_of(self.plan, self.spans).count();
+        // One question for all rows, which a device answers in one trip.
+        let spoilt = self.frames.secants(rows.shown(0)..rows.shown(count), core::iter::empty(), |_, _| {});
         for (i, (item, node)) in rows_of(self.plan, self.spans).enumerate() {
             let (said, out) = (rows.shown(i), rows.out(i));
-            if !self.frames.is_finite(said) {
+            if spoilt == Some(said) {
                 return Err(SampleError::NotFinite { item, node });
             }
             self.frames.combine(out, &[(1.0, said)]);
@@ -71,8 +76,8 @@ impl<F: Tensor> PicardRun<'_, F> {
         Ok(())
     }
 
-    /// The rows of the call become the newest pairs of their nodes.
-    fn take_in<E>(&mut self, count: usize) -> Result<(), SampleError<E>> {
+    /// Sees that what was said is finite, and learns slopes from what changed since the last time.
+    fn learn<E>(&mut self, count: usize) -> Result<(), SampleError<E>> {
         let (rows, plan, slope) = (self.rows, self.plan, self.picard.slope);
         let nodes = rows_of(plan, self.spans);
         // Of a node that was not evaluated before, the answer means nothing.
@@ -93,12 +98,15 @@ impl<F: Tensor> PicardRun<'_, F> {
             let (item, node) = nodes.clone().nth(row - rows.shown(0)).unwrap_or_default();
             return Err(SampleError::NotFinite { item, node });
         }
-        for (i, (item, k)) in nodes.enumerate() {
+        Ok(())
+    }
+
+    /// The rows of the call become the newest pairs of their nodes.
+    fn keep_pairs(&mut self) {
+        let rows = self.rows;
+        for (i, (item, k)) in rows_of(self.plan, self.spans).enumerate() {
             let (state, new) = (rows.state(item, k), rows.shown(i));
             let Some(mark) = self.marks.get_mut(rows.mark(item, k)) else { continue };
-            if rows.pairs() > 1 && mark.learnt {
-                mark.doubt = Slope::doubt_of_older(self.frames, &rows, (item, k), mark) as f32;
-            }
             let mut put = |dst, src| self.frames.combine(dst, &[(1.0, src)]);
             for back in (1..rows.pairs()).rev() {
                 // A node that was not evaluated before has no history: no change is none.
@@ -114,6 +122,29 @@ impl<F: Tensor> PicardRun<'_, F> {
             put(rows.said(item, 0, k), new);
             mark.known = true;
         }
-        Ok(())
+    }
+
+    /// The doubts of what was just learnt, as older directions see it too. (Rows still hold the older pairs, of which the oldest
+    /// is forgotten next.)
+    fn doubt_older(&mut self) {
+        let rows = self.rows;
+        if rows.pairs() < 3 {
+            return;
+        }
+        // Of a node that has not learnt, the answer means nothing.
+        let older = rows_of(self.plan, self.spans).flat_map(|at| (1..rows.pairs() - 1).map(move |i| (at, i)));
+        let asks = older.clone().map(|((item, k), i)| {
+            let (base, said) = (|i| rows.base(item, i, k), |i| rows.said(item, i, k));
+            [(base(i - 1), base(i)), (said(i - 1), said(i))]
+        });
+        let (marks, mut answered) = (&mut *self.marks, older);
+        self.frames.secants(0..0, asks, |_, products| {
+            let Some(((item, k), _)) = answered.next() else { return };
+            let Some(mark) = marks.get_mut(rows.mark(item, k)).filter(|mark| mark.learnt) else { return };
+            let older = Slope::older_doubt::<F>(products, f64::from(mark.slope));
+            if older.is_finite() {
+                mark.doubt = mark.doubt.max(older as f32);
+            }
+        });
     }
 }

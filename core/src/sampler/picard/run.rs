@@ -139,6 +139,7 @@ impl<'r, F: Tensor> PicardRun<'r, F> {
         // What a run before has left there is of other states.
         run.marks.fill(Mark::default());
         run.leading = run.leading.and_then(|_| (0..run.end(0)).find(|node| run.is_asked(*node)));
+        run.frames.begin();
         for (item, x) in x.chunks(dim).enumerate() {
             run.frames.load(run.rows.state(item, 0), x);
             let end = run.end(0);

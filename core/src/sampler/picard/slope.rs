@@ -1,7 +1,6 @@
 //! How an output is taken to change with its state, before the network has seen the new state.
 
 use super::MAX_HISTORY;
-use super::known::Mark;
 use super::rows::Rows;
 use crate::sampler::small;
 use crate::{Form, Plan, Real, Tensor};
@@ -77,24 +76,10 @@ impl Slope {
         Some(Seen { g, doubt: crate::math::sqrt(unexplained::<F>(products, g)) })
     }
 
-    /// The doubt of what was learnt at `(item, j)`, as its older directions see it too: none of them is better known than it was
-    /// then. (Its rows still hold the older pairs, of which the oldest is forgotten now.)
-    pub(super) fn doubt_of_older<F: Tensor>(
-        frames: &mut F,
-        rows: &Rows,
-        (item, j): (usize, usize),
-        mark: &Mark,
-    ) -> f64 {
-        let (base, said) = (|i| rows.base(item, i, j), |i| rows.said(item, i, j));
-        let mut doubt = f64::from(mark.doubt);
-        for i in 1..rows.pairs() - 1 {
-            let products = frames.secant((base(i - 1), base(i)), (said(i - 1), said(i)));
-            let older = crate::math::sqrt(unexplained::<F>(products, f64::from(mark.slope)));
-            if older.is_finite() {
-                doubt = doubt.max(older);
-            }
-        }
-        doubt
+    /// What the products of an older direction, of changes of state and output, say of a slope that was learnt since: none is
+    /// better known than it was then.
+    pub(super) fn older_doubt<F: Tensor>(products: [f64; 3], slope: f64) -> f64 {
+        crate::math::sqrt(unexplained::<F>(products, slope))
     }
 
     /// The slope at node `j`: `learnt`, or what there is without learning.
@@ -125,14 +110,26 @@ impl Slope {
         let mut gram = [[0.0; MAX_HISTORY]; MAX_HISTORY];
         let mut c = [0.0; MAX_HISTORY];
         let mut trace = 0.0;
-        for (i, (row, c)) in gram.iter_mut().zip(&mut c).enumerate().take(known) {
-            let direction = (base(i), base(i + 1));
-            *c = frames.dot(direction, (x, old));
-            for (l, entry) in row.iter_mut().enumerate().take(i + 1) {
-                *entry = frames.dot(direction, (base(l), base(l + 1)));
+        // Row by row: the product with what the sweep has changed, and those with the directions up to its own.
+        let direction = |i| (base(i), base(i + 1));
+        let places =
+            (0..known).flat_map(|i| core::iter::once((i, None)).chain((0..=i).map(move |l| (i, Some(l)))));
+        let asks = places.clone().map(|(i, l)| [direction(i), l.map_or((x, old), direction)]);
+        let mut answered = places;
+        frames.dots(asks, |_, product| match answered.next() {
+            Some((i, None)) => {
+                if let Some(c) = c.get_mut(i) {
+                    *c = product;
+                }
             }
-            trace += row.get(i).copied().unwrap_or(0.0);
-        }
+            Some((i, Some(l))) => {
+                if let Some(entry) = gram.get_mut(i).and_then(|row| row.get_mut(l)) {
+                    *entry = product;
+                }
+                trace += if i == l { product } else { 0.0 };
+            }
+            None => {}
+        });
         if !small::solve(&mut gram, &mut c, known, RIDGE * trace) {
             return;
         }

@@ -1,0 +1,40 @@
+//! What crossed the bus.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What has crossed between host and device, and how often something ran.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Runs of small graphs.
+    pub runs: usize,
+    /// Rows of states and noise that came from the host.
+    pub rows_up: usize,
+    /// Rows that went to the host.
+    pub rows_down: usize,
+    /// Inner products that went to the host.
+    pub products: usize,
+    /// Coefficients and places that came from the host, in bytes.
+    pub coefficients: usize,
+}
+
+impl Traffic {
+    pub(super) fn add(&mut self, more: &Self) {
+        self.runs += more.runs;
+        self.rows_up += more.rows_up;
+        self.rows_down += more.rows_down;
+        self.products += more.products;
+        self.coefficients += more.coefficients;
+    }
+}
+
+/// Reads the [`Traffic`] of [`ResidentFrames`](super::ResidentFrames).
+#[derive(Clone, Debug)]
+pub struct Counter(pub(super) Arc<Mutex<Traffic>>);
+
+impl Counter {
+    /// So far.
+    #[must_use]
+    pub fn get(&self) -> Traffic {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
