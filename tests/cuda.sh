@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The tests that need an NVIDIA GPU; without one they are skipped, which this says, and the exit status is 0.
 #
-#   tests/cuda.sh              all of them
+#   tests/cuda.sh              all of them, and the benches (tests/peers/device.sh)
 #   tests/cuda.sh NAME         those whose name contains NAME
 #   tests/cuda.sh --errors     the error paths of CUDA, which need no GPU but a C compiler and 5 GB of disk
 #
@@ -28,3 +28,7 @@ cargo test -p picardy-ort "${tests[@]/#/--test=}" -- --ignored "$@"
 # Those that run on the processor's provider elsewhere.
 tests=(resident resident_forms)
 cargo test -p picardy-ort "${tests[@]/#/--test=}" -- "$@"
+# The benches, where all was asked for.
+if [[ $# == 0 ]]; then
+    tests/peers/device.sh cuda
+fi
