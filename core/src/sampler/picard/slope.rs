@@ -47,6 +47,9 @@ pub(super) struct Seen {
 /// saturates.
 const REACH: f64 = 1.0;
 
+/// Of the lower half of `dX^T dX`, and of `dX^T dx`.
+const PRODUCTS: usize = MAX_HISTORY * (MAX_HISTORY + 3) / 2;
+
 /// Of the trace, on the diagonal of `dX^T dX`.
 const RIDGE: f64 = 1e-3;
 
@@ -112,24 +115,28 @@ impl Slope {
         let mut trace = 0.0;
         // Row by row: the product with what the sweep has changed, and those with the directions up to its own.
         let direction = |i| (base(i), base(i + 1));
-        let places =
-            (0..known).flat_map(|i| core::iter::once((i, None)).chain((0..=i).map(move |l| (i, Some(l)))));
-        let asks = places.clone().map(|(i, l)| [direction(i), l.map_or((x, old), direction)]);
-        let mut answered = places;
-        frames.dots(asks, |_, product| match answered.next() {
-            Some((i, None)) => {
-                if let Some(c) = c.get_mut(i) {
-                    *c = product;
-                }
+        let (mut asks, mut count) = ([[(0, 0); 2]; PRODUCTS], 0);
+        for i in 0..known {
+            let row = core::iter::once((x, old)).chain((0..=i).map(direction));
+            for (ask, other) in asks.iter_mut().skip(count).zip(row) {
+                *ask = [direction(i), other];
+                count += 1;
             }
-            Some((i, Some(l))) => {
-                if let Some(entry) = gram.get_mut(i).and_then(|row| row.get_mut(l)) {
-                    *entry = product;
-                }
-                trace += if i == l { product } else { 0.0 };
+        }
+        let mut products = [0.0; PRODUCTS];
+        frames.dots(asks.iter().take(count).copied(), |place, product| {
+            if let Some(slot) = products.get_mut(place) {
+                *slot = product;
             }
-            None => {}
         });
+        let mut answers = products.iter().copied();
+        for (i, (row, c)) in gram.iter_mut().zip(&mut c).enumerate().take(known) {
+            *c = answers.next().unwrap_or_default();
+            for entry in row.iter_mut().take(i + 1) {
+                *entry = answers.next().unwrap_or_default();
+            }
+            trace += row.get(i).copied().unwrap_or_default();
+        }
         if !small::solve(&mut gram, &mut c, known, RIDGE * trace) {
             return;
         }
