@@ -37,6 +37,34 @@ fn picards_flags_do_what_they_say() {
 }
 
 #[test]
+fn the_other_samplers_run_by_name() {
+    let dir = models();
+    let sample = |flags: &str| {
+        let args = "sample card.onnx --solver ddpm --steps 100 --batch 4 --out a.npy --method";
+        let args: Vec<&str> = args.split(' ').chain(flags.split(' ')).collect();
+        picardy_ort(dir.path(), &args)
+    };
+    let rounds = |flags: &str| cost(&said(&sample(flags))).0;
+    assert_eq!(rounds("sequential"), 100);
+    for flags in ["parareal", "parareal --tolerance 0.1", "speculative", "speculative --window 30"] {
+        assert!((2..100).contains(&rounds(flags)), "{flags}");
+    }
+    // One row at a time is a sequential run; a wide device is worth a parallel one.
+    assert_eq!(rounds("auto"), 100);
+    assert!(rounds("auto --rows 1000") < 30);
+    for (flags, says) in [
+        ("parareal --window 5", "--window"),
+        ("speculative --tolerance 0.1", "--tolerance"),
+        ("auto --slope secant", "--slope"),
+        ("auto --rows 0", "at least 1"),
+    ] {
+        let output = sample(flags);
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(1) && stderr.contains(says), "{flags}: {stderr}");
+    }
+}
+
+#[test]
 fn wrong_names_of_slopes_and_starts_are_told_the_right_ones() {
     let dir = models();
     for (flag, value, mend) in [

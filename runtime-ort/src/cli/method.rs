@@ -2,7 +2,9 @@
 
 use anyhow::bail;
 use clap::ValueEnum;
-use picardy::{Criterion, MAX_ANDERSON, Picard, Slope, Start};
+use picardy::{
+    AnySampler, Auto, Criterion, MAX_ANDERSON, Parareal, Picard, Plan, Sequential, Slope, Speculative, Start,
+};
 
 use super::names;
 
@@ -18,14 +20,15 @@ pub(super) struct Method {
     /// How Picard carries outputs to new states [default: secant].
     #[arg(long, value_parser = names::slope())]
     slope: Option<Slope>,
-    /// The most nodes that Picard holds open at a time [default: the whole run].
+    /// The most nodes that Picard holds open, or that speculative sampling drafts, at a time [default: the whole run].
     #[arg(long, value_name = "NODES")]
     window: Option<usize>,
     /// Of the nodes that still move far, Picard evaluates every so many-th [default: 3; 1, which is all, with
     /// --criterion step-variance].
     #[arg(long, value_name = "NODES")]
     stride: Option<usize>,
-    /// The most rows that the network is shown in a call of Picard's, over all items [default: no limit].
+    /// The most rows that the network is shown in a call of Picard's, over all items [default: no limit]; with --method auto,
+    /// the rows that the device evaluates in the time of one [default: 1 on the processor, elsewhere any number].
     #[arg(long)]
     rows: Option<usize>,
     /// Picard's first guess: constant, gaussian, or coarse:K for K evaluations in sequence, one a round [default: gaussian].
@@ -49,6 +52,12 @@ enum MethodFlag {
     #[default]
     Sequential,
     Picard,
+    /// Blocks of steps side by side, with little memory.
+    Parareal,
+    /// Exact in law for solvers that add noise: not the sequential samples.
+    Speculative,
+    /// What is expected to be fastest for --rows.
+    Auto,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -60,14 +69,55 @@ enum CriterionFlag {
 }
 
 impl Method {
-    /// The Picard sampler that the flags name; `None` for the sequential one.
-    pub(super) fn picard(&self, batch: usize, data_variance: f64) -> anyhow::Result<Option<Picard>> {
-        if matches!(self.method, MethodFlag::Sequential) {
-            return match self.flags().find(|(_, named)| *named) {
-                Some((flag, _)) => bail!("{flag} is Picard's: add --method picard, or leave it out"),
-                None => Ok(None),
-            };
+    /// The sampler that the flags name. `wide` says that the device evaluates many rows in the time of one.
+    pub(super) fn sampler(
+        &self,
+        plan: &Plan<'_>,
+        (batch, dim): (usize, usize),
+        data_variance: f64,
+        wide: bool,
+    ) -> anyhow::Result<AnySampler> {
+        let own: &[&str] = match self.method {
+            MethodFlag::Picard => return Ok(AnySampler::Picard(self.picard(batch, data_variance)?)),
+            MethodFlag::Sequential => &[],
+            MethodFlag::Parareal => &["--tolerance"],
+            MethodFlag::Speculative => &["--window"],
+            MethodFlag::Auto => &["--rows", "--tolerance"],
+        };
+        if let Some((flag, _)) = self.flags().find(|(flag, named)| *named && !own.contains(flag)) {
+            bail!("{flag} is Picard's: add --method picard, or leave it out");
         }
+        if self.window == Some(0) || self.rows == Some(0) {
+            bail!("--window 0 or --rows 0: give at least 1, or leave it out");
+        }
+        let tolerance = self.tolerance.unwrap_or(Picard::default().tolerance);
+        Ok(match self.method {
+            MethodFlag::Sequential | MethodFlag::Picard => AnySampler::Sequential(Sequential),
+            MethodFlag::Parareal => {
+                AnySampler::Parareal(Parareal { tolerance, data_variance, ..Parareal::default() })
+            }
+            MethodFlag::Speculative => AnySampler::Speculative(Speculative {
+                draft: self.window.unwrap_or(Speculative::default().draft),
+                data_variance,
+                ..Speculative::default()
+            }),
+            MethodFlag::Auto => {
+                let rows = self.rows.unwrap_or(if wide { usize::MAX } else { 1 });
+                let chosen =
+                    Auto { rows, tolerance, data_variance, ..Auto::default() }.choose(plan, batch, dim);
+                match &chosen {
+                    AnySampler::Picard(picard) => {
+                        eprintln!("note: auto chose picard, --window {}", picard.window);
+                    }
+                    _ => eprintln!("note: auto chose the sequential sampler"),
+                }
+                chosen
+            }
+        })
+    }
+
+    /// The Picard sampler that the flags name.
+    fn picard(&self, batch: usize, data_variance: f64) -> anyhow::Result<Picard> {
         for (flag, given, none) in [
             ("--window", self.window, "the whole run"),
             ("--stride", self.stride, "every node"),
@@ -89,7 +139,7 @@ impl Method {
             Some(CriterionFlag::Change) => (Criterion::Change, standard.tolerance, standard.stride),
             None => (standard.criterion, standard.tolerance, standard.stride),
         };
-        Ok(Some(Picard {
+        Ok(Picard {
             window: self.window.unwrap_or(standard.window),
             stride: self.stride.unwrap_or(stride),
             rows: self.rows.unwrap_or(standard.rows),
@@ -99,7 +149,7 @@ impl Method {
             criterion,
             tolerance: self.tolerance.unwrap_or(tolerance),
             data_variance,
-        }))
+        })
     }
 
     /// Picard's flags, and whether they are named.

@@ -12,8 +12,8 @@ use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use picardy::config::SchedulerConfig;
 use picardy::{
-    AnySolver, Ddim, DdimStride, Ddpm, Denoiser, EulerAncestral, Final, Guided, Level, Mark, Node, Noise,
-    Plan, Pndm, Report, Round, Sampler, Sequential, SliceFrames, Solver, Spacing, Span, Tcd, Tensor,
+    AnySampler, AnySolver, Ddim, DdimStride, Ddpm, Denoiser, EulerAncestral, Final, Guided, Level, Mark,
+    Node, Noise, Plan, Pndm, Report, Round, Sampler, SliceFrames, Solver, Spacing, Span, Tcd, Tensor,
     Workspace,
 };
 use picardy_ort::remote::RemoteOptions;
@@ -142,26 +142,25 @@ pub(super) fn run(args: &SampleArgs, library: Option<&Path>) -> anyhow::Result<S
     };
     let started = Instant::now();
     let dim = denoiser.dim();
-    let remote = remote(args, &process, &plan, config, denoiser.item_shape())?;
+    let wide = denoiser.model().provider() != Provider::Cpu || !args.remote.is_empty();
+    let sampler = args.method.sampler(&plan, (args.batch as usize, dim), process.data_variance, wide)?;
+    let remote = remote(args, &sampler, &plan, config, denoiser.item_shape())?;
     let on_device = match remote {
         Some(_) => None,
-        None => resident::sample(args, &plan, config, process.data_variance, &mut denoiser)?,
+        None => resident::sample(args, &plan, config, &sampler, &mut denoiser)?,
     };
     let stayed = on_device.is_some();
     let (mut x, report) = match (remote.or(on_device), args.signature.guidance) {
         (Some(done), _) => done,
-        (None, None) => guarded(args, &process, &plan, config, &mut denoiser, dim)?,
+        (None, None) => guarded(args, &sampler, &plan, config, &mut denoiser, dim)?,
         (None, Some(weight)) => {
             // A call has at most as many rows as the run has frames.
-            let need = match args.method.picard(args.batch as usize, process.data_variance)? {
-                None => Sequential.need(&plan, args.batch as usize),
-                Some(picard) => picard.need(&plan, args.batch as usize),
-            };
+            let need = sampler.need(&plan, args.batch as usize);
             let mut memory: Vec<f32> = filled(need.rows.checked_mul(4 * dim), 0.0)?;
             let rescale = args.signature.guidance_rescale.unwrap_or(0.0);
             let frames = SliceFrames::new(&mut memory, dim);
             let mut guided = Guided::new(&mut denoiser, frames, weight).rescaled(rescale);
-            guarded(args, &process, &plan, config, &mut guided, dim)?
+            guarded(args, &sampler, &plan, config, &mut guided, dim)?
         }
     };
     let seconds = started.elapsed().as_secs_f64();
@@ -199,7 +198,7 @@ pub(super) fn run(args: &SampleArgs, library: Option<&Path>) -> anyhow::Result<S
 /// Samples with the model on servers, where the flags name any.
 fn remote(
     args: &SampleArgs,
-    process: &Process,
+    sampler: &AnySampler,
     plan: &Plan<'_>,
     config: Option<SchedulerConfig>,
     item_shape: &[usize],
@@ -210,7 +209,7 @@ fn remote(
     let options = RemoteOptions { item_shape: Some(item_shape.to_vec()), ..RemoteOptions::default() };
     let mut remote = RemoteDenoiser::connect(&args.remote, options)?;
     let dim = item_shape.iter().product();
-    guarded(args, process, plan, config, &mut remote, dim).map(Some)
+    guarded(args, sampler, plan, config, &mut remote, dim).map(Some)
 }
 
 /// An error and its causes in one line.
@@ -278,7 +277,7 @@ fn solver_of(args: &SampleArgs, process: &Process) -> anyhow::Result<AnySolver> 
 /// Samples, with the scheduler's limits on the estimates where there is a scheduler.
 fn guarded<D>(
     args: &SampleArgs,
-    process: &Process,
+    sampler: &AnySampler,
     plan: &Plan<'_>,
     config: Option<SchedulerConfig>,
     denoiser: &mut D,
@@ -287,30 +286,14 @@ fn guarded<D>(
 where
     D: for<'a> Denoiser<SliceFrames<'a, f32>, Error: std::error::Error + Send + Sync + 'static>,
 {
-    let Some(config) = config else { return sample(args, process, plan, denoiser, dim) };
+    let Some(config) = config else { return sample(args, sampler, plan, denoiser, dim) };
     let mut scratch: Vec<f32> = filled(Some(dim), 0.0)?;
-    sample(args, process, plan, &mut config.guarded(denoiser, plan, &mut scratch)?, dim)
+    sample(args, sampler, plan, &mut config.guarded(denoiser, plan, &mut scratch)?, dim)
 }
 
 fn sample<D>(
     args: &SampleArgs,
-    process: &Process,
-    plan: &Plan<'_>,
-    denoiser: &mut D,
-    dim: usize,
-) -> anyhow::Result<(Vec<f32>, Report)>
-where
-    D: for<'a> Denoiser<SliceFrames<'a, f32>, Error: std::error::Error + Send + Sync + 'static>,
-{
-    match args.method.picard(args.batch as usize, process.data_variance)? {
-        None => run_sampler(args, &Sequential, plan, denoiser, dim),
-        Some(picard) => run_sampler(args, &picard, plan, denoiser, dim),
-    }
-}
-
-fn run_sampler<D>(
-    args: &SampleArgs,
-    sampler: &impl Sampler,
+    sampler: &AnySampler,
     plan: &Plan<'_>,
     denoiser: &mut D,
     dim: usize,

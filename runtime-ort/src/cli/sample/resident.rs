@@ -1,7 +1,7 @@
 //! Sampling with states that stay on the model's device.
 
 use picardy::config::{ConfigGuard, SchedulerConfig};
-use picardy::{Guarded, Guided, Need, Plan, Report, Sampler, Sequential, SpareRows, guard::Clamp};
+use picardy::{AnySampler, Guarded, Guided, Need, Plan, Report, Sampler, SpareRows, guard::Clamp};
 use picardy_ort::{Element, OrtDenoiser, OrtError, Provider, ResidentFrames};
 
 use super::{SampleArgs, run_over};
@@ -15,12 +15,12 @@ struct Asked {
 }
 
 /// Samples on the device. `None` where a part of the run needs rows in host memory: the processor's provider, guidance that
-/// rescales, limits beside plain clipping, types that the device has no kernels for.
+/// rescales, limits beside plain clipping, guidance under other samplers than these two, types that the device has no kernels for.
 pub(super) fn sample(
     args: &SampleArgs,
     plan: &Plan<'_>,
     config: Option<SchedulerConfig>,
-    data_variance: f64,
+    sampler: &AnySampler,
     denoiser: &mut OrtDenoiser,
 ) -> anyhow::Result<Option<(Vec<f32>, Report)>> {
     let rescaled = args.signature.guidance_rescale.is_some_and(|rescale| rescale != 0.0);
@@ -33,14 +33,16 @@ pub(super) fn sample(
         return Ok(None);
     }
     let (batch, guidance) = (args.batch as usize, args.signature.guidance);
-    match args.method.picard(batch, data_variance)? {
-        None => run(args, &Sequential, plan, denoiser, &Asked { guidance, clamp, call: batch }),
-        Some(picard) => {
-            let all = batch.saturating_mul(picard.window.min(plan.evaluations()));
-            let asked = Asked { guidance, clamp, call: all.min(picard.rows) };
-            run(args, &picard, plan, denoiser, &asked)
+    let call = match sampler {
+        AnySampler::Sequential(_) => batch,
+        AnySampler::Picard(picard) => {
+            batch.saturating_mul(picard.window.min(plan.evaluations())).min(picard.rows)
         }
-    }
+        // How many rows guidance takes is not known of the others.
+        _ if guidance.is_some() => return Ok(None),
+        _ => batch,
+    };
+    run(args, sampler, plan, denoiser, &Asked { guidance, clamp, call })
 }
 
 fn run(
