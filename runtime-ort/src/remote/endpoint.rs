@@ -189,8 +189,9 @@ impl Endpoint {
 
     /// Whether the server and the model are ready.
     pub(super) fn ready(&self, agent: &Agent, time: Duration) -> Result<(), RemoteError> {
+        let begun = Instant::now();
         for url in [format!("{}/health/ready", self.server), format!("{}/ready", self.model)] {
-            let body = self.get(agent, &url, time)?;
+            let body = self.get(agent, &url, time.saturating_sub(begun.elapsed()))?;
             // Some servers say so in the body, some in the status alone.
             let told: Option<serde_json::Value> = serde_json::from_slice(&body).ok();
             if told.and_then(|told| told.get("ready")?.as_bool()) == Some(false) {
@@ -207,7 +208,7 @@ impl Endpoint {
     }
 
     /// Looks at a server that was not looked at since it failed: is it ready, and of the same model. Says whether it takes
-    /// binary tensors.
+    /// binary tensors. It takes no longer than `time`.
     pub(super) fn check(
         &self,
         agent: &Agent,
@@ -219,8 +220,10 @@ impl Endpoint {
         if let Some(binary) = self.state().checked {
             return Ok(binary);
         }
-        self.ready(agent, time)?;
-        let own = Form::of(&self.metadata(agent, time)?, item)
+        let begun = Instant::now();
+        let left = || time.saturating_sub(begun.elapsed());
+        self.ready(agent, left())?;
+        let own = Form::of(&self.metadata(agent, left())?, item)
             .map_err(|what| RemoteError::NotADenoiser { endpoint: self.model.clone(), what })?;
         if own != *form {
             let what = format!("{own:?}, not {form:?}");
@@ -234,7 +237,7 @@ impl Endpoint {
             Transfer::Json => false,
             Transfer::Binary => true,
             Transfer::Auto => {
-                let server: ServerMetadata = self.told(&self.get(agent, &self.server, time)?)?;
+                let server: ServerMetadata = self.told(&self.get(agent, &self.server, left())?)?;
                 // Triton's and OpenVINO's word for it; KServe's own has a shorter one.
                 let names = ["binary_tensor_data", "binary_tensor_data_extension"];
                 server.extensions.iter().any(|extension| names.contains(&extension.as_str()))
