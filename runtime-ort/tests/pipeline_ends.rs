@@ -6,14 +6,18 @@ mod common;
 
 use std::{
     future::Future,
-    sync::Arc,
+    panic,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll, Wake, Waker},
     thread,
     time::{Duration, Instant},
 };
 
 use common::{Gate, alone, exact, one, plan, request};
-use picardy::Ddim;
+use picardy::{AnySampler, Ddim, Picard};
 use picardy_ort::pipeline::{
     Handle, Late, Pipeline, Request, RequestError, RequestRow, Settings, SubmitError,
 };
@@ -176,4 +180,65 @@ fn a_handle_is_a_future() {
     };
     assert_eq!(sample.x, alone(&Ddim::default().into(), 10, &request(5), None));
     assert_eq!((handle.progress().done, handle.progress().last), (10, 10));
+}
+
+/// All ways at once, with a denoiser that fails and panics now and then: every handle has its answer, and all are counted.
+#[test]
+fn every_request_has_one_answer() {
+    // These panics are expected: they are not shown.
+    let shown = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        if info.payload().downcast_ref::<&str>() != Some(&"now and then") {
+            shown(info);
+        }
+    }));
+    for lanes in [1, 2] {
+        let mut calls = 0;
+        let ill = one(move |rows, x, out| {
+            calls += 1;
+            if calls % 17 == 0 {
+                return Err("now and then".into());
+            }
+            if calls % 29 == 0 {
+                panic::panic_any("now and then");
+            }
+            exact(rows, x, out)
+        });
+        let denoisers = ill.into_iter().chain(one(exact)).collect();
+        let settings = Settings { waiting: 3, active: 4, rows: 3, multiple: 2, lanes, ..Settings::default() };
+        let pipeline = Pipeline::new(denoisers, settings).unwrap();
+        let answers = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            for client in 0..4u64 {
+                let (pipeline, answers) = (&pipeline, &answers);
+                scope.spawn(move || {
+                    for i in 0..200 {
+                        let dice = (client * 7919 + i).wrapping_mul(6_364_136_223_846_793_005) >> 33;
+                        let plan = plan(&Ddim::default(), 1 + (dice % 9) as usize);
+                        let mut request = Request::new(&plan, 1 + (dice % 3) as usize).seed(dice);
+                        if dice % 5 == 0 {
+                            request = request.within(Duration::from_micros(dice % 3000)).late(Late::Best);
+                        }
+                        if dice % 2 == 0 {
+                            let picard = Picard { window: 3, ..Picard::default() };
+                            request = request.sampler(AnySampler::Picard(picard));
+                        }
+                        let handle = pipeline.submit(request).unwrap();
+                        match dice % 11 {
+                            0 => drop(handle),
+                            1 => handle.cancel(),
+                            _ => drop(handle.wait()),
+                        }
+                        answers.fetch_add(1, Ordering::Relaxed);
+                    }
+                });
+            }
+        });
+        pipeline.shutdown();
+        let metrics = pipeline.metrics();
+        assert_eq!((metrics.submitted, metrics.answered()), (800, 800), "{metrics:?}");
+        assert_eq!((metrics.waiting, metrics.running, answers.into_inner()), (0, 0, 800), "{metrics:?}");
+        let classes = [metrics.done, metrics.cancelled, metrics.failed, metrics.failed_calls];
+        assert!(classes.iter().all(|&count| count > 0), "{metrics:?}");
+    }
 }

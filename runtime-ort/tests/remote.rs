@@ -109,6 +109,8 @@ fn hostile_answers_are_errors_that_say_what_is_amiss() {
 fn refusals_carry_status_and_reason() {
     let text = said(|| Reply::Body(400, None, br#"{"error": "unexpected shape for input 'x'"}"#.to_vec()));
     assert!(text.contains("answered with status 400: unexpected shape for input 'x'"), "{text}");
+    let text = said(|| Reply::Body(400, None, br#"{"error": "\u001b[31mred\u0007\n line"}"#.to_vec()));
+    assert!(text.ends_with("status 400: [31mred line"), "{text:?}");
     let text = said(|| Reply::Body(500, None, vec![b'z'; 1 << 20]));
     assert!(text.contains("2 attempts failed") && text.len() < 1000, "{text}");
     assert!(said(|| Reply::Body(302, None, Vec::new())).contains("status 302: no reason given"));
