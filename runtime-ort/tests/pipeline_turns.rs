@@ -229,5 +229,6 @@ fn what_a_caller_throws_harms_no_other_request() {
     guarded.cancel();
     kept.wait().unwrap();
     assert!(woken.is_answered());
+    pipeline.shutdown();
     assert_eq!(pipeline.metrics().running, 0);
 }
