@@ -5,7 +5,9 @@
 #     tests/remote.sh           MLServer, which takes JSON
 #     tests/remote.sh kserve    KServe's own server, with binary tensors
 #
-# The servers live in virtual environments under target/ (400 and 530 MB), made where they are missing.
+# The servers live in virtual environments under target/ (400 and 530 MB), made where they are missing. For that size .ci/run
+# leaves this script out: run it by hand after a change of runtime-ort/src/remote. What it needs no real server for is in
+# runtime-ort/tests/remote.rs and remote_fleet.rs, which .ci/run has.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")

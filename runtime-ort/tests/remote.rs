@@ -1,51 +1,16 @@
 //! The remote denoiser against a server that can misbehave. `tests/remote.sh` runs it against a real one.
 
-#[path = "common/server.rs"]
+#[path = "common/remote.rs"]
 #[allow(dead_code)]
-mod server;
+mod common;
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
+use common::server::{Reply, Server, json, toy};
+use common::{TRITON, connect, quick, rows, run};
 use picardy::{Betas, Ddim, Memory, Noise, Picard, Prediction, Sampler, Solver};
 use picardy_ort::pipeline::{Pipeline, Request, Settings, SharedPlan};
 use picardy_ort::remote::{RemoteDenoiser, RemoteError, RemoteOptions, Transfer};
-use server::{Reply, Server, json, toy};
-
-const TRITON: [&str; 2] = ["classification", "binary_tensor_data"];
-
-fn quick() -> RemoteOptions {
-    RemoteOptions {
-        timeout: Duration::from_secs(5),
-        backoff: Duration::from_millis(1),
-        backoff_most: Duration::from_millis(20),
-        ..RemoteOptions::default()
-    }
-}
-
-fn connect(servers: &[&Server], options: RemoteOptions) -> Result<RemoteDenoiser, RemoteError> {
-    let urls: Vec<String> = servers.iter().map(|server| server.url()).collect();
-    RemoteDenoiser::connect(&urls, options)
-}
-
-/// States, times, and what the toy model makes of them.
-fn rows(n: usize) -> (Vec<f32>, Vec<f64>, Vec<f32>) {
-    let x: Vec<f32> = (0..2 * n).map(|i| (i as f32 * 0.37).sin() / 3.0).collect();
-    let t: Vec<f64> = (0..n).map(|i| (i * 7 % 11) as f64).collect();
-    let want = x.iter().enumerate().map(|(i, x)| x * (1.0 + t[i / 2] as f32)).collect();
-    (x, t, want)
-}
-
-fn run(denoiser: &RemoteDenoiser, n: usize) -> Result<Vec<f32>, RemoteError> {
-    let (x, t, _) = rows(n);
-    let mut out = vec![0.0; x.len()];
-    denoiser.run(&x, t.into_iter(), &mut out).map(|()| out)
-}
 
 #[test]
 fn numbers_travel_to_the_bit_in_every_form() {
@@ -60,102 +25,6 @@ fn numbers_travel_to_the_bit_in_every_form() {
             assert!(denoiser.health().iter().all(Result::is_ok));
         }
     }
-}
-
-#[test]
-fn rows_are_spread_over_the_servers() {
-    let servers = [(); 3].map(|()| {
-        Server::start(|asked| {
-            std::thread::sleep(Duration::from_millis(2));
-            toy(asked, "FP32", &TRITON)
-        })
-    });
-    let options = RemoteOptions { rows: 10, ..quick() };
-    let denoiser = connect(&[&servers[0], &servers[1], &servers[2]], options).unwrap();
-    assert_eq!(run(&denoiser, 90).unwrap(), rows(90).2);
-    let counts = servers.each_ref().map(Server::count);
-    assert_eq!(counts.iter().sum::<usize>(), 9);
-    assert!(counts.iter().all(|&count| count > 0), "{counts:?}");
-    assert_eq!(run(&denoiser, 1).unwrap(), rows(1).2);
-}
-
-#[test]
-fn a_server_that_is_lost_costs_a_retry() {
-    let answered = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&answered);
-    // It closes the connection at its third request and at every one after.
-    let dying = Server::start(move |asked| {
-        if asked.path.ends_with("/infer") && count.fetch_add(1, Ordering::SeqCst) >= 2 {
-            return Reply::Close;
-        }
-        toy(asked, "FP32", &TRITON)
-    });
-    let living = Server::start(|asked| toy(asked, "FP32", &TRITON));
-    let denoiser = connect(&[&dying, &living], quick()).unwrap();
-    for n in 2..40 {
-        if n == 20 {
-            dying.kill();
-        }
-        assert_eq!(run(&denoiser, n).unwrap(), rows(n).2);
-    }
-    assert!(denoiser.metrics().failed > 0 && living.count() > 30, "{:?}", denoiser.metrics());
-}
-
-#[test]
-fn what_an_ill_server_does_not_answer_another_does() {
-    let wrong = r#"{"outputs": [{"name": "out", "datatype": "FP32", "shape": [1, 2], "data": [1, 2]}]}"#;
-    let ills: [fn(&str) -> Reply; 7] = [
-        |_| Reply::Silence(Duration::from_secs(60)),
-        |_| Reply::Endless,
-        |_| Reply::Close,
-        |_| Reply::Truncated(4000, vec![b'['; 100]),
-        |_| Reply::Body(500, None, b"out of memory".to_vec()),
-        |_| Reply::Body(404, None, Vec::new()),
-        |wrong| json(wrong),
-    ];
-    for (i, reply) in ills.into_iter().enumerate() {
-        let ill = Server::start(move |asked| {
-            if asked.path.ends_with("/infer") { reply(wrong) } else { toy(asked, "FP32", &[]) }
-        });
-        let well = Server::start(|asked| toy(asked, "FP32", &[]));
-        let options = RemoteOptions { timeout: Duration::from_millis(300), ..quick() };
-        let denoiser = connect(&[&ill, &well], options).unwrap();
-        assert_eq!(run(&denoiser, 12).unwrap(), rows(12).2, "{i}");
-        let metrics = denoiser.metrics();
-        assert!(metrics.answered == 2 && metrics.failed >= 1 && ill.count() >= 1, "{i}: {metrics:?}");
-    }
-}
-
-#[test]
-fn a_server_that_is_busy_is_asked_again() {
-    let calls = AtomicUsize::new(0);
-    let server = Server::start(move |asked| {
-        if asked.path.ends_with("/infer") && calls.fetch_add(1, Ordering::SeqCst) % 3 != 2 {
-            return Reply::Body(503, None, b"busy".to_vec());
-        }
-        toy(asked, "FP32", &[])
-    });
-    let denoiser = connect(&[&server], quick()).unwrap();
-    assert_eq!(run(&denoiser, 5).unwrap(), rows(5).2);
-    assert_eq!((denoiser.metrics().answered, denoiser.metrics().failed), (1, 2));
-}
-
-#[test]
-fn a_server_that_comes_later_is_used() {
-    let first = Server::start(|asked| toy(asked, "FP32", &[]));
-    let late = Server::start(|asked| toy(asked, "FP32", &[]));
-    let address = late.address();
-    late.kill();
-    let denoiser = connect(&[&late, &first], quick()).unwrap();
-    assert_eq!(run(&denoiser, 8).unwrap(), rows(8).2);
-    assert!(denoiser.health()[0].is_err() && denoiser.health()[1].is_ok());
-    std::thread::sleep(Duration::from_millis(50));
-    let late = Server::at(&address.to_string(), |asked| toy(asked, "FP32", &[]));
-    std::thread::sleep(Duration::from_millis(50));
-    for _ in 0..10 {
-        assert_eq!(run(&denoiser, 8).unwrap(), rows(8).2);
-    }
-    assert!(late.count() > 0);
 }
 
 /// What is said when the one server gives this answer to every inference.
@@ -240,6 +109,8 @@ fn hostile_answers_are_errors_that_say_what_is_amiss() {
 fn refusals_carry_status_and_reason() {
     let text = said(|| Reply::Body(400, None, br#"{"error": "unexpected shape for input 'x'"}"#.to_vec()));
     assert!(text.contains("answered with status 400: unexpected shape for input 'x'"), "{text}");
+    let text = said(|| Reply::Body(400, None, br#"{"error": "\u001b[31mred\u0007\n line"}"#.to_vec()));
+    assert!(text.ends_with("status 400: [31mred line"), "{text:?}");
     let text = said(|| Reply::Body(500, None, vec![b'z'; 1 << 20]));
     assert!(text.contains("2 attempts failed") && text.len() < 1000, "{text}");
     assert!(said(|| Reply::Body(302, None, Vec::new())).contains("status 302: no reason given"));
@@ -253,27 +124,6 @@ fn refusals_carry_status_and_reason() {
     });
     run(&connect(&[&server], quick()).unwrap(), 2).unwrap_err();
     assert_eq!(server.count(), 1);
-}
-
-#[test]
-fn silence_ends_with_the_timeout_and_the_deadline() {
-    let server = Server::start(|asked| {
-        if asked.path.ends_with("/infer") {
-            Reply::Silence(Duration::from_secs(60))
-        } else {
-            toy(asked, "FP32", &[])
-        }
-    });
-    let (timeout, deadline) = (Duration::from_millis(100), Duration::from_millis(350));
-    let options = RemoteOptions { timeout, attempts: 2, ..quick() };
-    let started = Instant::now();
-    let error = run(&connect(&[&server], options).unwrap(), 2).unwrap_err();
-    assert!(error.to_string().contains("2 attempts failed; the last one: no answer from"), "{error}");
-    assert!(error.to_string().contains("timeout"), "{error}");
-    let options = RemoteOptions { timeout, deadline, attempts: 100, ..quick() };
-    let error = run(&connect(&[&server], options).unwrap(), 2).unwrap_err();
-    assert!(matches!(error, RemoteError::Deadline { .. }), "{error}");
-    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
 }
 
 #[test]

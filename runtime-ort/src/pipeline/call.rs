@@ -19,7 +19,50 @@ use super::{
     rows::{BoxError, RequestRow, RowDenoiser},
 };
 
-/// The rows of all runs of a driver, and their outputs.
+/// What a run asks for in its round, and as many of the outputs as there are. The rows of a wide run go into several calls.
+#[derive(Debug, Default)]
+pub(super) struct Ask {
+    rows: Vec<RequestRow>,
+    x: Vec<f32>,
+    out: Vec<f32>,
+    /// The rows whose outputs are there: the first ones.
+    filled: usize,
+    /// Whether the run waits for them.
+    is_open: bool,
+}
+
+impl Ask {
+    fn open(&mut self, rows: impl Iterator<Item = RequestRow>, x: &[f32]) {
+        self.rows.clear();
+        self.rows.extend(rows);
+        self.x.clear();
+        self.x.extend_from_slice(x);
+        self.out.clear();
+        self.out.resize(x.len(), f32::NAN);
+        (self.filled, self.is_open) = (0, true);
+    }
+
+    /// Forgets the rows.
+    pub(super) fn close(&mut self) {
+        self.is_open = false;
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.is_open
+    }
+
+    /// Whether all outputs are there.
+    pub(super) fn is_full(&self) -> bool {
+        self.is_open && self.filled == self.rows.len()
+    }
+
+    /// The rows without outputs.
+    pub(super) fn left(&self) -> usize {
+        if self.is_open { self.rows.len() - self.filled } else { 0 }
+    }
+}
+
+/// One call's rows, gathered from several runs.
 #[derive(Debug, Default)]
 pub(super) struct Call {
     rows: Vec<RequestRow>,
@@ -47,87 +90,80 @@ impl From<CallError> for RequestError {
     }
 }
 
-/// How many rows go into one call, and to what multiple it is filled up.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Shape {
-    pub(super) most: usize,
-    pub(super) multiple: usize,
-}
-
 impl Call {
     pub(super) fn new(dim: usize) -> Self {
         Self { dim, ..Self::default() }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.rows.clear();
-        self.x.clear();
-        self.out.clear();
-    }
-
-    /// The parts in which all rows are called: as few as may be, and nearly equal.
-    pub(super) fn parts(
-        &self,
-        rows: Range<usize>,
-        most: usize,
-    ) -> impl Iterator<Item = Range<usize>> + use<> {
-        let width = rows.len().div_ceil(rows.len().div_ceil(most).max(1)).max(1);
-        rows.clone().step_by(width).map(move |start| start..rows.end.min(start + width))
-    }
-
-    /// Evaluates rows in one call.
+    /// Evaluates the next rows of every part (a run, and how many of its rows) in one call, filled up to a `multiple`.
     pub(super) fn evaluate(
         &mut self,
-        rows: Range<usize>,
-        shape: Shape,
+        parts: &[(&Slot, usize)],
+        multiple: usize,
         denoiser: &Shared,
         counters: &Counters,
     ) -> Result<(), CallError> {
-        let (dim, count) = (self.dim, rows.len());
-        self.out.resize(self.rows.len() * dim, f32::NAN);
-        let asked = count.next_multiple_of(shape.multiple);
-        let fill = (asked > count).then(|| self.filled(&rows, asked));
-        let numbers = rows.start * dim..rows.end * dim;
-        let mut denoiser = denoiser.lock().unwrap_or_else(PoisonError::into_inner);
-        // From here, as the time before was another driver's.
-        let started = Instant::now();
-        let called = catch_unwind(AssertUnwindSafe(|| match fill {
-            None => denoiser.evaluate(&self.rows[rows], &self.x[numbers.clone()], &mut self.out[numbers]),
-            Some((rows, x, mut out)) => {
-                denoiser.evaluate(&rows, &x, &mut out)?;
-                let wanted = numbers.len();
-                self.out[numbers].copy_from_slice(&out[..wanted]);
-                Ok(())
-            }
-        }));
-        let took = started.elapsed();
-        drop(denoiser);
-        let result = match called {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(CallError::Failed(Arc::new(error))),
-            Err(panic) => Err(CallError::Panicked(said(&*panic))),
-        };
-        counters.call(count, took.as_nanos(), result.is_ok());
-        result
-    }
-
-    /// Rows filled up with the last one.
-    fn filled(&self, rows: &Range<usize>, asked: usize) -> (Vec<RequestRow>, Vec<f32>, Vec<f32>) {
-        let numbers = rows.start * self.dim..rows.end * self.dim;
-        let mut filled = self.rows[rows.clone()].to_vec();
-        let mut x = self.x[numbers].to_vec();
-        let last = x.len() - self.dim..x.len();
-        for _ in rows.len()..asked {
-            filled.extend(self.rows.get(rows.end - 1).copied());
-            x.extend_from_within(last.clone());
+        let dim = self.dim;
+        let count: usize = parts.iter().map(|(_, count)| count).sum();
+        let asked = count.next_multiple_of(multiple);
+        if let ([(slot, _)], true) = (parts, asked == count) {
+            // One run's: from where they are to where they go.
+            let mut ask = slot.ask.borrow_mut();
+            let Ask { rows, x, out, filled, .. } = &mut *ask;
+            let (range, numbers) = (*filled..*filled + count, *filled * dim..(*filled + count) * dim);
+            run(&rows[range], &x[numbers.clone()], &mut out[numbers], count, denoiser, counters)?;
+            *filled += count;
+            return Ok(());
         }
-        let out = vec![f32::NAN; x.len()];
-        (filled, x, out)
+        self.rows.clear();
+        self.x.clear();
+        for (slot, count) in parts {
+            let ask = slot.ask.borrow();
+            let rows = ask.filled..ask.filled + count;
+            self.x.extend_from_slice(&ask.x[rows.start * dim..rows.end * dim]);
+            self.rows.extend_from_slice(&ask.rows[rows]);
+        }
+        for _ in count..asked {
+            self.rows.extend(self.rows.last().copied());
+            self.x.extend_from_within((count - 1) * dim..count * dim);
+        }
+        self.out.clear();
+        self.out.resize(self.x.len(), f32::NAN);
+        run(&self.rows, &self.x, &mut self.out, count, denoiser, counters)?;
+        let mut at = 0;
+        for (slot, count) in parts {
+            let mut ask = slot.ask.borrow_mut();
+            let begin = ask.filled * dim;
+            ask.out[begin..begin + count * dim].copy_from_slice(&self.out[at * dim..(at + count) * dim]);
+            ask.filled += count;
+            at += count;
+        }
+        Ok(())
     }
+}
+
+/// Calls a denoiser and counts it, with `count` rows that are not there to fill up a shape.
+fn run(
+    rows: &[RequestRow],
+    x: &[f32],
+    out: &mut [f32],
+    count: usize,
+    denoiser: &Shared,
+    counters: &Counters,
+) -> Result<(), CallError> {
+    let mut denoiser = denoiser.lock().unwrap_or_else(PoisonError::into_inner);
+    // From here, as the time before was another driver's.
+    let started = Instant::now();
+    let called = catch_unwind(AssertUnwindSafe(|| denoiser.evaluate(rows, x, out)));
+    let took = started.elapsed();
+    drop(denoiser);
+    let result = match called {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(CallError::Failed(Arc::new(error))),
+        Err(panic) => Err(CallError::Panicked(said(&*panic))),
+    };
+    counters.call(count, took.as_nanos(), result.is_ok());
+    result
 }
 
 /// What a panic said.
@@ -139,10 +175,7 @@ pub(super) fn said(panic: &(dyn Any + Send)) -> String {
 /// Where a run stands between its polls.
 #[derive(Debug, Default)]
 pub(super) struct Slot {
-    /// Its rows in the call; `None` where it has none there.
-    pub(super) asks: RefCell<Option<Range<usize>>>,
-    /// Whether their outputs are in the call.
-    pub(super) is_served: Cell<bool>,
+    pub(super) ask: RefCell<Ask>,
     /// It is to give what it has.
     pub(super) stop: Cell<bool>,
     pub(super) rounds: Cell<usize>,
@@ -160,10 +193,9 @@ impl fmt::Display for NotYet {
 
 /// A run's denoiser.
 ///
-/// Asked for the first time in a round, it puts the rows into the call and fails. A round that failed so is asked for again,
-/// with the same rows, when the call has been made: then it gives the outputs.
+/// Asked for the first time in a round, it keeps the rows for the driver and fails. A round that failed so is asked for again,
+/// with the same rows, when all of them have been evaluated: then it gives the outputs.
 pub(super) struct Tap {
-    pub(super) call: Rc<RefCell<Call>>,
     pub(super) slot: Rc<Slot>,
     pub(super) tag: u64,
 }
@@ -179,23 +211,17 @@ impl<'f> Denoiser<SliceFrames<'f, f32>> for Tap {
         out: Range<usize>,
     ) -> Result<(), NotYet> {
         let (x, out) = frames.slices(x, out);
-        let mut call = self.call.borrow_mut();
-        let asked = self.slot.asks.take();
+        let mut ask = self.slot.ask.borrow_mut();
         let tag = self.tag;
         let rows = batch.iter().map(|row| RequestRow { tag, row });
-        if let (Some(asked), true) = (asked, self.slot.is_served.take()) {
-            let numbers = asked.start * call.dim..asked.end * call.dim;
-            // The sampler's promise, looked at all the same: outputs of other rows would be a wrong sample.
-            let same = call.rows.get(asked).is_some_and(|asked| asked.iter().copied().eq(rows.clone()));
-            if let (true, Some(outputs)) = (same, call.out.get(numbers).filter(|o| o.len() == out.len())) {
-                out.copy_from_slice(outputs);
-                return Ok(());
-            }
+        // The rows are the same, which is the sampler's promise, looked at all the same: outputs of other rows would be a
+        // wrong sample.
+        if ask.is_full() && ask.out.len() == out.len() && ask.rows.iter().copied().eq(rows.clone()) {
+            ask.close();
+            out.copy_from_slice(&ask.out);
+            return Ok(());
         }
-        let first = call.rows.len();
-        call.rows.extend(rows);
-        call.x.extend_from_slice(x);
-        *self.slot.asks.borrow_mut() = Some(first..call.rows.len());
+        ask.open(rows, x);
         Err(NotYet)
     }
 }

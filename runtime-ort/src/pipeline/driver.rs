@@ -1,7 +1,6 @@
 //! The thread that advances runs and calls a denoiser for all of them at once.
 
 use std::{
-    cell::RefCell,
     future::Future,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
@@ -13,13 +12,15 @@ use std::{
 
 use super::{
     Settings,
-    call::{Call, Shape, Shared, Slot, said},
+    call::{Call, Shared, Slot, said},
     error::RequestError,
     handle::{Owed, Sample},
     metrics::Counters,
+    put_away,
     queue::{Next, Queue, Waiting},
     request::Late,
     run::run,
+    share::{Claim, share},
 };
 
 type Answer = Result<Sample, RequestError>;
@@ -30,6 +31,10 @@ struct Active {
     run: Pin<Box<dyn Future<Output = Answer>>>,
     slot: Rc<Slot>,
     items: usize,
+    /// When it last had rows in a call, in shares given.
+    served: u64,
+    /// A call that it shared has failed: its rows are asked for alone until its round is done.
+    alone: bool,
     deadline: Option<Instant>,
     late: Late,
 }
@@ -40,7 +45,9 @@ pub(super) struct Driver {
     counters: Arc<Counters>,
     settings: Settings,
     dim: usize,
-    call: Rc<RefCell<Call>>,
+    call: Call,
+    /// The shares given so far.
+    shares: u64,
     active: Vec<Active>,
     /// The requests taken from the queue and not told it as ended.
     running: usize,
@@ -54,8 +61,8 @@ impl Driver {
         settings: Settings,
         dim: usize,
     ) -> Self {
-        let call = Rc::new(RefCell::new(Call::new(dim)));
-        Self { queue, denoiser, counters, settings, dim, call, active: Vec::new(), running: 0 }
+        let call = Call::new(dim);
+        Self { queue, denoiser, counters, settings, dim, call, shares: 0, active: Vec::new(), running: 0 }
     }
 
     /// Samples until the pipeline ends.
@@ -64,8 +71,8 @@ impl Driver {
             match catch_unwind(AssertUnwindSafe(|| self.admit() && self.turn())) {
                 Ok(true) => {}
                 Ok(false) => break,
-                // What a run and the denoiser throw is caught before. This is a destructor's of the caller's: the requests are
-                // answered as they are dropped, and the driver goes on.
+                // What a run, the denoiser, a waker and a destructor throw is caught before. Whatever this is: the requests
+                // are answered as they are dropped, and the driver goes on.
                 Err(_) => self.drop_all(),
             }
         }
@@ -76,15 +83,17 @@ impl Driver {
     }
 
     fn drop_all(&mut self) {
-        let active = std::mem::take(&mut self.active);
-        drop(catch_unwind(AssertUnwindSafe(|| drop(active))));
+        std::mem::take(&mut self.active).into_iter().for_each(put_away);
         self.queue.ended(std::mem::take(&mut self.running));
     }
 
     /// Takes in requests while there is room; false at the end.
     fn admit(&mut self) -> bool {
         loop {
-            let items: usize = self.active.iter().map(|active| active.items).sum();
+            // A wide request leaves room for others: they share its calls.
+            let most = self.settings.rows.div_ceil(WIDE);
+            let items =
+                self.active.iter().map(|active| active.items.min(most)).fold(0, usize::saturating_add);
             let has_room = self.active.len() < self.settings.active && items < self.settings.rows;
             match self.queue.next(self.active.len(), has_room) {
                 Next::Run(waiting) => {
@@ -93,9 +102,10 @@ impl Driver {
                     let (items, deadline, late) = (request.items, request.deadline, request.late);
                     let slot = Rc::new(Slot::default());
                     let limits = (self.dim, self.settings.request_numbers);
-                    let (call, ticket) = (Rc::clone(&self.call), Arc::clone(&owed.0));
-                    let run = Box::pin(run(request, call, Rc::clone(&slot), ticket, limits));
-                    self.active.push(Active { owed, run, slot, items, deadline, late });
+                    let ticket = Arc::clone(&owed.0);
+                    let run = Box::pin(run(request, Rc::clone(&slot), ticket, limits));
+                    let (served, alone) = (0, false);
+                    self.active.push(Active { owed, run, slot, items, served, alone, deadline, late });
                 }
                 Next::Work => return true,
                 Next::Stop => return false,
@@ -103,83 +113,67 @@ impl Driver {
         }
     }
 
-    /// One call of the denoiser for all runs, with what comes before and after it.
+    /// One call of the denoiser, with what comes before and after it. So an abort, a cancellation and a deadline take no
+    /// longer than a call, however many calls a run's round needs.
     fn turn(&mut self) -> bool {
-        self.call.borrow_mut().clear();
         let now = Instant::now();
-        self.active.retain_mut(|active| active.gather(now));
-        let failed = self.evaluate();
-        let mut place = 0;
-        self.active.retain_mut(|active| {
-            let failed = failed.iter().find(|(at, _)| *at == place);
-            place += 1;
-            match failed {
-                Some((_, error)) => {
-                    active.owed.0.answer(Err(error.clone()));
-                    false
-                }
-                None => active.serve(),
-            }
-        });
+        self.keep(|active| active.gather(now));
+        self.evaluate();
+        self.keep(Active::serve);
         let ended = self.running - self.active.len();
         self.running -= ended;
         self.queue.ended(ended);
         true
     }
 
-    /// Evaluates all rows. Where a call with rows of several requests fails, each of them is asked for alone: so an error
-    /// is answered to those whose rows it is of. Gives the places of the runs that failed.
-    fn evaluate(&self) -> Vec<(usize, RequestError)> {
-        let shape = Shape { most: self.settings.rows, multiple: self.settings.multiple };
-        let mut call = self.call.borrow_mut();
-        let all = 0..call.len();
-        let mut failed = Vec::new();
-        for part in call.parts(all, shape.most) {
-            let Err(error) = call.evaluate(part.clone(), shape, &self.denoiser, &self.counters) else {
-                continue;
-            };
-            let concerned = self.active.iter().enumerate().filter_map(|(place, active)| {
-                let asks = active.slot.asks.borrow().clone()?;
-                let rows = asks.start.max(part.start)..asks.end.min(part.end);
-                (!rows.is_empty()).then_some((place, rows))
-            });
-            let concerned: Vec<_> = concerned.collect();
-            if let [(place, _)] = concerned[..] {
-                failed.push((place, error.into()));
-                continue;
-            }
-            for (place, rows) in concerned {
-                let Some(active) = self.active.get(place) else { continue };
-                // Each may take long: those that need it no more are left out.
-                let gone = active.owed.0.is_answered() || active.is_late(Instant::now());
-                let result = if self.queue.is_aborting() {
-                    Err(RequestError::Aborted)
-                } else if gone {
-                    Err(RequestError::Expired { rounds: active.slot.rounds.get() })
-                } else {
-                    let alone = call.evaluate(rows, shape, &self.denoiser, &self.counters);
-                    alone.map_err(RequestError::from)
-                };
-                failed.extend(result.err().map(|error| (place, error)));
+    /// Puts those away for which `goes_on` is false.
+    fn keep(&mut self, mut goes_on: impl FnMut(&mut Active) -> bool) {
+        for mut active in std::mem::take(&mut self.active) {
+            if goes_on(&mut active) { self.active.push(active) } else { put_away(active) }
+        }
+    }
+
+    /// Evaluates rows of the runs in one call. Where one with rows of several requests fails, each of them is asked for alone
+    /// in the calls to come: so an error is answered to those whose rows it is of.
+    fn evaluate(&mut self) {
+        let claim = |(place, active): (usize, &Active)| {
+            let rows = active.slot.ask.borrow().left();
+            Claim { place, rows, served: active.served, alone: active.alone }
+        };
+        let shares = share(self.active.iter().enumerate().map(claim).collect(), self.settings.rows);
+        let part = |&(place, rows): &(usize, usize)| Some((&*self.active.get(place)?.slot, rows));
+        let parts: Vec<_> = shares.iter().filter_map(part).collect();
+        if parts.is_empty() {
+            return;
+        }
+        let result = self.call.evaluate(&parts, self.settings.multiple, &self.denoiser, &self.counters);
+        for &(place, _) in &shares {
+            let Some(active) = self.active.get_mut(place) else { continue };
+            self.shares += 1;
+            active.served = self.shares;
+            match &result {
+                Ok(()) => {}
+                Err(_) if shares.len() > 1 => active.alone = true,
+                // It is put away as answered.
+                Err(error) => _ = active.owed.0.answer(Err(error.clone().into())),
             }
         }
-        failed
     }
 }
+
+/// The most wide requests that a driver samples at a time: each counts as no more than such a part of a call.
+const WIDE: usize = 8;
 
 impl Active {
     fn is_late(&self, now: Instant) -> bool {
         self.deadline.is_some_and(|deadline| deadline <= now)
     }
 
-    /// Has the run put its rows into the call; false where it has ended.
+    /// Has the run say which rows it needs; false where it has ended.
     fn gather(&mut self, now: Instant) -> bool {
         if self.owed.0.is_answered() {
             return false;
         }
-        // Rows of an earlier call are there where a run did not take what it had asked for.
-        self.slot.is_served.set(false);
-        self.slot.asks.take();
         if self.is_late(now) {
             let rounds = self.slot.rounds.get();
             if self.late == Late::Fail || rounds == 0 {
@@ -187,9 +181,14 @@ impl Active {
                 return false;
             }
             self.slot.stop.set(true);
+            self.slot.ask.borrow_mut().close();
+        }
+        if self.slot.ask.borrow().is_full() {
+            // A run that did not take what it had asked for.
+            self.slot.ask.borrow_mut().close();
         }
         // A round without rows (nodes that need no network) is followed by the next at once.
-        while self.slot.asks.borrow().is_none() {
+        while !self.slot.ask.borrow().is_open() {
             if !self.poll() {
                 return false;
             }
@@ -197,9 +196,15 @@ impl Active {
         true
     }
 
-    /// Has the run take in its outputs; false where it has ended.
+    /// Has the run take in its outputs, where all are there; false where it has ended.
     fn serve(&mut self) -> bool {
-        self.slot.is_served.set(true);
+        if self.owed.0.is_answered() {
+            return false;
+        }
+        if !self.slot.ask.borrow().is_full() {
+            return true;
+        }
+        self.alone = false;
         self.poll()
     }
 

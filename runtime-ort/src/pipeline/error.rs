@@ -45,6 +45,21 @@ pub enum SubmitError {
         /// The request.
         request: Box<Request>,
     },
+    /// Its states alone take more memory than one request may.
+    #[error(
+        "{items} items of {dim} numbers are more than the {most} numbers that one request may take: give fewer items, or a larger \
+         Settings::request_numbers"
+    )]
+    Size {
+        /// The request's items.
+        items: usize,
+        /// The numbers in an item.
+        dim: usize,
+        /// The most numbers that one request may take.
+        most: usize,
+        /// The request.
+        request: Box<Request>,
+    },
     /// The pipeline was shut down.
     #[error("the pipeline was shut down: start another one")]
     Closed {
@@ -58,7 +73,7 @@ impl SubmitError {
     #[must_use]
     pub fn into_request(self) -> Request {
         match self {
-            Self::Busy { request, .. } | Self::Closed { request } => *request,
+            Self::Busy { request, .. } | Self::Closed { request } | Self::Size { request, .. } => *request,
         }
     }
 }

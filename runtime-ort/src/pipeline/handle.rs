@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak,
@@ -94,7 +95,8 @@ impl Ticket {
         drop(state);
         self.given.notify_all();
         if let Some(waker) = waker {
-            waker.wake();
+            // It is the caller's: what it throws is no matter of the driver and its other requests.
+            drop(catch_unwind(AssertUnwindSafe(|| waker.wake())));
         }
         true
     }

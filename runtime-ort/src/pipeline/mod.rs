@@ -4,10 +4,14 @@
 //! submit --> queue (bounded) --> driver: one run a request --> rows of all runs --> one call --> outputs to the runs
 //! ```
 //!
-//! A driver (one thread for each denoiser) keeps the runs of many requests and goes round in turns: every run says which
-//! rows it asks for next, all of them go into one call, every run takes in its outputs. A request joins at the next call,
-//! whatever its plan, its solver, its sampler and how far the others have come, and leaves when it is done. So nothing
-//! waits for a batch to fill, and the batch is as large as there is work.
+//! A driver (one thread for each denoiser) keeps the runs of many requests and goes round in turns of one call: every run
+//! says which rows it asks for next, up to [`Settings::rows`] of them go into the call, every run that has all its outputs
+//! takes them in. A request joins at the next call, whatever its plan, its solver, its sampler and how far the others have
+//! come, and leaves when it is done. So nothing waits for a batch to fill, and the batch is as large as there is work.
+//!
+//! A call's rows are shared fairly: every run gets an equal number, and what it does not need goes to those with more. So the
+//! rounds of a wide request take several calls, with the rows of small ones in between. What happens to a request is
+//! looked at before every call: a cancellation, a deadline and an abort wait for the call under way alone.
 //!
 //! A sample depends on its request alone: on the seed and not on who else is sampled, as long as the network's rows do
 //! not influence each other. To the bit where the network computes a row alike in every batch (core's networks and
@@ -19,6 +23,8 @@
 //! | [`Handle::cancel`], the handle is dropped | answered at once; no rows in the next call |
 //! | a deadline passes | [`Expired`](RequestError::Expired), or the [best so far](Late::Best) |
 //! | a call fails or panics | each of its requests is asked for alone; those that fail so are answered, the others go on |
+//! | a request is too large | [`Size`](SubmitError::Size) and the request back, or [`Memory`](RequestError::Memory) |
+//! | a waker or the destructor of a guard panics | nothing to other requests |
 //! | [`shutdown`](Pipeline::shutdown) | what is there is finished |
 //! | [`abort`](Pipeline::abort), the pipeline is dropped | all that is not done is answered [`Aborted`](RequestError::Aborted) |
 //!
@@ -57,9 +63,11 @@ mod queue;
 mod request;
 mod rows;
 mod run;
+mod share;
 mod sizing;
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -89,7 +97,8 @@ pub struct Settings {
     /// The most requests that a driver samples at a time.
     pub active: usize,
     /// The most rows of a call: what the device evaluates best at once, as [`measure`] finds. A driver takes in no further request while those it
-    /// has make as many items; a turn of more rows (of parallel samplers) is made in several calls.
+    /// has make as many items, where none counts for more than an eighth of `rows` (rounded up): so up to eight wide requests
+    /// share the calls. A round of more rows (of parallel samplers) is made in several calls.
     pub rows: usize,
     /// Calls are filled up to a multiple of so many rows, with copies of the last one, for devices that like few different
     /// shapes; 1 for none. At most `rows`.
@@ -115,6 +124,7 @@ pub struct Pipeline {
     threads: Mutex<Vec<JoinHandle<()>>>,
     next: AtomicU64,
     dim: usize,
+    request_numbers: usize,
 }
 
 impl Pipeline {
@@ -149,6 +159,7 @@ impl Pipeline {
             threads: Mutex::default(),
             next: AtomicU64::new(0),
             dim,
+            request_numbers,
         };
         for (index, denoiser) in denoisers.into_iter().enumerate() {
             let denoiser: Shared = Arc::new(Mutex::new(denoiser));
@@ -158,6 +169,7 @@ impl Pipeline {
                 let name = format!("picardy {index}.{lane}");
                 // Where a thread does not start, the pipeline's drop ends those that did.
                 let thread = thread::Builder::new().name(name).spawn(move || {
+                    alive.enter();
                     Driver::new(queue, denoiser, counters, settings, dim).drive();
                     drop(alive);
                 })?;
@@ -173,10 +185,10 @@ impl Pipeline {
         self.dim
     }
 
-    /// Gives a request; waits for room in the queue. What is wrong with the request itself, its answer says.
+    /// Gives a request; waits for room in the queue. What else is wrong with the request than its size, its answer says.
     ///
     /// # Errors
-    /// [`SubmitError::Closed`] after a shutdown.
+    /// [`SubmitError::Closed`] after a shutdown, [`SubmitError::Size`].
     pub fn submit(&self, request: Request) -> Result<Handle, SubmitError> {
         self.put(request, None)
     }
@@ -184,7 +196,7 @@ impl Pipeline {
     /// Gives a request; waits for room in the queue no longer than `time`.
     ///
     /// # Errors
-    /// [`SubmitError::Busy`] and [`SubmitError::Closed`], with the request.
+    /// [`SubmitError::Busy`], [`SubmitError::Closed`] and [`SubmitError::Size`], with the request.
     pub fn submit_within(&self, request: Request, time: Duration) -> Result<Handle, SubmitError> {
         self.put(request, Instant::now().checked_add(time))
     }
@@ -192,12 +204,17 @@ impl Pipeline {
     /// Gives a request where there is room in the queue.
     ///
     /// # Errors
-    /// [`SubmitError::Busy`] and [`SubmitError::Closed`], with the request.
+    /// [`SubmitError::Busy`], [`SubmitError::Closed`] and [`SubmitError::Size`], with the request.
     pub fn try_submit(&self, request: Request) -> Result<Handle, SubmitError> {
         self.put(request, Some(Instant::now()))
     }
 
     fn put(&self, request: Request, until: Option<Instant>) -> Result<Handle, SubmitError> {
+        // The run's own need is known when it begins. Its states alone must fit, so that sizes do not overflow on the way.
+        if request.items.checked_mul(self.dim).is_none_or(|states| states > self.request_numbers) {
+            let (items, dim, most) = (request.items, self.dim, self.request_numbers);
+            return Err(SubmitError::Size { items, dim, most, request: Box::new(request) });
+        }
         let given = self.queue.put(request, until, || {
             let id = self.next.fetch_add(1, Ordering::Relaxed);
             self.counters.submitted.fetch_add(1, Ordering::Relaxed);
@@ -217,19 +234,24 @@ impl Pipeline {
         self.counters.read(waiting, running)
     }
 
-    /// Takes no more requests, finishes those that are there, and waits for that.
+    /// Takes no more requests, finishes those that are there, and waits for that. Called from one of its own threads (by a
+    /// guard or a waker, say), it does not wait.
     pub fn shutdown(&self) {
         self.close(Mode::Draining);
     }
 
     /// Takes no more requests, answers [`RequestError::Aborted`] to all that are not done, and waits for the calls under way.
-    /// It cuts a [`shutdown`](Self::shutdown) short that another thread waits for.
+    /// It cuts a [`shutdown`](Self::shutdown) short that another thread waits for. Called from one of its own threads, it does
+    /// not wait: the thread ends after its turn.
     pub fn abort(&self) {
         self.close(Mode::Aborting);
     }
 
     fn close(&self, mode: Mode) {
         self.queue.close(mode);
+        if self.queue.is_own_thread() {
+            return;
+        }
         // Whoever closes waits for all threads, whichever of them joins which.
         self.queue.wait_for_end();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
@@ -240,7 +262,13 @@ impl Pipeline {
     }
 }
 
+/// Drops what is the caller's in part (a request's guard, say) and so may throw: that is no matter of other requests.
+fn put_away<T>(it: T) {
+    drop(catch_unwind(AssertUnwindSafe(|| drop(it))));
+}
+
 impl Drop for Pipeline {
+    /// [Aborts](Pipeline::abort).
     fn drop(&mut self) {
         self.abort();
     }

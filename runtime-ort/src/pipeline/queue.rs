@@ -1,7 +1,9 @@
 //! The requests that wait, and how the drivers share them.
 
 use std::{
+    cell::Cell,
     collections::VecDeque,
+    ptr,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -9,6 +11,7 @@ use std::{
 use super::{
     error::{RequestError, SubmitError},
     handle::Owed,
+    put_away,
     request::Request,
 };
 
@@ -125,8 +128,9 @@ impl Queue {
             if !late.is_empty() {
                 drop(inner);
                 self.room.notify_all();
-                for Waiting { owed, .. } in late {
-                    owed.0.answer(Err(RequestError::Expired { rounds: 0 }));
+                for waiting in late {
+                    waiting.owed.0.answer(Err(RequestError::Expired { rounds: 0 }));
+                    put_away(waiting);
                 }
                 inner = self.lock();
                 continue;
@@ -163,6 +167,7 @@ impl Queue {
         // What it holds is the caller's (a guard): not dropped under the lock.
         if forgotten.is_some() {
             self.room.notify_one();
+            put_away(forgotten);
         }
     }
 
@@ -175,8 +180,9 @@ impl Queue {
         drop(inner);
         self.work.notify_all();
         self.room.notify_all();
-        for Waiting { owed, .. } in dropped {
-            owed.0.answer(Err(RequestError::Aborted));
+        for waiting in dropped {
+            waiting.owed.0.answer(Err(RequestError::Aborted));
+            put_away(waiting);
         }
     }
 
@@ -186,16 +192,17 @@ impl Queue {
         Alive(Arc::clone(self))
     }
 
+    /// Whether this thread is one of its drivers, which must not wait for themselves.
+    pub(super) fn is_own_thread(&self) -> bool {
+        DRIVES.with(|drives| ptr::eq(drives.get(), self))
+    }
+
     /// Waits until all drivers have ended.
     pub(super) fn wait_for_end(&self) {
         let mut inner = self.lock();
         while inner.alive > 0 {
             inner = self.over.wait(inner).unwrap_or_else(PoisonError::into_inner);
         }
-    }
-
-    pub(super) fn is_aborting(&self) -> bool {
-        self.lock().mode == Mode::Aborting
     }
 
     /// How many wait, and how many are run.
@@ -208,6 +215,18 @@ impl Queue {
 /// A driver that has not ended.
 #[derive(Debug)]
 pub(super) struct Alive(Arc<Queue>);
+
+thread_local! {
+    /// The queue that this thread is a driver of. Compared, never read through.
+    static DRIVES: Cell<*const Queue> = const { Cell::new(ptr::null()) };
+}
+
+impl Alive {
+    /// Makes this thread the driver.
+    pub(super) fn enter(&self) {
+        DRIVES.with(|drives| drives.set(Arc::as_ptr(&self.0)));
+    }
+}
 
 impl Drop for Alive {
     fn drop(&mut self) {

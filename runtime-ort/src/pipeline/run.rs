@@ -3,7 +3,7 @@
 //! A core run borrows its plan, its noise and its memory. In an `async` function all of them lie in one value that the driver
 //! owns, so a thread keeps hundreds of runs without a stack for each.
 
-use std::{cell::RefCell, future::poll_fn, rc::Rc, sync::Arc, task::Poll};
+use std::{future::poll_fn, rc::Rc, sync::Arc, task::Poll};
 
 use picardy::{
     AnyRun, Denoiser, Guarded, Guided, GuidedError, Memory, Noise, Run, SampleError, Sampler, SetupError,
@@ -11,7 +11,7 @@ use picardy::{
 };
 
 use super::{
-    call::{Call, NotYet, Slot, Tap},
+    call::{NotYet, Slot, Tap},
     error::RequestError,
     handle::{Progress, Sample, Ticket},
     request::{Boxed, Guidance, Request},
@@ -23,10 +23,9 @@ async fn turn() {
     poll_fn(|_| if std::mem::replace(&mut given, true) { Poll::Ready(()) } else { Poll::Pending }).await;
 }
 
-/// Samples a request. Whenever it stands still, its rows are in the call, or it has none and is to be polled again.
+/// Samples a request. Whenever it stands still, its rows are in the slot, or it has none and is to be polled again.
 pub(super) async fn run(
     request: Request,
-    call: Rc<RefCell<Call>>,
     slot: Rc<Slot>,
     ticket: Arc<Ticket>,
     (dim, most): (usize, usize),
@@ -57,7 +56,7 @@ pub(super) async fn run(
     };
     let mut memory = Memory::new();
     let mut workspace = memory.workspace(need, dim);
-    let tap = Tap { call, slot: Rc::clone(&slot), tag };
+    let tap = Tap { slot: Rc::clone(&slot), tag };
     let mut guided = vec![0.0; needs_guided];
     let mut run = sampler.begin(&plan, &noise, &x, &mut workspace)?;
     let is_late = match (guidance, guard) {

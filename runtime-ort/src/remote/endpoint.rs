@@ -38,18 +38,31 @@ struct State {
     failures: u32,
     /// Not to be asked before.
     down_until: Option<Instant>,
+    /// Not to be asked before, where others can be.
+    avoided_until: Option<Instant>,
+    /// Whether it has answered since it failed: the first answer is slow, by what is set up for it.
+    is_warm: bool,
+    /// What its requests have taken of late.
+    usual: Option<Usual>,
     /// Whether it was looked at, and takes binary tensors.
     checked: Option<bool>,
 }
 
-/// A request under way.
-pub(super) struct Load<'a>(&'a Endpoint);
-
-impl Drop for Load<'_> {
-    fn drop(&mut self) {
-        self.0.load.fetch_sub(1, Ordering::Relaxed);
-    }
+/// Moving means over requests.
+#[derive(Clone, Copy, Debug)]
+struct Usual {
+    seconds: f64,
+    rows: f64,
+    /// The last one.
+    at: Instant,
 }
+
+/// How much the last request counts.
+const LAST: f64 = 0.3;
+/// What a server took longer ago says nothing: it may have been busy with others' requests.
+const MEMORY: Duration = Duration::from_secs(30);
+/// By how much a server is slower than others is believed half as much after so long, so that it is tried again.
+const DOUBT: Duration = Duration::from_secs(1);
 
 impl Endpoint {
     /// `http://host:port/NAME`, or the protocol's own path `http://host:port[/prefix]/v2/models/NAME[/versions/N]`.
@@ -84,7 +97,14 @@ impl Endpoint {
             return Err(error("it names no model"));
         }
         let server = format!("http://{host}/{prefix}v2");
-        let state = State { failures: 0, down_until: None, checked: None };
+        let state = State {
+            failures: 0,
+            down_until: None,
+            avoided_until: None,
+            is_warm: false,
+            usual: None,
+            checked: None,
+        };
         Ok(Self {
             model: format!("{server}/models/{name}"),
             server,
@@ -101,19 +121,61 @@ impl Endpoint {
         self.load.load(Ordering::Relaxed)
     }
 
-    pub(super) fn begin(&self) -> Load<'_> {
+    /// A request to it begins.
+    pub(super) fn begin(&self) {
         self.load.fetch_add(1, Ordering::Relaxed);
-        Load(self)
+    }
+
+    /// A request to it has ended.
+    pub(super) fn end(&self) {
+        self.load.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// How long it is not to be asked.
     pub(super) fn down_for(&self, now: Instant) -> Duration {
-        self.state().down_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
+        left(self.state().down_until, now)
     }
 
-    pub(super) fn succeeded(&self) {
+    /// How long others are to be asked before it.
+    pub(super) fn rests_for(&self, now: Instant) -> Duration {
+        let state = *self.state();
+        left(state.down_until, now).max(left(state.avoided_until, now))
+    }
+
+    /// What it usually takes for so many rows, as far as is known: in proportion for more rows than usual.
+    pub(super) fn usual(&self, rows: usize) -> Option<Duration> {
+        let usual = self.state().usual.filter(|usual| usual.at.elapsed() < MEMORY)?;
+        Duration::try_from_secs_f64(usual.seconds * (rows as f64 / usual.rows).max(1.0)).ok()
+    }
+
+    /// The seconds it may be expected to take, where the fastest takes `least`. One that is not known is taken to be as fast.
+    pub(super) fn expected(&self, rows: usize, least: Duration) -> f64 {
+        let (least, usual) = (least.as_secs_f64(), self.usual(rows));
+        let age = self.state().usual.map_or(Duration::ZERO, |usual| usual.at.elapsed());
+        let doubt = (-age.as_secs_f64() / DOUBT.as_secs_f64()).exp2();
+        usual.map_or(least, |usual| least + (usual.as_secs_f64() - least).max(0.0) * doubt)
+    }
+
+    /// It has answered a request of so many rows.
+    pub(super) fn succeeded(&self, rows: usize, took: Duration) {
         let mut state = self.state();
-        (state.failures, state.down_until) = (0, None);
+        (state.failures, state.down_until, state.avoided_until) = (0, None, None);
+        if !std::mem::replace(&mut state.is_warm, true) {
+            return;
+        }
+        let (seconds, rows, at) = (took.as_secs_f64(), rows.max(1) as f64, Instant::now());
+        let mean = |old: f64, new: f64| old + LAST * (new - old);
+        state.usual = Some(match state.usual.filter(|usual| usual.at.elapsed() < MEMORY) {
+            Some(usual) => Usual { seconds: mean(usual.seconds, seconds), rows: mean(usual.rows, rows), at },
+            None => Usual { seconds, rows, at },
+        });
+    }
+
+    /// Prefers others for so long.
+    pub(super) fn avoid(&self, time: Duration) {
+        let until = Instant::now().checked_add(time);
+        let mut state = self.state();
+        state.avoided_until = state.avoided_until.max(until);
     }
 
     /// Leaves it alone for a while that doubles with every failure, up to `most`. Another model may stand there after.
@@ -122,13 +184,14 @@ impl Endpoint {
         let pause = first.saturating_mul(1 << state.failures.min(16)).min(most);
         state.failures = state.failures.saturating_add(1);
         state.down_until = Instant::now().checked_add(pause);
-        state.checked = None;
+        (state.checked, state.is_warm) = (None, false);
     }
 
     /// Whether the server and the model are ready.
     pub(super) fn ready(&self, agent: &Agent, time: Duration) -> Result<(), RemoteError> {
+        let begun = Instant::now();
         for url in [format!("{}/health/ready", self.server), format!("{}/ready", self.model)] {
-            let body = self.get(agent, &url, time)?;
+            let body = self.get(agent, &url, time.saturating_sub(begun.elapsed()))?;
             // Some servers say so in the body, some in the status alone.
             let told: Option<serde_json::Value> = serde_json::from_slice(&body).ok();
             if told.and_then(|told| told.get("ready")?.as_bool()) == Some(false) {
@@ -145,7 +208,7 @@ impl Endpoint {
     }
 
     /// Looks at a server that was not looked at since it failed: is it ready, and of the same model. Says whether it takes
-    /// binary tensors.
+    /// binary tensors. It takes no longer than `time`.
     pub(super) fn check(
         &self,
         agent: &Agent,
@@ -157,8 +220,10 @@ impl Endpoint {
         if let Some(binary) = self.state().checked {
             return Ok(binary);
         }
-        self.ready(agent, time)?;
-        let own = Form::of(&self.metadata(agent, time)?, item)
+        let begun = Instant::now();
+        let left = || time.saturating_sub(begun.elapsed());
+        self.ready(agent, left())?;
+        let own = Form::of(&self.metadata(agent, left())?, item)
             .map_err(|what| RemoteError::NotADenoiser { endpoint: self.model.clone(), what })?;
         if own != *form {
             let what = format!("{own:?}, not {form:?}");
@@ -172,7 +237,7 @@ impl Endpoint {
             Transfer::Json => false,
             Transfer::Binary => true,
             Transfer::Auto => {
-                let server: ServerMetadata = self.told(&self.get(agent, &self.server, time)?)?;
+                let server: ServerMetadata = self.told(&self.get(agent, &self.server, left())?)?;
                 // Triton's and OpenVINO's word for it; KServe's own has a shorter one.
                 let names = ["binary_tensor_data", "binary_tensor_data_extension"];
                 server.extensions.iter().any(|extension| names.contains(&extension.as_str()))
@@ -269,4 +334,8 @@ impl Endpoint {
         }
         RemoteError::Unreachable { endpoint: self.model.clone(), said }
     }
+}
+
+fn left(until: Option<Instant>, now: Instant) -> Duration {
+    until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
 }

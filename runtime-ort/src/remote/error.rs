@@ -75,10 +75,10 @@ pub enum RemoteError {
         /// The last failure; what was waited for, where there was none.
         last: String,
     },
-    /// All attempts have failed.
-    #[error("{attempts} attempts failed; the last one: {last}")]
+    /// All attempts have failed, or none that is left could help.
+    #[error("{attempts} attempt{} failed; the last one: {last}", if *attempts == 1 { "" } else { "s" })]
     GaveUp {
-        /// The attempts.
+        /// The attempts that were made: fewer than allowed where no server would do better with the same request.
         attempts: usize,
         /// The last failure.
         last: Box<RemoteError>,

@@ -5,18 +5,29 @@
 //! another is asked for. So a parallel sampler's wide rounds fill a fleet, and a server that is lost in the middle of a
 //! run costs a retry.
 //!
+//! A server that hangs or is slow does not hold up the others:
+//! - it is remembered what servers have taken of late; the one that should be done first is asked, those that are about as
+//!   fast in turn. A slow one is tried again after some seconds.
+//! - where a server takes [several times](RemoteOptions::hedge) what is usual (an eighth of the timeout where that is not known, at
+//!   least 20 ms), another one that is open is asked too. The first answer counts; the
+//!   other request goes on in a thread of its own, no longer than the timeout.
+//! - a server that another one was asked for is avoided for the time of a timeout, or until it answers; one that has not answered
+//!   within the timeout, for ten times that. Avoided servers are asked where no others are there.
+//! - a server that failed is left alone for a [while](RemoteOptions::backoff).
+//!
 //! Requests go over HTTP, in JSON or, where the server has the extension, with binary tensors. Numbers are f32 to the
 //! last bit either way.
 
 mod endpoint;
 mod error;
+mod fleet;
 mod protocol;
 
 use std::{
     ops::Range,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -29,6 +40,7 @@ pub use error::RemoteError;
 
 use crate::pipeline::{BoxError, RequestRow, RowDenoiser};
 use endpoint::Endpoint;
+use fleet::Fleet;
 use protocol::Form;
 
 /// How tensors travel.
@@ -62,6 +74,9 @@ pub struct RemoteOptions {
     pub deadline: Duration,
     /// The most attempts at one request, over all servers.
     pub attempts: usize,
+    /// A server that takes so many times longer than it usually does is not waited for alone: another one is asked too, which is
+    /// one more attempt. 0 for never.
+    pub hedge: u32,
     /// How long a server that failed is left alone; twice as long after each further failure,
     pub backoff: Duration,
     /// up to this.
@@ -79,6 +94,7 @@ impl Default for RemoteOptions {
             connect_timeout: Duration::from_secs(3),
             deadline: Duration::from_secs(120),
             attempts: 8,
+            hedge: 4,
             backoff: Duration::from_millis(50),
             backoff_most: Duration::from_secs(5),
         }
@@ -89,10 +105,12 @@ impl Default for RemoteOptions {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RemoteMetrics {
-    /// Requests that were answered.
+    /// Requests whose answers were used.
     pub answered: usize,
     /// Requests that failed, and were made again or given up.
     pub failed: usize,
+    /// Requests made to another server as the first took unusually long.
+    pub hedged: usize,
 }
 
 /// A denoiser on model servers.
@@ -107,12 +125,7 @@ pub struct RemoteMetrics {
 /// ```
 #[derive(Debug)]
 pub struct RemoteDenoiser {
-    endpoints: Vec<Endpoint>,
-    form: Form,
-    agent: Agent,
-    options: RemoteOptions,
-    answered: AtomicUsize,
-    failed: AtomicUsize,
+    fleet: Arc<Fleet>,
 }
 
 impl RemoteDenoiser {
@@ -167,33 +180,34 @@ impl RemoteDenoiser {
             }
         }
         let Some((form, _)) = form else { return Err(last) };
-        let (answered, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Ok(Self { endpoints, form, agent, options, answered, failed })
+        Ok(Self { fleet: Arc::new(Fleet::new(endpoints, form, agent, options)) })
     }
 
     /// The shape of one item.
     #[must_use]
     pub fn item_shape(&self) -> &[usize] {
-        &self.form.item
+        &self.fleet.form.item
     }
 
     /// The numbers in one item.
     #[must_use]
     pub fn dim(&self) -> usize {
-        self.form.dim
+        self.fleet.form.dim
     }
 
     /// What it has done so far.
     #[must_use]
     pub fn metrics(&self) -> RemoteMetrics {
-        let read = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
-        RemoteMetrics { answered: read(&self.answered), failed: read(&self.failed) }
+        let [answered, failed, hedged] = [&self.fleet.answered, &self.fleet.failed, &self.fleet.hedged]
+            .map(|counter| counter.load(Ordering::Relaxed));
+        RemoteMetrics { answered, failed, hedged }
     }
 
     /// Asks every server whether it and the model are ready: one answer for each address.
     pub fn health(&self) -> Vec<Result<(), RemoteError>> {
-        let ready = |endpoint: &Endpoint| endpoint.ready(&self.agent, self.options.timeout);
-        self.endpoints.iter().map(ready).collect()
+        let Fleet { endpoints, agent, options, .. } = &*self.fleet;
+        let ready = |endpoint: &Endpoint| endpoint.ready(agent, options.timeout);
+        endpoints.iter().map(ready).collect()
     }
 
     /// Evaluates the model: `x` `[n, dim]` and one t for each row to `out` `[n, dim]`, row-major. Many threads may call it.
@@ -202,8 +216,9 @@ impl RemoteDenoiser {
     /// Blocks that disagree in length, times or states that the protocol cannot carry, and what the servers failed with, when
     /// all attempts have. `out` may be partly written then.
     pub fn run(&self, x: &[f32], t: impl Iterator<Item = f64>, out: &mut [f32]) -> Result<(), RemoteError> {
-        let dim = self.form.dim;
-        let times = t.enumerate().map(|(row, t)| self.form.time.take(row, t));
+        let Fleet { endpoints, form, options, .. } = &*self.fleet;
+        let dim = form.dim;
+        let times = t.enumerate().map(|(row, t)| form.time.take(row, t));
         let times: Vec<f64> = times.collect::<Result<_, _>>()?;
         let want = times.len().saturating_mul(dim);
         for (what, got) in [("x", x.len()), ("out", out.len())] {
@@ -216,21 +231,21 @@ impl RemoteDenoiser {
         if rows == 0 {
             return Ok(());
         }
-        let up = self.endpoints.iter().filter(|endpoint| endpoint.down_for(now).is_zero()).count().max(1);
-        let parts = (rows / self.options.least_rows).clamp(1, up).max(rows.div_ceil(self.options.rows));
+        let up = endpoints.iter().filter(|endpoint| endpoint.rests_for(now).is_zero()).count().max(1);
+        let parts = (rows / options.least_rows).clamp(1, up).max(rows.div_ceil(options.rows));
         let width = rows.div_ceil(parts);
-        let until = now.checked_add(self.options.deadline);
+        let until = now.checked_add(options.deadline);
         if width >= rows {
-            return self.part(0, x, &times, out, until);
+            return self.fleet.ask((x, &times), out, until);
         }
         let numbers = width * dim;
-        let parts = x.chunks(numbers).zip(times.chunks(width)).zip(out.chunks_mut(numbers)).enumerate();
+        let parts = x.chunks(numbers).zip(times.chunks(width)).zip(out.chunks_mut(numbers));
         let (parts, failed, stop) = (Mutex::new(parts), Mutex::new(None), AtomicBool::new(false));
         let work = || {
             while !stop.load(Ordering::Relaxed) {
                 let next = parts.lock().unwrap_or_else(PoisonError::into_inner).next();
-                let Some((place, ((x, t), out))) = next else { break };
-                if let Err(error) = self.part(place, x, t, out, until) {
+                let Some(((x, t), out)) = next else { break };
+                if let Err(error) = self.fleet.ask((x, t), out, until) {
                     stop.store(true, Ordering::Relaxed);
                     *failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                 }
@@ -247,63 +262,6 @@ impl RemoteDenoiser {
             Some(error) => Err(error),
             None => Ok(()),
         }
-    }
-
-    /// Evaluates rows by one request, again elsewhere where it fails.
-    fn part(
-        &self,
-        place: usize,
-        x: &[f32],
-        t: &[f64],
-        out: &mut [f32],
-        until: Option<Instant>,
-    ) -> Result<(), RemoteError> {
-        let options = &self.options;
-        // Servers that would fail again.
-        let mut refused = vec![false; self.endpoints.len()];
-        let mut last: Option<RemoteError> = None;
-        for attempt in 0..options.attempts {
-            let Some((index, endpoint)) = self.choose(place + attempt, &refused) else { break };
-            let now = Instant::now();
-            let left = until.map_or(options.deadline, |until| until.saturating_duration_since(now));
-            let pause = endpoint.down_for(now);
-            if left <= pause {
-                let last = last.map_or_else(|| format!("waiting for {}", endpoint.model), |e| e.to_string());
-                return Err(RemoteError::Deadline { time: options.deadline, last });
-            }
-            thread::sleep(pause);
-            let time = options.timeout.min(left - pause);
-            let _load = endpoint.begin();
-            let item = options.item_shape.as_deref();
-            let result = endpoint
-                .check(&self.agent, &self.form, item, options.transfer, time)
-                .and_then(|binary| endpoint.infer(&self.agent, &self.form, binary, (x, t), out, time));
-            match result {
-                Ok(()) => {
-                    endpoint.succeeded();
-                    self.answered.fetch_add(1, Ordering::Relaxed);
-                    return Ok(());
-                }
-                Err(error @ RemoteError::NotFinite { .. }) => return Err(error),
-                Err(error) => {
-                    self.failed.fetch_add(1, Ordering::Relaxed);
-                    endpoint.failed(options.backoff, options.backoff_most);
-                    refused[index] = !error.is_passing();
-                    last = Some(error);
-                }
-            }
-        }
-        let last = Box::new(last.unwrap_or(RemoteError::NoEndpoint));
-        Err(RemoteError::GaveUp { attempts: options.attempts, last })
-    }
-
-    /// The server to ask: one that is not left alone, of these the least busy, of these the next in turn; where all are left
-    /// alone, the one that is asked again first.
-    fn choose(&self, turn: usize, refused: &[bool]) -> Option<(usize, &Endpoint)> {
-        let (now, count) = (Instant::now(), self.endpoints.len());
-        let open = (0..count).map(|i| (turn + i) % count).filter(|&i| !refused[i]);
-        open.min_by_key(|&i| (self.endpoints[i].down_for(now), self.endpoints[i].load()))
-            .map(|i| (i, &self.endpoints[i]))
     }
 }
 
@@ -340,7 +298,7 @@ impl<F: HostTensor<Scalar = f32> + ?Sized> Denoiser<F> for RemoteDenoiser {
 /// In a [`Pipeline`](crate::Pipeline) once for each call that is to be under way at a time: the servers answer several at once.
 impl RowDenoiser for Arc<RemoteDenoiser> {
     fn dim(&self) -> usize {
-        self.form.dim
+        self.fleet.form.dim
     }
 
     fn evaluate(&mut self, rows: &[RequestRow], x: &[f32], out: &mut [f32]) -> Result<(), BoxError> {
@@ -350,7 +308,7 @@ impl RowDenoiser for Arc<RemoteDenoiser> {
 
 impl RowDenoiser for RemoteDenoiser {
     fn dim(&self) -> usize {
-        self.form.dim
+        self.fleet.form.dim
     }
 
     fn evaluate(&mut self, rows: &[RequestRow], x: &[f32], out: &mut [f32]) -> Result<(), BoxError> {

@@ -384,7 +384,12 @@ pub(super) fn error_of(body: &[u8]) -> String {
         Some(field.as_str().map_or_else(|| field.to_string(), str::to_owned))
     });
     let text = told.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
-    let text: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    // Control characters would be the terminal's where the error is shown.
+    let text: String = text
+        .split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ");
     match text.char_indices().nth(MOST) {
         _ if text.is_empty() => "no reason given".to_owned(),
         Some((end, _)) => format!("{}...", &text[..end]),
