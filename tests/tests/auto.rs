@@ -26,6 +26,16 @@ fn a_narrow_device_samples_in_sequence_and_a_wide_one_in_parallel() {
 }
 
 #[test]
+fn on_a_device_the_slope_is_the_secant() {
+    let nodes = plan(Solved::Ddpm, 100);
+    let plan = Plan::new(&nodes, Form::Data).unwrap();
+    for (on_device, slope) in [(true, Slope::Secant), (false, Slope::Multisecant(2))] {
+        let auto = Auto { rows: 1024, on_device, ..Auto::default() };
+        assert!(matches!(auto.choose(&plan, 2, 64), AnySampler::Picard(picard) if picard.slope == slope));
+    }
+}
+
+#[test]
 fn the_window_is_what_the_memory_holds() {
     let nodes = plan(Solved::Ddpm, 1000);
     let plan = Plan::new(&nodes, Form::Data).unwrap();

@@ -63,12 +63,15 @@ pub struct Auto {
     pub tolerance: f64,
     /// The variance of the data per coordinate.
     pub data_variance: f64,
+    /// States stay on a device, whose [chains](crate::Tensor::has_chains) a slope of several directions would break: the secant is
+    /// taken, which costs a round or two more.
+    pub on_device: bool,
 }
 
 impl Default for Auto {
     fn default() -> Self {
         let Picard { tolerance, data_variance, .. } = Picard::default();
-        Self { rows: 1, memory: usize::MAX, tolerance, data_variance }
+        Self { rows: 1, memory: usize::MAX, tolerance, data_variance, on_device: false }
     }
 }
 
@@ -106,7 +109,7 @@ impl Auto {
         let few = dim <= FEW;
         let picard = |window: usize| Picard {
             // A second direction saves a round or two; in few coordinates what a stride saves is taken by the rounds it costs.
-            slope: if dim > 1 { Slope::Multisecant(2) } else { Slope::Secant },
+            slope: if dim > 1 && !self.on_device { Slope::Multisecant(2) } else { Slope::Secant },
             stride: if few { 1 } else { Picard::default().stride },
             rows: rows.max(batch),
             tolerance: self.tolerance,

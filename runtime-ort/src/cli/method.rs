@@ -69,13 +69,13 @@ enum CriterionFlag {
 }
 
 impl Method {
-    /// The sampler that the flags name. `wide` says that the device evaluates many rows in the time of one.
+    /// The sampler that the flags name. `wide`: many rows are evaluated in the time of one; `on_device`: the states stay there.
     pub(super) fn sampler(
         &self,
         plan: &Plan<'_>,
         (batch, dim): (usize, usize),
         data_variance: f64,
-        wide: bool,
+        (wide, on_device): (bool, bool),
     ) -> anyhow::Result<AnySampler> {
         let own: &[&str] = match self.method {
             MethodFlag::Picard => return Ok(AnySampler::Picard(self.picard(batch, data_variance)?)),
@@ -103,8 +103,8 @@ impl Method {
             }),
             MethodFlag::Auto => {
                 let rows = self.rows.unwrap_or(if wide { usize::MAX } else { 1 });
-                let chosen =
-                    Auto { rows, tolerance, data_variance, ..Auto::default() }.choose(plan, batch, dim);
+                let auto = Auto { rows, tolerance, data_variance, on_device, ..Auto::default() };
+                let chosen = auto.choose(plan, batch, dim);
                 match &chosen {
                     AnySampler::Picard(picard) => {
                         eprintln!("note: auto chose picard, --window {}", picard.window);

@@ -142,7 +142,9 @@ pub(super) fn run(args: &SampleArgs, library: Option<&Path>) -> anyhow::Result<S
     };
     let started = Instant::now();
     let dim = denoiser.dim();
-    let wide = denoiser.model().provider() != Provider::Cpu || !args.remote.is_empty();
+    let on_servers = !args.remote.is_empty();
+    let on_device = denoiser.model().provider() != Provider::Cpu && !on_servers;
+    let wide = (on_device || on_servers, on_device);
     let sampler = args.method.sampler(&plan, (args.batch as usize, dim), process.data_variance, wide)?;
     let remote = remote(args, &sampler, &plan, config, denoiser.item_shape())?;
     let on_device = match remote {
