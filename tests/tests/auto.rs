@@ -25,6 +25,19 @@ fn a_narrow_device_samples_in_sequence_and_a_wide_one_in_parallel() {
     }
 }
 
+/// What is no tolerance is refused by the run, not passed over by a sampler that has none.
+#[test]
+fn a_tolerance_that_is_none_is_left_for_the_run_to_refuse() {
+    let nodes = plan(Solved::Ddpm, 100);
+    let plan = Plan::new(&nodes, Form::Data).unwrap();
+    for tolerance in [f64::NAN, -1.0, f64::NEG_INFINITY] {
+        for rows in [1, 1024] {
+            let chosen = Auto { rows, tolerance, ..Auto::default() }.choose(&plan, 2, 2);
+            assert!(matches!(chosen, AnySampler::Picard(_)), "{tolerance} {rows}: {chosen:?}");
+        }
+    }
+}
+
 #[test]
 fn on_a_device_the_slope_is_the_secant() {
     let nodes = plan(Solved::Ddpm, 100);

@@ -105,7 +105,6 @@ impl Auto {
     /// The sampler for `batch` items of `dim` coordinates.
     pub fn choose(&self, plan: &Plan<'_>, batch: usize, dim: usize) -> AnySampler {
         let (rows, batch) = (self.rows.max(1), batch.max(1));
-        let (rounds, evaluations) = self.expected(plan, dim);
         let few = dim <= FEW;
         let picard = |window: usize| Picard {
             // A second direction saves a round or two; in few coordinates what a stride saves is taken by the rounds it costs.
@@ -117,11 +116,12 @@ impl Auto {
             window,
             ..Picard::default()
         };
-        let mut best = (plan.evaluations() as f64 * batch.div_ceil(rows) as f64, None);
-        // A tolerance that is none is for the run to refuse.
+        // A tolerance that is none is for the run to refuse: there is nothing to weigh.
         if self.tolerance.is_nan() || self.tolerance < 0.0 {
-            best.0 = f64::INFINITY;
+            return AnySampler::Picard(picard(plan.last()));
         }
+        let (rounds, evaluations) = self.expected(plan, dim);
+        let mut best = (plan.evaluations() as f64 * batch.div_ceil(rows) as f64, None);
         for (part, of_rounds, of_evaluations) in WINDOWS {
             let picard = picard(((plan.last() as f64 * part) as usize).max(1));
             let cost = (rounds * of_rounds).max(batch as f64 * evaluations * of_evaluations / rows as f64);
@@ -149,7 +149,7 @@ impl Auto {
         };
         let w = (steps - low.0) / (high.0 - low.0);
         let line = |low: f64, high: f64| (low + w * (high - low)).max(1.0);
-        // No cheaper than it was measured: past a tolerance of 0.1 and a unit in the last place of 1e-6.
+        // No further than it was measured, or little: tolerances of 0.1 to 1e-6.
         let decades = (math::ln(TOLERANCE / self.tolerance) / core::f64::consts::LN_10).clamp(-1.0, 4.0);
         let rounds = line(low.1.0, high.1.0) * (1.0 + DECADE.0 * decades);
         (rounds.min(steps), line(low.1.1, high.1.1) * (1.0 + DECADE.1 * decades))

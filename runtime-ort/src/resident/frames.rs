@@ -31,13 +31,17 @@ pub(super) const STAGED: usize = 64;
 ///
 /// ```no_run
 /// use std::path::Path;
-/// use picardy::{Picard, Sampler, Slope, Span, Mark, Workspace};
+/// use picardy::{Betas, Ddpm, Level, Mark, Node, Noise, Picard, Prediction, Sampler, Slope, Solver, Span, Workspace};
 /// use picardy_ort::{Model, Options, OrtDenoiser, Provider, ResidentFrames};
-/// # let (plan, noise, mut x): (picardy::Plan<'_>, picardy::Noise<'_>, Vec<f32>) = todo!();
 ///
+/// let (mut levels, mut nodes) = ([Level::default(); 101], [Node::default(); 101]);
+/// let grid = Betas::linear(1000, 1e-4, 2e-2).trailing(100, &mut levels)?;
+/// let plan = Ddpm::default().plan(&grid, Prediction::Epsilon, &mut nodes)?;
 /// let options = Options { provider: Provider::WebGpu, ..Options::default() };
 /// let mut denoiser = OrtDenoiser::new(Model::load(Path::new("model.onnx"), options)?)?;
 /// let picard = Picard { slope: Slope::Secant, ..Picard::default() };
+/// let (noise, mut x) = (Noise::seeded(7), vec![0.0; 16 * denoiser.dim()]); // sixteen items
+/// plan.start(&noise, denoiser.dim(), &mut x);
 /// let need = picard.need(&plan, 16);
 /// let frames = ResidentFrames::new(denoiser.model().provider(), need, denoiser.item_shape())?;
 /// let (mut spans, mut marks) = (vec![Span::default(); need.spans], vec![Mark::default(); need.marks]);
