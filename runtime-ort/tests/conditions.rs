@@ -5,6 +5,7 @@ mod common;
 use picardy::{
     Betas, Ddim, Guided, Level, Memory, Node, Noise, Prediction, Sampler, Sequential, SliceFrames, Solver,
 };
+use picardy_ort::pipeline::{Pipeline, Request, RowDenoiser, Settings, SharedPlan};
 use picardy_ort::{Array, Model, Options, OrtDenoiser, OrtError, ensure_runtime};
 use picardy_trainer::onnx::{Attribute, Element, Extent, GraphBuilder};
 
@@ -171,4 +172,56 @@ fn guidance_gives_rows_without_their_condition_the_null() {
     assert_eq!(zeros, guided(bound(&[1], Some(1), 0.25, Some(0.0)), weight).unwrap());
     let error = guided(bound(&[1], None, 0.25, None), weight).unwrap_err();
     assert!(error.contains("label") && error.contains("--uncond"), "{error}");
+}
+
+/// y = x / 2 + table[label], with labels for these items.
+fn labelled(items: &[i64], null: i64) -> OrtDenoiser {
+    let mut graph = GraphBuilder::new("labelled");
+    graph.input("sample", Element::F32, &[N, Extent::Fixed(2)]);
+    graph.input("timestep", Element::F32, &[N]);
+    graph.input("label", Element::I64, &[N]);
+    graph.floats("table", &[3, 1], &TABLE).unwrap();
+    graph.floats("half", &[1], &[0.5]).unwrap();
+    graph.node("class", "Gather", &["table", "label"], &[]);
+    graph.node("x_half", "Mul", &["sample", "half"], &[]);
+    graph.node("y", "Add", &["x_half", "class"], &[]);
+    graph.output("y", &[N, Extent::Fixed(2)]);
+    let mut denoiser = denoiser(graph);
+    denoiser.bind("label", labels(items), Some(labels(&[null]))).unwrap();
+    denoiser
+}
+
+/// A pipeline's requests take their own rows of what is bound, the one that their tag names and those after it, and their
+/// rows without the condition take its null.
+#[test]
+fn a_requests_tag_names_its_conditions() {
+    let betas = Betas::linear(1000, 1e-4, 2e-2);
+    let plan = SharedPlan::trailing(&Ddim::default(), &betas, 5, Prediction::Sample).unwrap();
+    let samples = |denoiser: OrtDenoiser, requests: &[(u64, usize, Option<f64>)]| -> Vec<Vec<f32>> {
+        let denoisers: Vec<Box<dyn RowDenoiser>> = vec![Box::new(denoiser)];
+        let pipeline = Pipeline::new(denoisers, Settings::default()).unwrap();
+        let submit = |&(tag, items, guidance): &(u64, usize, Option<f64>)| {
+            let request = Request::new(&plan, items).seed(7).tag(tag);
+            let request = match guidance {
+                Some(weight) => request.guided(weight),
+                None => request,
+            };
+            pipeline.submit(request).unwrap()
+        };
+        let handles: Vec<_> = requests.iter().map(submit).collect();
+        handles.into_iter().map(|handle| handle.wait().unwrap().x).collect()
+    };
+    for guidance in [None, Some(3.0)] {
+        let together =
+            samples(labelled(&[2, 0, 1], 1), &[(0, 2, guidance), (2, 1, guidance), (1, 1, guidance)]);
+        // Each label alone, for the same seed and place among the items.
+        let alone = |label: i64, items: usize| {
+            samples(labelled(&vec![label; items], 1), &[(0, items, guidance)]).remove(0)
+        };
+        let want = [[&alone(2, 2)[..2], &alone(0, 2)[2..]].concat(), alone(1, 1), alone(0, 1)];
+        assert_eq!(together, want, "{guidance:?}");
+        assert!(want[1] != want[2], "labels tell");
+    }
+    let [plain, guided] = [None, Some(3.0)].map(|guidance| samples(labelled(&[0], 1), &[(0, 1, guidance)]));
+    assert_ne!(plain, guided);
 }
