@@ -6,6 +6,7 @@ use picardy::{
 };
 use picardy_tests::{Solved, distance, plan};
 use std::cell::Cell;
+use std::ops::ControlFlow;
 
 /// Host frames that want chains, and count them.
 struct Chained<'a> {
@@ -64,7 +65,17 @@ fn chains_give_what_the_walk_gives() {
     let (chains, others) = (Cell::new(0), Cell::new(0));
     for solver in [Solved::Ddpm, Solved::Ddim(0.0), Solved::Ddim(0.5)] {
         for slope in [Slope::Gaussian, Slope::Secant] {
-            for (window, stride) in [(usize::MAX, 3), (usize::MAX, 1), (23, 3), (7, 2)] {
+            for (window, stride, stop) in [
+                (usize::MAX, 3, usize::MAX),
+                (usize::MAX, 1, usize::MAX),
+                (23, 3, usize::MAX),
+                (7, 2, usize::MAX),
+                // Stopped: the best guess so far.
+                (usize::MAX, 3, 2),
+                (23, 3, 1),
+                (23, 3, 4),
+                (7, 2, 5),
+            ] {
                 let nodes = plan(solver, 100);
                 let plan = Plan::new(&nodes, Form::Data).unwrap();
                 let mut model = Mixture::new(&[-1.0, 0.5, 1.0, -0.5], &[0.5, 0.5], 0.1, 2)
@@ -79,7 +90,12 @@ fn chains_give_what_the_walk_gives() {
                 let mut walked = start.clone();
                 let mut memory = Memory::new();
                 let mut workspace = memory.workspace(need, 2);
-                let by_walk = picard.run(&plan, &mut model, &noise, &mut walked, &mut workspace).unwrap();
+                let watch = |round: &picardy::Round| {
+                    if round.rounds == stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                };
+                let by_walk = picard
+                    .run_watched(&plan, &mut model, &noise, &mut walked, &mut workspace, watch)
+                    .unwrap();
 
                 let before = chains.get();
                 let mut chained = start.clone();
@@ -90,9 +106,11 @@ fn chains_give_what_the_walk_gives() {
                 let frames =
                     Chained { inner: SliceFrames::new(&mut numbers, 2), chains: &chains, others: &others };
                 let mut workspace = Workspace::new(frames, &mut spans).with_marks(&mut marks);
-                let by_chain = picard.run(&plan, &mut model, &noise, &mut chained, &mut workspace).unwrap();
+                let by_chain = picard
+                    .run_watched(&plan, &mut model, &noise, &mut chained, &mut workspace, watch)
+                    .unwrap();
 
-                let at = format!("{solver:?} {slope:?} window {window} stride {stride}");
+                let at = format!("{solver:?} {slope:?} window {window} stride {stride} stop {stop}");
                 assert!(chains.get() > before, "{at}: no chain was run");
                 assert_eq!(by_walk, by_chain, "{at}");
                 let apart = distance(&walked, &chained);

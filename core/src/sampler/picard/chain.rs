@@ -33,6 +33,11 @@ impl<F: Tensor> PicardRun<'_, F> {
             && matches!(self.picard.slope, Slope::Gaussian | Slope::Secant)
     }
 
+    /// Whether sweeps run as chains, where there is no guard.
+    pub(super) fn has_chains(&self) -> bool {
+        self.frames.has_chains() && self.is_linear()
+    }
+
     /// The sweep of [`walk`](Self::walk).
     pub(super) fn chain(&mut self, item: usize, a: &Span, b: &Span) {
         let (rows, first, end) = (self.rows, a.done, self.end(a.done));
@@ -40,56 +45,51 @@ impl<F: Tensor> PicardRun<'_, F> {
         let (mut owner, mut local) = (None, None);
         let links = links(known, item, (first, end), Places::new(a, b), &mut owner, &mut local);
         self.frames.chain(rows.state(item, first), links);
-        // What is asked for where the window goes on, or the run is stopped.
-        let Some(Rest { node, .. }) = owner else { return };
-        let g = known.held_slope(node, local);
-        let rest = [(1.0, rows.said(item, 0, node)), (-g, rows.base(item, 0, node))];
-        self.frames.combine(rows.held(item), &rest);
-        let last = end - 1;
-        if is_asked(self.plan, last) {
-            let g = (known.held_slope(last, local), rows.state(item, last));
-            self.frames.combine(rows.carried(item, last), &[g, (1.0, rows.held(item))]);
+        if let Some(Rest { node, g }) = owner {
+            // What the nodes that the window takes in go on from.
+            let rest = [(1.0, rows.said(item, 0, node)), (-g, rows.base(item, 0, node))];
+            self.frames.combine(rows.held(item), &rest);
         }
-    }
-}
-
-impl<F: Tensor> PicardRun<'_, F> {
-    /// Whether sweeps run as chains, where there is no guard.
-    pub(super) fn has_chains(&self) -> bool {
-        self.frames.has_chains() && self.is_linear()
+        self.carry_last(item, end - 1, local, owner.is_some());
     }
 
     /// First guesses for nodes that the window takes in, from the last evaluated node on: `m_j = g_j x_j + r_J`.
     pub(super) fn chain_on(&mut self, item: usize, nodes: Range<usize>, owner: Option<Owner>) {
-        let (rows, plan, last) = (self.rows, self.plan, nodes.end.saturating_sub(1));
         if nodes.is_empty() {
             return;
         }
+        let (rows, plan) = (self.rows, self.plan);
         let known = Known { picard: &self.picard, plan, rows, marks: self.marks };
-        let (local, held) = owner.map_or((None, 0.0), |owner| (owner.g, 1.0));
+        let local = owner.and_then(|owner| owner.g);
+        let held = if owner.is_some() { 1.0 } else { 0.0 };
         let links = nodes.clone().map(|k| {
             let Some(node) = plan.nodes().get(k) else { return Link::default() };
-            let (a, b) = weights(node);
-            let noise = if node.noise == 0.0 { 0.0 } else { 1.0 };
+            let (a, b, noise) = weights(node);
             let asked = if is_asked(plan, k - 1) { b } else { 0.0 };
             Link::new(rows.state(item, k), a + asked * known.held_slope(k - 1, local))
                 .plus(noise, rows.noise(item, k))
                 .plus(asked * held, rows.held(item))
         });
         self.frames.chain(rows.state(item, nodes.start - 1), links);
-        // What a run that is stopped is finished from.
-        if is_asked(plan, last - 1) && owner.is_none_or(|owner| owner.node != last - 1) {
-            let own = (known.held_slope(last - 1, local), rows.state(item, last - 1));
-            let terms = [own, (held, rows.held(item))];
-            let count = if owner.is_some() { 2 } else { 1 };
-            self.frames.combine(rows.carried(item, last - 1), terms.get(..count).unwrap_or(&terms));
+        self.carry_last(item, nodes.end - 2, local, owner.is_some());
+    }
+
+    /// The output at the last node before the window's end, from which a run that is stopped is finished: `g x + r_J`.
+    fn carry_last(&mut self, item: usize, node: usize, local: Option<f64>, held: bool) {
+        if !is_asked(self.plan, node) {
+            return;
         }
+        let rows = self.rows;
+        let terms = [(self.known().held_slope(node, local), rows.state(item, node)), (1.0, rows.held(item))];
+        self.frames.combine(rows.carried(item, node), terms.get(..1 + usize::from(held)).unwrap_or(&terms));
     }
 }
 
-/// The weights of the state and the output before a node of a one-step plan.
-fn weights(node: &Node) -> (f64, f64) {
-    (node.state_terms().map(|term| term.weight).sum(), node.output_terms().map(|term| term.weight).sum())
+/// The weights of the state and the output before a node of a one-step plan, and of the row that holds its noise.
+fn weights(node: &Node) -> (f64, f64, f64) {
+    let noise = if node.noise == 0.0 { 0.0 } else { 1.0 };
+    let state = node.state_terms().map(|term| term.weight).sum();
+    (state, node.output_terms().map(|term| term.weight).sum(), noise)
 }
 
 /// The links of an item's window; `owner` and `local` are left as its end has them.
@@ -106,8 +106,7 @@ fn links(
     (first + 1..=end).map(move |k| {
         let j = k - 1;
         let Some(node) = plan.nodes().get(k) else { return Link::default() };
-        let (a, b) = weights(node);
-        let noise = if node.noise == 0.0 { 0.0 } else { 1.0 };
+        let (a, b, noise) = weights(node);
         let link = |g: f64| Link::new(rows.state(item, k), a + b * g).plus(noise, rows.noise(item, k));
         let plus = |link: Link, rest: Rest, w: f64| {
             let (said, base) = (rows.said(item, 0, rest.node), rows.base(item, 0, rest.node));
