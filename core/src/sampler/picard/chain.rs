@@ -50,7 +50,6 @@ impl<F: Tensor> PicardRun<'_, F> {
             let rest = [(1.0, rows.said(item, 0, node)), (-g, rows.base(item, 0, node))];
             self.frames.combine(rows.held(item), &rest);
         }
-        self.carry_last(item, end - 1, local, owner.is_some());
     }
 
     /// First guesses for nodes that the window takes in, from the last evaluated node on: `m_j = g_j x_j + r_J`.
@@ -71,17 +70,13 @@ impl<F: Tensor> PicardRun<'_, F> {
                 .plus(asked * held, rows.held(item))
         });
         self.frames.chain(rows.state(item, nodes.start - 1), links);
-        self.carry_last(item, nodes.end - 2, local, owner.is_some());
-    }
-
-    /// The output at the last node before the window's end, from which a run that is stopped is finished: `g x + r_J`.
-    fn carry_last(&mut self, item: usize, node: usize, local: Option<f64>, held: bool) {
-        if !is_asked(self.plan, node) {
-            return;
+        // What a run that is stopped is finished from.
+        let last = nodes.end - 2;
+        if is_asked(plan, last) {
+            let terms = [(known.held_slope(last, local), rows.state(item, last)), (1.0, rows.held(item))];
+            let count = 1 + usize::from(owner.is_some());
+            self.frames.combine(rows.carried(item, last), terms.get(..count).unwrap_or(&terms));
         }
-        let rows = self.rows;
-        let terms = [(self.known().held_slope(node, local), rows.state(item, node)), (1.0, rows.held(item))];
-        self.frames.combine(rows.carried(item, node), terms.get(..1 + usize::from(held)).unwrap_or(&terms));
     }
 }
 
