@@ -109,6 +109,6 @@ pub use solver::{
 };
 #[cfg(feature = "ndarray")]
 pub use tensor::LayoutError;
-pub use tensor::{HostTensor, Link, SliceFrames, Tensor};
+pub use tensor::{Foreseen, HostTensor, Link, MAX_CARRIES, SliceFrames, Tensor};
 #[cfg(feature = "std")]
 pub use threaded::{Threaded, ThreadedError};

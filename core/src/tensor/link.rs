@@ -1,33 +1,57 @@
 //! The links of a chain.
 
-/// The most terms of a [`Link`].
-pub(super) const LINK_TERMS: usize = 6;
+use crate::plan::{MAX_OUTPUTS, MAX_STATES};
+
+/// The most rows that a [`Link`] goes back.
+pub const MAX_CARRIES: usize = 8;
+
+/// The most terms of a [`Link`]: each output of a step is made of four rows at most.
+pub(super) const LINK_TERMS: usize = MAX_STATES + 4 * MAX_OUTPUTS + 1;
 
 /// One row of a [`chain`](crate::Tensor::chain).
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Link {
     /// The row that it writes.
     pub row: usize,
-    /// The weight of the row before.
-    pub carry: f64,
+    carries: [f64; MAX_CARRIES],
     terms: [(f64, usize); LINK_TERMS],
     len: usize,
 }
 
 impl Link {
-    /// A link without other terms.
-    pub const fn new(row: usize, carry: f64) -> Self {
-        Self { row, carry, terms: [(0.0, 0); LINK_TERMS], len: 0 }
+    /// A link without terms.
+    pub const fn new(row: usize) -> Self {
+        Self { row, carries: [0.0; MAX_CARRIES], terms: [(0.0, 0); LINK_TERMS], len: 0 }
     }
 
-    /// The same with one more term, weight and row; a weight of 0 is none. There is room for six.
+    /// The same with so much more of the row that the chain wrote `back` links before; 0 is the link before. There is room for
+    /// [`MAX_CARRIES`].
+    #[must_use]
+    pub fn carry(mut self, back: usize, weight: f64) -> Self {
+        if let Some(carry) = self.carries.get_mut(back) {
+            *carry += weight;
+        }
+        self
+    }
+
+    /// The same with so much more of another row; a weight of 0 is nothing. There is room for 19 rows.
     #[must_use]
     pub fn plus(mut self, weight: f64, row: usize) -> Self {
-        if let (Some(slot), true) = (self.terms.get_mut(self.len), weight != 0.0) {
+        if weight == 0.0 {
+            return self;
+        }
+        if let Some(term) = self.terms.iter_mut().take(self.len).find(|term| term.1 == row) {
+            term.0 += weight;
+        } else if let Some(slot) = self.terms.get_mut(self.len) {
             *slot = (weight, row);
             self.len += 1;
         }
         self
+    }
+
+    /// The weights of the rows before, the last first.
+    pub const fn carries(&self) -> &[f64; MAX_CARRIES] {
+        &self.carries
     }
 
     /// The terms, (weight, row).

@@ -1,10 +1,12 @@
 //! The small tensor trait: rows of states, and the few things samplers do with them.
 
+mod foreseen;
 mod link;
 mod reference;
 mod slice;
 
-pub use link::Link;
+pub use foreseen::Foreseen;
+pub use link::{Link, MAX_CARRIES};
 #[cfg(feature = "ndarray")]
 pub use slice::LayoutError;
 pub use slice::SliceFrames;
@@ -107,24 +109,38 @@ pub trait Tensor {
         false
     }
 
-    /// Links in order: each `row <- carry before + sum_i weight_i row_i`, where `before` is the row of the link before it
-    /// (`from` for the first), and the terms are of no row that the chain writes. A device runs it as one lower-triangular product.
-    fn chain(&mut self, from: usize, links: impl Iterator<Item = Link>)
+    /// Links in order: each `row <- sum_b carry_b before_b + sum_i weight_i row_i`, where `before_b` is the row that was written `b`
+    /// links before the last one, and the terms are of no row that the chain writes. A device runs it as one lower-triangular
+    /// product.
+    fn chain(&mut self, links: impl Iterator<Item = Link>)
     where
         Self: Sized,
     {
-        let mut before = from;
+        let mut before = [0; MAX_CARRIES];
         for link in links {
-            let mut terms = [(0.0, 0); 1 + LINK_TERMS];
-            let all = core::iter::once((link.carry, before)).chain(link.terms().iter().copied());
+            let mut terms = [(0.0, 0); MAX_CARRIES + LINK_TERMS];
+            let carried = link.carries().iter().copied().zip(before).filter(|(carry, _)| *carry != 0.0);
             let mut len = 0;
-            for (slot, term) in terms.iter_mut().zip(all) {
+            for (slot, term) in terms.iter_mut().zip(carried.chain(link.terms().iter().copied())) {
                 *slot = term;
                 len += 1;
             }
             self.combine(link.row, terms.get(..len).unwrap_or(&terms));
-            before = link.row;
+            before.rotate_right(1);
+            if let Some(last) = before.first_mut() {
+                *last = link.row;
+            }
         }
+    }
+
+    /// Says, before a call of the network, what its answer will be made into and what [`secants`](Self::secants) will then be asked,
+    /// in the order of the call's rows. A device can answer that in the run of the network itself, as long as nothing else is made of these
+    /// rows; it need not.
+    fn foresee(&mut self, answers: impl Iterator<Item = Foreseen>)
+    where
+        Self: Sized,
+    {
+        drop(answers);
     }
 }
 

@@ -1,6 +1,6 @@
 //! A borrowed tensor is one.
 
-use super::{Link, Tensor};
+use super::{Foreseen, Link, Tensor};
 use crate::Noise;
 use core::ops::Range;
 
@@ -72,7 +72,11 @@ impl<T: Tensor> Tensor for &mut T {
         (**self).has_chains()
     }
 
-    fn chain(&mut self, from: usize, links: impl Iterator<Item = Link>) {
-        (**self).chain(from, links);
+    fn chain(&mut self, links: impl Iterator<Item = Link>) {
+        (**self).chain(links);
+    }
+
+    fn foresee(&mut self, answers: impl Iterator<Item = Foreseen>) {
+        (**self).foresee(answers);
     }
 }

@@ -15,7 +15,10 @@
 //!
 //! Coefficients and places are inputs, so that one graph serves all rounds whose stages have the same parts.
 
-use super::program::{Affine, Chain, Stage};
+use super::{
+    program::{Affine, Stage},
+    triangle::{ChainForm, Triangles},
+};
 use crate::onnx::{Attribute, Element, Extent, GraphBuilder, GraphError};
 
 /// What a graph's stages have; the key under which it is kept.
@@ -30,8 +33,7 @@ pub(super) struct StageForm {
     pub(super) loads: bool,
     pub(super) put: Option<PutForm>,
     pub(super) affine: bool,
-    /// The links of a block and the blocks of a chain.
-    pub(super) chains: Option<(usize, usize)>,
+    pub(super) chains: Option<ChainForm>,
     pub(super) clamps: bool,
     pub(super) blends: bool,
 }
@@ -54,19 +56,13 @@ pub(super) enum QuestionForm {
 
 impl StageForm {
     pub(super) fn of(stage: &Stage) -> Self {
-        let links = stage.chains.iter().map(Vec::len).max();
         Self {
             loads: !stage.loads.is_empty(),
             put: stage.put.as_ref().map(|put| put.form),
             affine: !stage.affine.is_empty(),
             clamps: !stage.clamps.is_empty(),
             blends: !stage.blends.is_empty(),
-            chains: links.map(|links| {
-                // Blocks of about the square root: their triangles and the ends' are then as large. Of few sizes, so that
-                // windows of nearly the same length share a graph.
-                let block = ((links as f64).sqrt().ceil() as usize).next_power_of_two();
-                (block, links.div_ceil(block))
-            }),
+            chains: ChainForm::of(&stage.chains),
         }
     }
 }
@@ -135,31 +131,31 @@ pub(super) fn build(form: &Form, dim: usize, item: &[usize]) -> Result<Vec<u8>, 
             let sum = sum(&mut g, "affine");
             made.push(("affine".to_owned(), sum));
         }
-        if let Some((block, blocks)) = stage.chains {
+        if let Some(ChainForm { block, blocks, carries }) = stage.chains {
             let u = sum(&mut g, "chain");
-            let (b, d) = (block as i64, dim as i64);
+            let (b, r, d) = (block as i64, carries as i64, dim as i64);
             let constant = |g: &mut GraphBuilder, what: &str, values: &[i64]| {
                 let name = name(&format!("chain.{what}"));
                 g.integers(&name, values);
                 name
             };
             let in_blocks = constant(&mut g, "in_blocks", &[-1, b, d]);
-            let in_chains = constant(&mut g, "in_chains", &[-1, blocks as i64, d]);
-            let one_each = constant(&mut g, "one_each", &[-1, 1, d]);
-            let last = constant(&mut g, "last", &[b - 1]);
+            let in_chains = constant(&mut g, "in_chains", &[-1, blocks as i64 * r, d]);
+            let to_blocks = constant(&mut g, "to_blocks", &[-1, r, d]);
+            let last = constant(&mut g, "last", &(0..r).map(|back| b - 1 - back).collect::<Vec<_>>());
             let (within, across, from) = (name("chain.within"), name("chain.across"), name("chain.from"));
             let (c, cb) = (name("chain.c"), name("chain.cb"));
-            let (block, blocks) = (Extent::Fixed(block), Extent::Fixed(blocks));
+            let (block, ends) = (Extent::Fixed(block), Extent::Fixed(blocks * carries));
             g.input(&within, Element::F32, &[Extent::Free(&cb), block, block]);
-            g.input(&across, Element::F32, &[Extent::Free(&c), blocks, blocks]);
-            g.input(&from, Element::F32, &[Extent::Free(&cb), block, Extent::Fixed(1)]);
+            g.input(&across, Element::F32, &[Extent::Free(&c), ends, ends]);
+            g.input(&from, Element::F32, &[Extent::Free(&cb), block, Extent::Fixed(carries)]);
             let u = g.node(&name("chain.u"), "Reshape", &[&u, &in_blocks], &[]);
             let local = g.node(&name("chain.local"), "MatMul", &[&within, &u], &[]);
             let ends = g.node(&name("chain.ends"), "Gather", &[&local, &last], &axis(1));
             let ends = g.node(&name("chain.ends.c"), "Reshape", &[&ends, &in_chains], &[]);
             let before = g.node(&name("chain.before"), "MatMul", &[&across, &ends], &[]);
-            let before = g.node(&name("chain.before.b"), "Reshape", &[&before, &one_each], &[]);
-            let carried = g.node(&name("chain.carried"), "Mul", &[&from, &before], &[]);
+            let before = g.node(&name("chain.before.b"), "Reshape", &[&before, &to_blocks], &[]);
+            let carried = g.node(&name("chain.carried"), "MatMul", &[&from, &before], &[]);
             let x = g.node(&name("chain.x"), "Add", &[&local, &carried], &[]);
             let x = g.node(&name("chain.flat"), "Reshape", &[&x, "flat"], &[]);
             made.push(("chain".to_owned(), x));
@@ -280,25 +276,22 @@ pub(super) fn inputs(
         push("blend.added", Value::Places(vec![n], known(1)));
         push("blend.to", to(rows));
     }
-    if let Some((block, blocks)) = form.chains {
-        let links = block * blocks;
+    if let Some(of) = form.chains {
+        let links = of.block * of.blocks;
         let padding = Affine { dst: waste, terms: Vec::new() };
         let padded = stage.chains.iter().flat_map(|chain| {
-            let links = chain.iter().map(|(_, link)| link);
-            links.chain(std::iter::repeat_n(&padding, block * blocks - chain.len()))
+            let links_there = chain.iter().map(|(_, link)| link);
+            links_there.chain(std::iter::repeat_n(&padding, links - chain.len()))
         });
         let (index, weight) = sums(padded.clone(), stage.chains.len() * links, zero);
         push("chain.index", index);
         push("chain.weight", weight);
         push("chain.to", to(padded.map(|link| link.dst as i64).collect()));
-        let (mut within, mut across, mut from) = (Vec::new(), Vec::new(), Vec::new());
-        for chain in &stage.chains {
-            triangles(chain, block, blocks, &mut within, &mut across, &mut from);
-        }
-        let chains = stage.chains.len();
-        push("chain.within", Value::Floats(vec![chains * blocks, block, block], within));
-        push("chain.across", Value::Floats(vec![chains, blocks, blocks], across));
-        push("chain.from", Value::Floats(vec![chains * blocks, block, 1], from));
+        let Triangles { within, across, from } = Triangles::of(&stage.chains, of);
+        let (chains, ends) = (stage.chains.len(), of.blocks * of.carries);
+        push("chain.within", Value::Floats(vec![chains * of.blocks, of.block, of.block], within));
+        push("chain.across", Value::Floats(vec![chains, ends, ends], across));
+        push("chain.from", Value::Floats(vec![chains * of.blocks, of.block, of.carries], from));
     }
     values
 }
@@ -315,45 +308,4 @@ fn sums<'a>(sums: impl Iterator<Item = &'a Affine> + Clone, n: usize, zero: usiz
         }
     }
     (Value::Places(vec![n, terms], index), Value::Floats(vec![n, terms, 1], weight))
-}
-
-/// A chain's triangles: within blocks `L[k, i] = prod_{i < l <= k} carry_l`, what a block's links carry of the state before it,
-/// and the same across the blocks, strictly below the diagonal.
-fn triangles(
-    chain: &Chain,
-    block: usize,
-    blocks: usize,
-    within: &mut Vec<f32>,
-    across: &mut Vec<f32>,
-    from: &mut Vec<f32>,
-) {
-    let carry = |link: usize| chain.get(link).map_or(0.0, |(carry, _)| *carry);
-    let mut whole = vec![0.0; blocks];
-    for (b, whole) in whole.iter_mut().enumerate() {
-        let first = b * block;
-        let mut product = 1.0;
-        for k in first..first + block {
-            product *= carry(k);
-            from.push(product as f32);
-        }
-        *whole = product;
-        for k in 0..block {
-            let mut row = vec![0.0; block];
-            let mut product = 1.0;
-            for i in (0..=k).rev() {
-                row[i] = product as f32;
-                product *= carry(first + i);
-            }
-            within.extend(row);
-        }
-    }
-    for b in 0..blocks {
-        let mut row = vec![0.0; blocks];
-        let mut product = 1.0;
-        for before in (0..b).rev() {
-            row[before] = product as f32;
-            product *= whole[before];
-        }
-        across.extend(row);
-    }
 }

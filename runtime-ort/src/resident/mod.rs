@@ -43,6 +43,7 @@ mod program;
 mod run;
 mod tensor;
 mod traffic;
+mod triangle;
 
 pub use frames::ResidentFrames;
 pub use traffic::{Counter, Traffic};

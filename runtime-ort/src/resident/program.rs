@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use ort::value::DynTensor;
-use picardy::Link;
+use picardy::{Link, MAX_CARRIES};
 
 use super::graph::PutForm;
 use crate::provider::Exclusively;
@@ -18,8 +18,8 @@ pub(super) struct Affine {
     pub(super) terms: Vec<(f32, usize)>,
 }
 
-/// Links, each `row <- carry before + sum_i weight_i row_i`; the first has no row before.
-pub(super) type Chain = Vec<(f64, Affine)>;
+/// Links, each `row <- sum_b carry_b before_b + sum_i weight_i row_i`; the first have no rows before.
+pub(super) type Chain = Vec<([f64; MAX_CARRIES], Affine)>;
 
 /// A model's answer, and the rows it goes to, one for each of its own.
 #[derive(Debug)]
@@ -126,25 +126,15 @@ impl Program {
     /// `there` are the number of rows, and the rows that stand for those beyond: of zeros to read, and of no use to write.
     pub(super) fn chain(
         &mut self,
-        from: usize,
         links: impl Iterator<Item = Link>,
         (rows, zero, waste): (usize, usize, usize),
     ) {
         let or = |row: usize, other: usize| if row < rows { row } else { other };
-        let mut before = Some(from);
         let chain: Chain = links
             .map(|link| {
-                let mut terms: Vec<(f32, usize)> =
+                let terms =
                     link.terms().iter().map(|&(weight, row)| (weight as f32, or(row, zero))).collect();
-                // The first link's row before is there already: a term like the others.
-                let carry = match before.take() {
-                    Some(from) => {
-                        terms.push((link.carry as f32, from));
-                        0.0
-                    }
-                    None => link.carry,
-                };
-                (carry, Affine { dst: or(link.row, waste), terms })
+                (*link.carries(), Affine { dst: or(link.row, waste), terms })
             })
             .collect();
         if chain.is_empty() {

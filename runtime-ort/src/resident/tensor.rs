@@ -135,9 +135,9 @@ impl Tensor for ResidentFrames {
         true
     }
 
-    fn chain(&mut self, from: usize, links: impl Iterator<Item = Link>) {
+    fn chain(&mut self, links: impl Iterator<Item = Link>) {
         self.settle();
         let there = (self.rows, self.zero(), self.waste());
-        self.program.chain(self.source(from), links, there);
+        self.program.chain(links, there);
     }
 }

@@ -8,6 +8,7 @@ mod coarse;
 mod criterion;
 mod held;
 mod known;
+mod output;
 mod rows;
 mod run;
 mod slope;
