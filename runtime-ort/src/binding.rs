@@ -4,7 +4,11 @@
 //! spares the making of tensors and the look-up of their names in every call, which is more for a small
 //! network than the network itself.
 
-use ort::{AsPointer, memory::MemoryInfo, session::IoBinding};
+use ort::{
+    AsPointer,
+    memory::MemoryInfo,
+    session::{IoBinding, Session},
+};
 
 use crate::{
     conditions::{Asked, Filled, Input},
@@ -99,7 +103,7 @@ impl Bound {
             bind(&mut self.binding, model, layout.x, &self.x)?;
             bind(&mut self.binding, model, layout.t, &self.t)?;
         }
-        run_bound(model, &self.binding)?;
+        run_bound(model.session_mut(), &self.binding)?;
         if self.out_dim == dim {
             return self.out.read(0, out);
         }
@@ -189,8 +193,7 @@ fn channels(
 /// Runs a session over bound memory. ort's own `run_binding` makes values of the outputs in every run, each with
 /// an allocator and a description of its type; the output's memory is known here.
 #[allow(unsafe_code)]
-pub(crate) fn run_bound(model: &mut Model, binding: &IoBinding) -> Result<(), ort::Error> {
-    let session = model.session_mut();
+pub(crate) fn run_bound(session: &mut Session, binding: &IoBinding) -> Result<(), ort::Error> {
     // SAFETY: the session and the binding are alive, and the binding was made from this session and keeps it alive
     // with all values bound to it. `&mut` keeps other runs away, as RunWithBinding asks. A null pointer stands for the
     // default run options. The status is handed over at once and by nobody else.

@@ -11,6 +11,7 @@ use crate::{
     element::Element,
     error::OrtError,
     provider::{Exclusively, exclusive},
+    resident::OverRows,
     session::{Model, Port},
     signature::{Channels, Layout, Signature, Times, list},
     split::{self, Limit},
@@ -45,6 +46,18 @@ pub struct OrtDenoiser {
     asked: Vec<Asked>,
     /// Of runs whose rows stay on the device, what is told beside them.
     told: Vec<Told>,
+    /// The model with such rows around it: not tried yet, or not possible.
+    over_rows: Option<Option<OverRows>>,
+}
+
+/// What a run over resident rows works with.
+pub(crate) struct Parts<'a> {
+    pub(crate) model: &'a mut Model,
+    pub(crate) over_rows: Option<&'a mut OverRows>,
+    pub(crate) layout: &'a Layout,
+    pub(crate) conditions: &'a [Input],
+    pub(crate) told: &'a mut Vec<Told>,
+    pub(crate) limit: &'a mut Limit,
 }
 
 impl OrtDenoiser {
@@ -82,6 +95,7 @@ impl OrtDenoiser {
             limit: Limit::default(),
             asked: Vec::new(),
             told: Vec::new(),
+            over_rows: None,
         })
     }
 
@@ -193,13 +207,45 @@ impl OrtDenoiser {
         &self.model
     }
 
-    /// The parts that a run over resident rows works with: the rows' limit, and whether it may be halved.
-    pub(crate) fn parts(&mut self) -> (&mut Model, &Layout, &[Input], &mut Vec<Told>, &mut Limit) {
-        (&mut self.model, &self.layout, &self.conditions, &mut self.told, &mut self.limit)
+    /// The parts that a run over resident rows works with.
+    pub(crate) fn parts(&mut self) -> Parts<'_> {
+        let Self { model, over_rows, layout, conditions, told, limit, .. } = self;
+        Parts {
+            model,
+            over_rows: over_rows.as_mut().and_then(Option::as_mut),
+            layout,
+            conditions,
+            told,
+            limit,
+        }
+    }
+
+    /// Puts the rows around the model, where that is possible, in place of the model alone.
+    pub(crate) fn over_rows(&mut self) -> Result<(), OrtError> {
+        if self.over_rows.is_some() {
+            return Ok(());
+        }
+        self.settle_channels()?;
+        let over_rows = OverRows::load(&self.model, &self.layout);
+        if over_rows.is_some() {
+            self.bound.clear();
+            self.model.rest()?;
+        }
+        self.over_rows = Some(over_rows);
+        Ok(())
+    }
+
+    /// Takes them away again, for rows in host memory.
+    fn alone(&mut self) -> Result<(), OrtError> {
+        if self.model.is_resting() {
+            self.over_rows = None;
+            self.model.wake()?;
+        }
+        Ok(())
     }
 
     /// Finds out what the graph does not say of its answer.
-    pub(crate) fn settle_channels(&mut self) -> Result<(), OrtError> {
+    fn settle_channels(&mut self) -> Result<(), OrtError> {
         if self.layout.channels == Channels::Open {
             memory_of(&mut self.model, &mut self.layout, &self.conditions, 1)?;
         }
@@ -257,6 +303,7 @@ impl OrtDenoiser {
     /// Runs the rows of `self.asked`, as many as `x` and `out` hold.
     fn run_asked(&mut self, x: &[f32], out: &mut [f32]) -> Result<(), OrtError> {
         let _turn = exclusive(self.model.provider());
+        self.alone()?;
         if !self.layout.t_element.is_float() {
             for (row, asked) in self.asked.iter().enumerate() {
                 binding::whole(row, asked.t, self.layout.t_element)?;

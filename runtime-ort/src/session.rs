@@ -1,6 +1,7 @@
 //! An ONNX model, loaded: its session, its inputs and outputs, its metadata.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -16,11 +17,12 @@ use ort::{
 };
 
 use crate::{
+    device::NEGATE,
     error::{OrtError, explained},
     placement::{self, Placement},
     provider::{self, Cause, Exclusively, Provider, ProviderError, exclusive},
     runtime::Runtime,
-    source::Source,
+    source::{Origin, Source},
 };
 
 /// How a model is run.
@@ -99,10 +101,12 @@ pub struct Model {
     inputs: Vec<Port>,
     outputs: Vec<Port>,
     metadata: BTreeMap<String, String>,
+    origin: Origin,
     options: Options,
     provider: Provider,
     passed_over: Vec<ProviderError>,
     placements: Vec<Placement>,
+    is_resting: bool,
 }
 
 impl Model {
@@ -123,7 +127,7 @@ impl Model {
                 said: "it is a directory, or no plain file".to_owned(),
             });
         }
-        Self::commit(Source::File(path), options)
+        Self::commit(Origin::File(path.to_owned()), options)
     }
 
     /// Loads a model from the bytes of an ONNX file. Data files that it names are looked for in the working directory:
@@ -132,10 +136,11 @@ impl Model {
     /// # Errors
     /// As [`load`](Self::load), but for the file.
     pub fn from_bytes(bytes: &[u8], options: Options) -> Result<Self, OrtError> {
-        Self::commit(Source::Bytes(bytes), options)
+        Self::commit(Origin::Bytes(bytes.into()), options)
     }
 
-    fn commit(source: Source<'_>, options: Options) -> Result<Self, OrtError> {
+    fn commit(origin: Origin, options: Options) -> Result<Self, OrtError> {
+        let source = origin.source();
         let runtime = Runtime::load_for(options.provider, None)?;
         let _turn = exclusive(options.provider);
         let mut passed_over = Vec::new();
@@ -147,11 +152,22 @@ impl Model {
             };
             let made = usable
                 .map_err(|cause| OrtError::from(cause.of(provider)))
-                .and_then(|()| Self::commit_on(provider, runtime, source, &options));
+                .and_then(|()| Loaded::on(provider, runtime, source, &options));
             match made {
-                Ok(mut model) => {
-                    model.passed_over = passed_over;
-                    return Ok(model);
+                Ok(loaded) => {
+                    let Loaded { session, metadata, placements } = loaded;
+                    return Ok(Self {
+                        inputs: session.inputs().iter().map(Port::new).collect(),
+                        outputs: session.outputs().iter().map(Port::new).collect(),
+                        session,
+                        metadata,
+                        origin,
+                        options,
+                        provider,
+                        passed_over,
+                        placements,
+                        is_resting: false,
+                    });
                 }
                 Err(OrtError::Provider(error)) if options.provider == Provider::Auto => {
                     passed_over.push(error)
@@ -163,60 +179,43 @@ impl Model {
         Err(OrtError::NotAModel { model: source.name(), said: "no provider takes it".to_owned() })
     }
 
-    fn commit_on(
-        provider: Provider,
-        runtime: &Runtime,
-        source: Source<'_>,
-        options: &Options,
-    ) -> Result<Self, OrtError> {
-        let not_a_model = |said: String| OrtError::NotAModel { model: source.name(), said };
-        // ort panics on types it has no name for (a sequence of sequences): a file's doing, so an
-        // error and no panic.
-        let made = catch_unwind(AssertUnwindSafe(|| -> Result<_, OrtError> {
-            let plain = || -> ort::Result<SessionBuilder> {
-                Ok(Session::builder(runtime.environment())?
-                    .with_optimization_level(GraphOptimizationLevel::All)?
-                    .with_intra_threads(options.threads)?
-                    .with_config_entry(placement::RECORD, "1")?)
-            };
-            let said = |error: ort::Error| explained(error.message());
-            let builder = plain().map_err(|error| not_a_model(said(error)))?;
-            let mut builder =
-                provider::apply(builder, provider, runtime, source).map_err(|cause| cause.of(provider))?;
-            let session = source.commit(&mut builder).map_err(|error| {
-                // The provider's fault or the file's: the processor, which takes every good file, tells.
-                let plain = provider == Provider::Cpu
-                    || plain().and_then(|mut plain| source.commit(&mut plain)).is_err();
-                match plain {
-                    true => not_a_model(said(error)),
-                    false => provider::refusal(provider, error.message()).of(provider).into(),
-                }
-            })?;
-            let read = || Ok((custom_metadata(&session)?, placement::placements(&session)?));
-            let (metadata, placements) = read().map_err(|error| not_a_model(said(error)))?;
-            Ok((session, metadata, placements))
-        }));
-        let (session, metadata, placements) = made.unwrap_or_else(|_| {
-            Err(not_a_model("an input or output has a type that cannot be read".to_owned()))
-        })?;
-        let own = |placement: &Placement| match provider {
-            // TensorRT brings CUDA with it; a model on CUDA alone is not on what was asked for.
-            Provider::Cpu => true,
-            _ => Some(placement.provider.as_str()) == provider.ort_name(),
-        };
-        if !placements.is_empty() && !placements.iter().any(own) {
-            return Err(Cause::TakesNothing { nodes: placements.len() }.of(provider).into());
+    /// Loads another model made of this one's bytes, with its provider.
+    pub(crate) fn derived(&self, bytes: &[u8]) -> Result<Loaded, OrtError> {
+        let _turn = exclusive(self.provider);
+        Loaded::on(
+            self.provider,
+            Runtime::load_for(self.provider, None)?,
+            self.origin.of(bytes),
+            &self.options,
+        )
+    }
+
+    /// All of the model's bytes, but for data files.
+    pub(crate) fn bytes(&self) -> std::io::Result<Cow<'_, [u8]>> {
+        self.origin.bytes()
+    }
+
+    /// Frees the session and its weights: another form of the model has taken its place. What is said of the model stays.
+    pub(crate) fn rest(&mut self) -> Result<(), OrtError> {
+        if !self.is_resting {
+            let runtime = Runtime::load_for(Provider::Cpu, None)?;
+            let idle = Loaded::on(Provider::Cpu, runtime, Source::Bytes(IDLE), &Options::default())?;
+            (self.session, self.is_resting) = (idle.session, true);
         }
-        Ok(Self {
-            inputs: session.inputs().iter().map(Port::new).collect(),
-            outputs: session.outputs().iter().map(Port::new).collect(),
-            session: Exclusively::new(session, provider),
-            metadata,
-            options: options.clone(),
-            provider,
-            passed_over: Vec::new(),
-            placements,
-        })
+        Ok(())
+    }
+
+    pub(crate) const fn is_resting(&self) -> bool {
+        self.is_resting
+    }
+
+    /// Loads the session again, after [`rest`](Self::rest).
+    pub(crate) fn wake(&mut self) -> Result<(), OrtError> {
+        let _turn = exclusive(self.provider);
+        let runtime = Runtime::load_for(self.provider, None)?;
+        let loaded = Loaded::on(self.provider, runtime, self.origin.source(), &self.options)?;
+        (self.session, self.is_resting) = (loaded.session, false);
+        Ok(())
     }
 
     /// The graph's inputs, in its order.
@@ -269,6 +268,66 @@ impl Model {
     /// ONNX Runtime's session, for ort's own calls; see [`exclusive`].
     pub fn session_mut(&mut self) -> &mut Session {
         &mut self.session
+    }
+}
+
+/// An ONNX file of one node, y = -x, which takes no memory to speak of.
+const IDLE: &[u8] = NEGATE;
+
+/// A session, and what it says of its model.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) session: Exclusively<Session>,
+    metadata: BTreeMap<String, String>,
+    pub(crate) placements: Vec<Placement>,
+}
+
+impl Loaded {
+    fn on(
+        provider: Provider,
+        runtime: &Runtime,
+        source: Source<'_>,
+        options: &Options,
+    ) -> Result<Self, OrtError> {
+        let not_a_model = |said: String| OrtError::NotAModel { model: source.name(), said };
+        // ort panics on types it has no name for (a sequence of sequences): a file's doing, so an
+        // error and no panic.
+        let made = catch_unwind(AssertUnwindSafe(|| -> Result<_, OrtError> {
+            let plain = || -> ort::Result<SessionBuilder> {
+                Ok(Session::builder(runtime.environment())?
+                    .with_optimization_level(GraphOptimizationLevel::All)?
+                    .with_intra_threads(options.threads)?
+                    .with_config_entry(placement::RECORD, "1")?)
+            };
+            let said = |error: ort::Error| explained(error.message());
+            let builder = plain().map_err(|error| not_a_model(said(error)))?;
+            let mut builder =
+                provider::apply(builder, provider, runtime, source).map_err(|cause| cause.of(provider))?;
+            let session = source.commit(&mut builder).map_err(|error| {
+                // The provider's fault or the file's: the processor, which takes every good file, tells.
+                let plain = provider == Provider::Cpu
+                    || plain().and_then(|mut plain| source.commit(&mut plain)).is_err();
+                match plain {
+                    true => not_a_model(said(error)),
+                    false => provider::refusal(provider, error.message()).of(provider).into(),
+                }
+            })?;
+            let read = || Ok((custom_metadata(&session)?, placement::placements(&session)?));
+            let (metadata, placements) = read().map_err(|error| not_a_model(said(error)))?;
+            Ok((session, metadata, placements))
+        }));
+        let (session, metadata, placements) = made.unwrap_or_else(|_| {
+            Err(not_a_model("an input or output has a type that cannot be read".to_owned()))
+        })?;
+        let own = |placement: &Placement| match provider {
+            // TensorRT brings CUDA with it; a model on CUDA alone is not on what was asked for.
+            Provider::Cpu => true,
+            _ => Some(placement.provider.as_str()) == provider.ort_name(),
+        };
+        if !placements.is_empty() && !placements.iter().any(own) {
+            return Err(Cause::TakesNothing { nodes: placements.len() }.of(provider).into());
+        }
+        Ok(Self { session: Exclusively::new(session, provider), metadata, placements })
     }
 }
 

@@ -1,10 +1,12 @@
 //! Where a model's bytes are.
 
 use std::{
+    borrow::Cow,
     fs,
     hash::{DefaultHasher, Hasher},
     io,
-    path::Path,
+    path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use ort::session::{Session, builder::SessionBuilder};
@@ -14,13 +16,53 @@ use ort::session::{Session, builder::SessionBuilder};
 pub(crate) enum Source<'a> {
     File(&'a Path),
     Bytes(&'a [u8]),
+    /// Bytes that were made of the file at this path, which may name data files beside it.
+    Beside(&'a [u8], &'a Path),
 }
+
+/// A model's bytes, or where they are: to load it once more.
+#[derive(Clone, Debug)]
+pub(crate) enum Origin {
+    File(PathBuf),
+    Bytes(Arc<[u8]>),
+}
+
+impl Origin {
+    pub(crate) fn source(&self) -> Source<'_> {
+        match self {
+            Self::File(path) => Source::File(path),
+            Self::Bytes(bytes) => Source::Bytes(bytes),
+        }
+    }
+
+    /// All of the bytes.
+    ///
+    /// # Errors
+    /// The system's: the file cannot be read.
+    pub(crate) fn bytes(&self) -> io::Result<Cow<'_, [u8]>> {
+        match self {
+            Self::File(path) => fs::read(path).map(Cow::Owned),
+            Self::Bytes(bytes) => Ok(Cow::Borrowed(bytes)),
+        }
+    }
+
+    /// Where other bytes come from that were made of these.
+    pub(crate) fn of<'a>(&'a self, made: &'a [u8]) -> Source<'a> {
+        match self {
+            Self::File(path) => Source::Beside(made, path),
+            Self::Bytes(_) => Source::Bytes(made),
+        }
+    }
+}
+
+/// ONNX Runtime's setting for the directory of a model's data files.
+const DATA_DIR: &str = "session.model_external_initializers_file_folder_path";
 
 impl Source<'_> {
     /// What to call it in messages.
     pub(crate) fn name(self) -> String {
         match self {
-            Self::File(path) => path.display().to_string(),
+            Self::File(path) | Self::Beside(_, path) => path.display().to_string(),
             Self::Bytes(bytes) => format!("the model of {} bytes", bytes.len()),
         }
     }
@@ -29,6 +71,10 @@ impl Source<'_> {
         match self {
             Self::File(path) => builder.commit_from_file(path),
             Self::Bytes(bytes) => builder.commit_from_memory(bytes),
+            Self::Beside(bytes, path) => {
+                let dir = directory(path).to_string_lossy().into_owned();
+                builder.clone().with_config_entry(DATA_DIR, dir)?.commit_from_memory(bytes)
+            }
         }
     }
 
@@ -39,14 +85,14 @@ impl Source<'_> {
     /// The system's: the file cannot be read.
     pub(crate) fn fingerprint(self) -> io::Result<u64> {
         let (bytes, dir) = match self {
-            Self::File(path) => (&fs::read(path)?[..], path.parent()),
+            Self::File(path) => (&fs::read(path)?[..], Some(directory(path))),
             Self::Bytes(bytes) => (bytes, None),
+            Self::Beside(bytes, path) => (bytes, Some(directory(path))),
         };
         let mut hasher = DefaultHasher::new();
         hasher.write(bytes);
         // The key under which ONNX names a file of weights.
         if let Some(dir) = dir.filter(|_| holds(bytes, b"location")) {
-            let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
             let mut files: Vec<_> = dir.read_dir()?.flatten().collect();
             files.sort_by_key(fs::DirEntry::file_name);
             for file in files {
@@ -62,6 +108,11 @@ impl Source<'_> {
         }
         Ok(hasher.finish())
     }
+}
+
+/// The directory that a file is in.
+fn directory(path: &Path) -> &Path {
+    path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn holds(bytes: &[u8], part: &[u8]) -> bool {

@@ -140,10 +140,10 @@ fn a_round_moves_no_state_over_the_bus() {
     let sampler = AnySampler::Picard(Picard { slope: Slope::Secant, ..Picard::default() });
     let (x, report, rounds) = on_device(&sampler, &plan, 4);
     assert!(report.rounds > 3 && x.iter().all(|x| x.is_finite()));
-    // The start and its noise come in with the first round; after it, three small runs and no row at all.
-    // And one for each of the four items at its end: whether its sample is finite.
+    // The start and its noise come in with the first round, by a run of their own; after it, the model's run and one more, and no
+    // row at all. And one for each of the four items at its end: whether its sample is finite.
     let runs: usize = rounds.iter().map(|[runs, ..]| runs).sum();
-    assert!(runs <= 3 * rounds.len() + 4, "{rounds:?}");
+    assert!(runs <= rounds.len() + 1 + 4, "{rounds:?}");
     for (i, [_, up, down]) in rounds.into_iter().enumerate() {
         assert!(down == 0 && (i == 0 || up == 0), "round {i}: {up} rows up, {down} down");
     }
@@ -160,9 +160,9 @@ fn a_round_of_any_solver_takes_few_runs() {
     };
     #[allow(clippy::type_complexity)] // A table of closures.
     let cases: [(&dyn Fn(&picardy::Grid<'_>, &mut [Node]) -> usize, Slope, usize, usize); 5] = [
-        (&ddpm, Slope::Secant, 100, 4),
-        (&ddpm, Slope::Secant, 1000, 4),
-        (&dpm, Slope::Secant, 100, 4),
+        (&ddpm, Slope::Secant, 100, 1),
+        (&ddpm, Slope::Secant, 1000, 1),
+        (&dpm, Slope::Secant, 100, 1),
         (&ddpm, Slope::Multisecant(2), 100, 110),
         (&dpm, Slope::Multisecant(2), 100, 90),
     ];
@@ -173,7 +173,10 @@ fn a_round_of_any_solver_takes_few_runs() {
         let (device, report, rounds) = on_device(&sampler, &plan, 1);
         let runs: Vec<usize> = rounds.into_iter().map(|[runs, ..]| runs).collect();
         println!("{slope:?}, {steps} steps, {} rounds: {runs:?}", report.rounds);
-        assert!(runs.iter().all(|runs| *runs <= most), "{slope:?}, {steps} steps: {runs:?}");
+        // In the first the start comes in, in the last the sample is seen to be finite.
+        let ends = [0, runs.len() - 1];
+        let within = |(i, runs): (usize, &usize)| *runs <= most + usize::from(ends.contains(&i));
+        assert!(runs.iter().enumerate().all(within), "{slope:?}, {steps} steps: {runs:?}");
         assert!(largest(&on_host(&sampler, &plan, 1).0, &device) < 1e-4);
     }
 }

@@ -5,7 +5,7 @@ use super::{
     Need, Report, Round, Run, SampleError, Sampler, SetupError, Workspace, batch_of, check_start, recurrence,
 };
 use crate::denoiser::Span;
-use crate::{Batch, Denoiser, Noise, Plan, Reach, Tensor};
+use crate::{Batch, Denoiser, Foreseen, Noise, Plan, Reach, Tensor};
 
 /// The sequential sampler: one call of the network per evaluated node, for the whole batch.
 ///
@@ -186,6 +186,14 @@ impl<F: Tensor> SequentialRun<'_, F> {
         let spans =
             [Span { first_item: 0, items: batch, first_node: node, end_node: node + 1, ..Span::default() }];
         let call = Batch::new(self.plan.nodes(), &spans);
+        self.frames.foresee((0..batch).map(|i| Foreseen {
+            x: x + i,
+            out: out + i,
+            m: out + i,
+            state: 0.0,
+            output: 1.0,
+            since: None,
+        }));
         self.interrupted = true;
         denoiser
             .evaluate(&call, self.frames, x..x + batch, out..out + batch)

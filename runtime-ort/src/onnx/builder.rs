@@ -150,14 +150,26 @@ impl GraphBuilder {
         inputs: &[&str],
         attributes: &[(&str, Attribute)],
     ) -> String {
+        self.node_of(name, op, inputs, name, attributes);
+        name.to_owned()
+    }
+
+    /// The same with an output of another name.
+    pub(crate) fn node_of(
+        &mut self,
+        name: &str,
+        op: &str,
+        inputs: &[&str],
+        output: &str,
+        attributes: &[(&str, Attribute)],
+    ) {
         self.graph.node.push(NodeProto {
             input: inputs.iter().map(|&input| input.to_owned()).collect(),
-            output: vec![name.to_owned()],
+            output: vec![output.to_owned()],
             name: Some(name.to_owned()),
             op_type: Some(op.to_owned()),
             attribute: attributes.iter().map(|(name, value)| value.proto(name)).collect(),
         });
-        name.to_owned()
     }
 
     /// Adds an entry of the model's metadata.
@@ -170,6 +182,11 @@ impl GraphBuilder {
         }
         self.metadata.push((key.to_owned(), value.to_owned()));
         Ok(())
+    }
+
+    /// The graph's fields alone, to be more of another graph.
+    pub(crate) fn into_fields(self) -> Vec<u8> {
+        self.graph.encode_to_vec()
     }
 
     /// The file's bytes.

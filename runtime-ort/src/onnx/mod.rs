@@ -4,9 +4,11 @@
 //! by hand as prost structs, because the build must need no protobuf compiler.
 
 mod builder;
+mod graft;
 mod proto;
 
 pub use builder::{Attribute, Extent, GraphBuilder, OPSET};
+pub(crate) use graft::graft;
 pub use proto::ModelProto;
 
 pub use crate::element::Element;

@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use picardy::{Batch, Denoiser};
 
-use super::{ResidentFrames, graph::PutForm};
+use super::{ResidentFrames, foresight::Foresight, graph::PutForm, over_rows::Call};
 use crate::{
     binding::{Told, run_bound},
     conditions::{Asked, Input},
-    denoiser::OrtDenoiser,
+    denoiser::{OrtDenoiser, Parts},
     error::OrtError,
     provider::exclusive,
     session::Model,
@@ -38,18 +38,35 @@ impl Denoiser<ResidentFrames> for OrtDenoiser {
             return Err(OrtError::Apart { rows, model });
         }
         let _turn = exclusive(self.model().provider());
-        self.settle_channels()?;
+        // A call that fails may be made again, with the same foreseen.
+        let foreseen = frames.foreseen.clone();
+        frames.foresight = None;
+        let foreseen = Some(foreseen).filter(|foreseen| foreseen.iter().map(|of| of.out).eq(out.clone()));
         let asked = self.ask(batch)?;
-        let (model, layout, inputs, told, limit) = self.parts();
+        self.over_rows()?;
+        let Parts { model, mut over_rows, layout, conditions, told, limit } = self.parts();
         let mut fixed = Limit { rows: layout.batch, ..Limit::default() };
         let (limit, can_halve) = if layout.batch.is_some() { (&mut fixed, false) } else { (limit, true) };
         let shared = matches!(layout.times, Times::Shared(_));
         let breaks = |row: usize| shared && asked[row].t.to_bits() != asked[row - 1].t.to_bits();
+        let mut products = Vec::new();
         split::in_parts(asked.len(), limit, can_halve, breaks, |part| {
             let from = x.start + part.start..x.start + part.end;
             let to = out.start + part.start..out.start + part.end;
-            run(model, layout, inputs, told, &asked[part], frames, from, to)
-        })
+            let told = told_of(told, layout, conditions, layout.batch.unwrap_or(part.len()))?;
+            let Some(over_rows) = over_rows.as_deref_mut() else {
+                return run(model, layout, conditions, told, &asked[part], frames, from, to);
+            };
+            let foreseen = foreseen.as_deref().map(|foreseen| &foreseen[part.clone()]);
+            let shown = frames.shown(from, foreseen)?;
+            let call = Call { asked: &asked[part], shown: &shown, foreseen, to };
+            products.extend(over_rows.run(model, layout, conditions, told, frames, call)?);
+            Ok(())
+        })?;
+        if let Some(foreseen) = foreseen {
+            frames.foresight = Some(Foresight::new(foreseen, products));
+        }
+        Ok(())
     }
 }
 
@@ -67,13 +84,33 @@ impl Denoiser<&mut ResidentFrames> for OrtDenoiser {
     }
 }
 
-/// One run of the model over rows of the frames.
+/// What is told beside the rows, for a run of so many.
+fn told_of<'a>(
+    kept: &'a mut Vec<Told>,
+    layout: &Layout,
+    inputs: &[Input],
+    n: usize,
+) -> Result<&'a mut Told, OrtError> {
+    let place = match kept.iter().position(|told| told.rows == n) {
+        Some(place) => place,
+        None => {
+            if kept.len() == KEPT {
+                kept.remove(0);
+            }
+            kept.push(Told::new(layout, inputs, n)?);
+            kept.len() - 1
+        }
+    };
+    Ok(&mut kept[place])
+}
+
+/// One run of a model that has no rows around it.
 #[allow(clippy::too_many_arguments)] // The denoiser's parts, and the call's.
 fn run(
     model: &mut Model,
     layout: &Layout,
     inputs: &[Input],
-    kept: &mut Vec<Told>,
+    told: &mut Told,
     asked: &[Asked],
     frames: &mut ResidentFrames,
     from: Range<usize>,
@@ -87,22 +124,11 @@ fn run(
         shape[1] *= 2;
     }
     let mut answer = frames.memory().dyn_tensor(layout.out_element.ort(), &shape)?;
-    let told = match kept.iter().position(|told| told.rows == n) {
-        Some(place) => &mut kept[place],
-        None => {
-            if kept.len() == KEPT {
-                kept.remove(0);
-            }
-            kept.push(Told::new(layout, inputs, n)?);
-            let last = kept.len() - 1;
-            &mut kept[last]
-        }
-    };
     let mut binding = model.session_mut().create_binding()?;
     binding.bind_input(model.inputs()[layout.x].name.as_str(), &x)?;
     told.bind(&mut binding, model, layout, inputs, asked)?;
     binding.bind_output(model.outputs()[layout.out].name.as_str(), &mut *answer)?;
-    run_bound(model, &binding)?;
+    run_bound(model.session_mut(), &binding)?;
     drop(binding);
     frames.put(answer, PutForm { element: layout.out_element, twice }, to, n);
     Ok(())

@@ -7,9 +7,10 @@ use std::{
 };
 
 use ort::value::DynTensor;
-use picardy::Need;
+use picardy::{Foreseen, Need};
 
 use super::{
+    foresight::Foresight,
     graph::{Form, PutForm},
     known::Known,
     program::{Program, Put},
@@ -26,6 +27,13 @@ use crate::{
 
 /// Rows of noise that wait for their state.
 pub(super) const STAGED: usize = 64;
+
+/// A row of a call: so many times a row that is there.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Shown {
+    pub(super) scale: f32,
+    pub(super) row: usize,
+}
 
 /// Rows of states on a provider's device.
 ///
@@ -70,6 +78,9 @@ pub struct ResidentFrames {
     pub(super) graphs: HashMap<Form, Model>,
     traffic: Arc<Mutex<Traffic>>,
     pub(super) known: Known,
+    /// What was said of the next call's answer, or of the last one's with what it gave.
+    pub(super) foreseen: Vec<Foreseen>,
+    pub(super) foresight: Option<Foresight>,
     /// Why rows are lost.
     pub(super) lost: Option<String>,
 }
@@ -99,6 +110,8 @@ impl ResidentFrames {
             graphs: HashMap::new(),
             traffic: Arc::default(),
             known: Known::default(),
+            foreseen: Vec::new(),
+            foresight: None,
             lost: None,
         })
     }
@@ -116,9 +129,44 @@ impl ResidentFrames {
         self.lost.as_deref()
     }
 
+    /// The rows of a call, as they are without what is recorded, all of which runs first if it must.
+    ///
+    /// # Errors
+    /// [`OrtError::Device`] where rows are lost, and those of a run.
+    pub(super) fn shown(
+        &mut self,
+        rows: Range<usize>,
+        foreseen: Option<&[Foreseen]>,
+    ) -> Result<Vec<Shown>, OrtError> {
+        self.settle();
+        if let Some(said) = &self.lost {
+            return Err(OrtError::Device { said: said.clone() });
+        }
+        let known = |of: &Foreseen| {
+            let (base, said) = of.since.unzip();
+            [Some(of.x), base, said].into_iter().flatten()
+        };
+        let there = |row: usize| self.program.copied(row).is_some_and(|shown| shown.row == row);
+        if foreseen.unwrap_or_default().iter().flat_map(known).all(there)
+            && let Some(shown) = rows.clone().map(|row| self.program.copied(self.source(row))).collect()
+        {
+            return Ok(shown);
+        }
+        self.run(&Question::None)?;
+        Ok(rows.map(|row| Shown { scale: 1.0, row: self.source(row) }).collect())
+    }
+
+    /// A row is written, with this sum of others or with anything else.
+    pub(super) fn note(&mut self, row: usize, terms: Option<&[(f64, usize)]>) {
+        if let Some(foresight) = &mut self.foresight {
+            foresight.note(row, terms);
+        }
+    }
+
     /// Records `row <- min(max(row, low), high)`; NaN stays.
     pub(super) fn clamp(&mut self, row: usize, low: f32, high: f32) {
         self.settle();
+        self.note(row, None);
         let row = self.target(row);
         self.program.clamp(row, low, high);
     }
@@ -126,6 +174,7 @@ impl ResidentFrames {
     /// Records `row <- row + mask (values - row)`.
     pub(super) fn blend(&mut self, row: usize, mask: &[f32], values: &[f32]) {
         self.settle();
+        self.note(row, None);
         let row = self.target(row);
         if self.known.is_full() {
             // What waits names places among those that go.
@@ -185,7 +234,8 @@ impl ResidentFrames {
         self.settle();
         let padding = std::iter::repeat_n(self.waste(), n.saturating_sub(rows.len()));
         let rows = rows.map(|row| self.target(row)).chain(padding).collect();
-        self.program.put(Put { values, form, rows });
+        let waste = self.waste();
+        self.program.put(Put { values, form, rows }, waste);
     }
 
     pub(super) const fn zero(&self) -> usize {

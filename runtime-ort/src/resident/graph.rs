@@ -31,7 +31,8 @@ pub(super) struct Form {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct StageForm {
     pub(super) loads: bool,
-    pub(super) put: Option<PutForm>,
+    /// The model's answers, and how many of them.
+    pub(super) puts: Option<(PutForm, usize)>,
     pub(super) affine: bool,
     pub(super) chains: Option<ChainForm>,
     pub(super) clamps: bool,
@@ -58,7 +59,7 @@ impl StageForm {
     pub(super) fn of(stage: &Stage) -> Self {
         Self {
             loads: !stage.loads.is_empty(),
-            put: stage.put.as_ref().map(|put| put.form),
+            puts: stage.puts.first().map(|put| (put.form, stage.puts.len())),
             affine: !stage.affine.is_empty(),
             clamps: !stage.clamps.is_empty(),
             blends: !stage.blends.is_empty(),
@@ -106,26 +107,37 @@ pub(super) fn build(form: &Form, dim: usize, item: &[usize]) -> Result<Vec<u8>, 
             g.input(&values, Element::F32, &[Extent::Free(&n), d]);
             made.push(("load".to_owned(), values));
         }
-        if let Some(PutForm { element, twice }) = stage.put {
-            let (n, mut values) = (name("put.n"), name("put.values"));
-            let mut shape = vec![Extent::Free(&n)];
-            shape.extend(item.iter().map(|extent| Extent::Fixed(*extent)));
-            if twice {
-                shape[1] = Extent::Fixed(2 * item[0]);
+        if let Some((PutForm { element, twice }, puts)) = stage.puts {
+            let mut parts = Vec::with_capacity(puts);
+            for part in 0..puts {
+                let name = |what: &str| format!("{}.{part}", name(what));
+                let (n, mut values) = (name("put.n"), put_values(i, part));
+                let mut shape = vec![Extent::Free(&n)];
+                shape.extend(item.iter().map(|extent| Extent::Fixed(*extent)));
+                if twice {
+                    shape[1] = Extent::Fixed(2 * item[0]);
+                }
+                g.input(&values, element, &shape);
+                if twice {
+                    let [first, end] = ["put.first", "put.end"].map(name);
+                    g.integers(&first, &[0]);
+                    g.integers(&end, &[item[0] as i64]);
+                    values = g.node(&name("put.mean"), "Slice", &[&values, &first, &end, "axis1"], &[]);
+                }
+                if element != Element::F32 {
+                    let to = [("to", Attribute::Int(i64::from(Element::F32.code())))];
+                    values = g.node(&name("put.f32"), "Cast", &[&values], &to);
+                }
+                parts.push(g.node(&name("put.flat"), "Reshape", &[&values, "flat"], &[]));
             }
-            g.input(&values, element, &shape);
-            if twice {
-                let [first, end] = ["put.first", "put.end"].map(name);
-                g.integers(&first, &[0]);
-                g.integers(&end, &[item[0] as i64]);
-                values = g.node(&name("put.mean"), "Slice", &[&values, &first, &end, "axis1"], &[]);
-            }
-            if element != Element::F32 {
-                let to = [("to", Attribute::Int(i64::from(Element::F32.code())))];
-                values = g.node(&name("put.f32"), "Cast", &[&values], &to);
-            }
-            let flat = g.node(&name("put.flat"), "Reshape", &[&values, "flat"], &[]);
-            made.push(("put".to_owned(), flat));
+            let values = match &parts[..] {
+                [one] => one.clone(),
+                parts => {
+                    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+                    g.node(&name("put.all"), "Concat", &parts, &axis(0))
+                }
+            };
+            made.push(("put".to_owned(), values));
         }
         if stage.affine {
             let sum = sum(&mut g, "affine");
@@ -233,7 +245,12 @@ pub(super) fn build(form: &Form, dim: usize, item: &[usize]) -> Result<Vec<u8>, 
     g.finish()
 }
 
-/// The inputs of a stage, but for the tensor that is put. `zero` is a row of zeros, `waste` one whose value is of no use.
+/// The input that takes up a part of the model's answer.
+pub(super) fn put_values(stage: usize, part: usize) -> String {
+    format!("put.values{stage}.{part}")
+}
+
+/// The inputs of a stage, but for the answers. `zero` is a row of zeros, `waste` one whose value is of no use.
 pub(super) fn inputs(
     i: usize,
     stage: &Stage,
@@ -250,8 +267,8 @@ pub(super) fn inputs(
         push("load.values", Value::Floats(vec![stage.loads.len(), dim], numbers));
         push("load.to", to(stage.loads.iter().map(|(row, _)| *row as i64).collect()));
     }
-    if let Some(put) = &stage.put {
-        push("put.to", to(put.rows.iter().map(|row| *row as i64).collect()));
+    if form.puts.is_some() {
+        push("put.to", to(stage.puts.iter().flat_map(|put| &put.rows).map(|row| *row as i64).collect()));
     }
     if form.affine {
         let (index, weight) = sums(stage.affine.iter(), stage.affine.len(), zero);

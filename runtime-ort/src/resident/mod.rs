@@ -35,10 +35,12 @@
 //!   them, is [`OrtError::NotOnDevice`](crate::OrtError::NotOnDevice), as is any other part that would leave the device.
 
 mod denoiser;
+mod foresight;
 mod frames;
 mod graph;
 mod guard;
 mod known;
+mod over_rows;
 mod program;
 mod run;
 mod tensor;
@@ -46,4 +48,5 @@ mod traffic;
 mod triangle;
 
 pub use frames::ResidentFrames;
+pub(crate) use over_rows::OverRows;
 pub use traffic::{Counter, Traffic};

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use ort::value::DynTensor;
 use picardy::{Link, MAX_CARRIES};
 
-use super::graph::PutForm;
+use super::{frames::Shown, graph::PutForm};
 use crate::provider::Exclusively;
 
 /// One `dst <- sum_i weight_i row_i`.
@@ -29,13 +29,16 @@ pub(super) struct Put {
     pub(super) rows: Vec<usize>,
 }
 
+/// The most answers that one stage takes up: a call in parts has as many.
+const PUTS: usize = 128;
+
 /// What runs side by side.
 #[derive(Debug, Default)]
 pub(super) struct Stage {
     /// Rows that come from the host.
     pub(super) loads: Vec<(usize, Vec<f32>)>,
-    /// Rows of a tensor on the device, as many as there are here.
-    pub(super) put: Option<Put>,
+    /// Answers of the model, all of one form.
+    pub(super) puts: Vec<Put>,
     pub(super) affine: Vec<Affine>,
     pub(super) chains: Vec<Chain>,
     /// A row and its limits.
@@ -63,6 +66,27 @@ impl Program {
 
     pub(super) fn into_stages(self) -> Vec<Stage> {
         self.stages
+    }
+
+    /// What a row will hold, as a multiple of one that no stage writes: a copy that waits need not run before it is read. `None`
+    /// where it must.
+    pub(super) fn copied(&self, mut row: usize) -> Option<Shown> {
+        // Stages that a failed run has left are not known row by row.
+        if self.floor > 0 {
+            return None;
+        }
+        let mut scale = 1.0;
+        // A copy of a copy: each was made in an earlier stage.
+        while let Some(&after) = self.written.get(&row) {
+            let stage = self.stages.get(after - 1)?;
+            match stage.affine.iter().rfind(|affine| affine.dst == row)?.terms[..] {
+                [(weight, of)] if of != row && self.written.get(&of).is_none_or(|of| *of < after) => {
+                    (scale, row) = (scale * weight, of);
+                }
+                _ => return None,
+            }
+        }
+        Some(Shown { scale, row })
     }
 
     /// The first stage for an operation that reads and writes these rows.
@@ -93,21 +117,22 @@ impl Program {
         self.place(std::iter::empty(), std::iter::once(row)).loads.push((row, values));
     }
 
-    pub(super) fn put(&mut self, put: Put) {
-        let last =
-            |known: &HashMap<usize, usize>| put.rows.iter().filter_map(|row| known.get(row)).max().copied();
+    /// `waste` is the row that padding goes to, in any order.
+    pub(super) fn put(&mut self, put: Put, waste: usize) {
+        let rows = || put.rows.iter().filter(|row| **row != waste);
+        let last = |known: &HashMap<usize, usize>| rows().filter_map(|row| known.get(row)).max().copied();
         let mut at = last(&self.written).max(last(&self.read)).unwrap_or(0).max(self.floor);
-        // A stage has one: another goes to the next.
-        while self.stages.get(at).is_some_and(|stage| stage.put.is_some()) {
+        // A stage has so many: another goes to the next.
+        while self.stages.get(at).is_some_and(|stage| stage.puts.len() >= PUTS) {
             at += 1;
         }
-        for row in &put.rows {
+        for row in rows() {
             self.written.insert(*row, at + 1);
         }
         while self.stages.len() <= at {
             self.stages.push(Stage::default());
         }
-        self.stages[at].put = Some(put);
+        self.stages[at].puts.push(put);
     }
 
     pub(super) fn affine(&mut self, dst: usize, terms: Vec<(f32, usize)>) {

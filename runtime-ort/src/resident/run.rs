@@ -129,8 +129,8 @@ impl ResidentFrames {
                     }
                 }
             }
-            if let Some(put) = &stage.put {
-                binding.bind_input(format!("put.values{i}"), &put.values)?;
+            for (part, put) in stage.puts.iter().enumerate() {
+                binding.bind_input(graph::put_values(i, part), &put.values)?;
             }
             moved.rows_up += stage.loads.len();
         }
@@ -242,8 +242,8 @@ mod tests {
         OrtDenoiser::new(Model::from_bytes(&graph.finish().unwrap(), Options::default()).unwrap()).unwrap()
     }
 
-    /// Breaks the device before or after a call: where the next rows would be written is a tensor of another shape, at which
-    /// ONNX Runtime fails.
+    /// Breaks the device in a call, or after it: the rows, or where the next would be written, are a tensor of another shape, at
+    /// which ONNX Runtime fails.
     struct Breaking {
         inner: OrtDenoiser,
         calls: usize,
@@ -265,9 +265,9 @@ mod tests {
             let (call, broken) = (Some(self.calls), frames.memory.tensor(&[1, 1])?);
             self.calls += 1;
             if self.before == call {
-                let good = std::mem::replace(&mut frames.spare, broken);
+                let good = std::mem::replace(&mut frames.current, broken);
                 let result = self.inner.evaluate(batch, frames, x, out);
-                frames.spare = good;
+                frames.current = good;
                 return result;
             }
             self.inner.evaluate(batch, frames, x, out)?;

@@ -4,7 +4,7 @@ use super::run::PicardRun;
 use super::slope::Slope;
 use crate::denoiser::Span;
 use crate::sampler::{SampleError, recurrence};
-use crate::{Batch, Denoiser, Plan, Tensor};
+use crate::{Batch, Denoiser, Foreseen, Plan, Tensor};
 
 /// The rows of a call in their order: (item, node).
 pub(super) fn rows_of<'a>(
@@ -37,6 +37,7 @@ impl<F: Tensor> PicardRun<'_, F> {
         if count == 0 {
             return Ok(0);
         }
+        self.foresee();
         let batch = Batch::new(self.plan.nodes(), self.spans);
         let (shown, out) = (rows.shown(0)..rows.shown(count), rows.out(0)..rows.out(count));
         denoiser.evaluate(&batch, self.frames, shown, out).map_err(SampleError::Denoiser)?;
@@ -51,6 +52,23 @@ impl<F: Tensor> PicardRun<'_, F> {
         self.doubt_older();
         self.keep_pairs();
         Ok(count)
+    }
+
+    /// What will be asked of the answer: see [`learn`](Self::learn).
+    fn foresee(&mut self) {
+        let (rows, plan, learnt) = (self.rows, self.plan, self.picard.slope.is_learnt());
+        let answers = rows_of(plan, self.spans).enumerate().filter_map(|(i, (item, k))| {
+            let read = plan.nodes().get(k)?.evaluate?;
+            Some(Foreseen {
+                x: rows.state(item, k),
+                out: rows.out(i),
+                m: rows.shown(i),
+                state: read.state,
+                output: read.output,
+                since: learnt.then(|| (rows.base(item, 0, k), rows.said(item, 0, k))),
+            })
+        });
+        self.frames.foresee(answers);
     }
 
     /// What a sweep falls back to where its own estimate is spoilt: the outputs, past the guard.
