@@ -2,31 +2,40 @@
 //!
 //! A sampler's row operations are recorded, not run. When the network is to be called, or a number is asked for, all that was
 //! recorded runs as one small ONNX graph on the model's own provider, with the coefficients as inputs: sums of rows in stages,
-//! sweeps of a window as lower-triangular products. So states, outputs and noise never leave the device, and of a round the host
-//! sees the inner products by which it is judged: a round is the model's run and three small ones, of 100 nodes or 1000.
+//! sweeps of a window as lower-triangular products. The model itself is loaded with nodes of ours around it, which gather what it is
+//! shown and answer what is asked of its outputs. So states, outputs and noise never leave the device, of a round the host sees the
+//! inner products by which it is judged, and a round is two runs, of 100 nodes or 1000:
 //!
 //! ```text
-//! gather the rows of the call --> the model --> read them, inner products of changes --> sweep, inner products of moves
-//!                                               (secant slopes)                          (residuals)
+//! gather the rows of the call --> the model --> inner products of what changed      one run
+//!                                               (secant slopes)
+//! take up the outputs --> sweep --> inner products of moves                         one run
+//!                                   (residuals)
 //! ```
 //!
-//! That holds for solvers of one step with secant or Gaussian slopes. Others sweep node by node, in two stages of a graph for each
-//! node or more, and a graph has sixteen. The most small runs of a round, with 1 item and 100 nodes (`tests/resident.rs` has
-//! them as bounds):
+//! Before the first round one run brings the start, and at the end one for each item says whether its sample is finite. The small runs of a
+//! round beside the model's own, with 1 item and 100 nodes (`tests/resident.rs` has them as bounds):
 //!
 //! | solver | slope | small runs of the rounds |
 //! |---|---|---|
-//! | DDPM | secant | 3, 3, 3, 3, 4 |
-//! | DPM-Solver++ 2M | secant | 27, 15, 11, 5 |
-//! | DDPM | multisecant2 | 28, 37, 92, 25, 15 |
-//! | DPM-Solver++ 2M | multisecant2 | 28, 37, 69, 18 |
+//! | DDPM | secant | 2, 1, 1, 1, 2 |
+//! | DPM-Solver++ 2M | secant | 2, 1, 1, 2 |
+//! | DDPM | multisecant2 | 27, 35, 90, 23, 13 |
+//! | DPM-Solver++ 2M | multisecant2 | 27, 35, 67, 16 |
 //!
-//! Multisecant slopes ask for inner products at each node, for each item anew: about one run for each evaluated node. Of 1000
-//! nodes these are ten times as many. Where a run costs more than the rounds that such a slope saves, prefer secants.
+//! One more where a window smaller than the run takes nodes in, whose first guesses the network is then shown, and with guidance,
+//! which changes what the network says. Multisecant slopes ask for inner products at each node, for each item anew: about one run
+//! for each evaluated node. Of 1000 nodes these are ten times as many. Where a run costs more than the rounds that such a slope saves,
+//! prefer secants.
+//!
+//! The model with our nodes is another session, which takes the place of the first: weights are on the device once. A denoiser
+//! that is called with rows in host memory again loads the first one again. A model that takes no such nodes (one in ONNX Runtime's own
+//! format, one that uses names with `picardy.`, any under TensorRT, which would compile it anew) is run as it is, and rows are
+//! gathered and judged by two more small runs.
 //!
 //! # Beside the network
 //!
-//! - Guidance: [`Guided`](picardy::Guided) with [`SpareRows`](picardy::SpareRows), one call of twice the rows and no run more.
+//! - Guidance: [`Guided`](picardy::Guided) with [`SpareRows`](picardy::SpareRows), one call of twice the rows.
 //!   It cannot rescale, which takes the numbers of each row: an error says so.
 //! - Guards: [`Clamp`](picardy::guard::Clamp) and [`Inpaint`](picardy::guard::Inpaint), alone or in tuples, run with the
 //!   rows (what is known goes up once). With one, sweeps go node by node as above. The other guards of core work on numbers in
