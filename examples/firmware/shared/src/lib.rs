@@ -1,0 +1,3 @@
+//! What the images and their host twin both run.
+
+#![no_std]

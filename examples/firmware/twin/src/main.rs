@@ -1,0 +1,3 @@
+//! Runs on the host what the image runs, and compares the two.
+
+fn main() {}
