@@ -154,14 +154,12 @@ impl<F: Tensor> SequentialRun<'_, F> {
         nodes.iter().rposition(|node| node.evaluate.is_some())
     }
 
-    // States and outputs live in rings over the nodes, each as long as the plan reaches back.
     fn state(&self, node: usize, item: usize) -> usize {
-        node % self.plan.reach().states * self.batch + item
+        slots(self.plan.reach(), node).0 * self.batch + item
     }
 
     fn output(&self, node: usize, item: usize) -> usize {
-        let reach = self.plan.reach();
-        (reach.states + node % reach.outputs) * self.batch + item
+        slots(self.plan.reach(), node).1 * self.batch + item
     }
 
     /// The first of a batch's rows that is not finite: one question for all, which a device answers in one trip.
@@ -210,19 +208,23 @@ impl<F: Tensor> SequentialRun<'_, F> {
     fn advance(&mut self) {
         let k = self.node + 1;
         for item in 0..self.batch {
-            let (dst, states, outputs) =
-                (self.state(k, item), self.plan.reach().states, self.plan.reach().outputs);
-            let batch = self.batch;
+            let (dst, reach, batch) = (self.state(k, item), self.plan.reach(), self.batch);
             recurrence::step(
                 self.frames,
                 self.plan,
                 k,
                 dst,
-                |j| j % states * batch + item,
-                |j| (states + j % outputs) * batch + item,
+                |j| slots(reach, j).0 * batch + item,
+                |j| slots(reach, j).1 * batch + item,
                 Draw::New(self.noise, item),
             );
         }
         self.node = k;
     }
+}
+
+/// Where the state and the output of a node are, in rows of one item: each in a ring as long as the plan reaches back. (That is
+/// 1 at least, which the division is told.)
+fn slots(reach: Reach, node: usize) -> (usize, usize) {
+    (node % reach.states.max(1), reach.states + node % reach.outputs.max(1))
 }

@@ -71,7 +71,10 @@ impl Rows {
     /// A node's place in its ring. A window of the whole run never wraps, and a division would be dear there.
     #[inline]
     const fn slot(&self, node: usize) -> usize {
-        if node < self.ring { node } else { node % self.ring }
+        match node.checked_rem(self.ring) {
+            Some(slot) if node >= self.ring => slot,
+            _ => node,
+        }
     }
 
     #[inline]
