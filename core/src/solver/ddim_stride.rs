@@ -1,6 +1,6 @@
 //! DDIM as diffusers steps it.
 
-use super::{Solver, check_start, ddim, own_node, room, start_error, stride_to};
+use super::{Solver, check_start, ddim, level_at, own_node, room, start_error, stride_to};
 use crate::schedule::Table;
 use crate::{Betas, Final, Form, Grid, Node, Plan, PlanError, Prediction};
 
@@ -65,9 +65,9 @@ impl Solver for DdimStride {
         let mut table = Table::new(&self.betas).map_err(|_| start)?;
         for (k, node) in nodes.iter_mut().enumerate().rev() {
             let read = (k < steps).then_some((prediction, Form::Data));
-            *node = own_node(k, &levels[k], read)?;
-            let Some(current) = k.checked_sub(1).map(|i| &levels[i]) else {
-                node.noise = levels[k].sigma;
+            *node = own_node(k, level_at(levels, k), read)?;
+            let Some(current) = k.checked_sub(1).map(|i| level_at(levels, i)) else {
+                node.noise = level_at(levels, k).sigma;
                 continue;
             };
             let t = current.t - stride;

@@ -1,7 +1,7 @@
 //! DEIS: exponential integrator, polynomials in log rho.
 
 use super::multistep::{check_order, order_at};
-use super::{Solver, own_node, write_each};
+use super::{Solver, level_at, own_node, write_each};
 use crate::{Form, Grid, Node, Plan, PlanError, Prediction, Term, math};
 
 /// DEIS (arXiv 2204.13902, "rho AB" with polynomials in `ln rho`, its eq. 15 and appendix), noise form. With
@@ -64,13 +64,13 @@ impl Solver for Deis {
         nodes: &'a mut [Node],
     ) -> Result<Plan<'a>, PlanError> {
         check_order(self.order, 3)?;
-        let start = grid.levels()[0];
+        let start = *level_at(grid.levels(), 0);
         if start.alpha == 0.0 {
             // eps-hat alone says nothing of the data there, whatever the network predicts.
             return Err(PlanError::Singular { node: 0, alpha: start.alpha, sigma: start.sigma });
         }
         write_each(own_node, grid, prediction, Form::Noise, nodes, |i, levels, node| {
-            let (current, next) = (&levels[i], node.level);
+            let (current, next) = (level_at(levels, i), node.level);
             let order = order_at(grid, i, self.order, self.lower_order_final);
             node.states[0] = Term::new(1, next.alpha / current.alpha);
             if order == 1 {
@@ -80,7 +80,7 @@ impl Solver for Deis {
             }
             let mut at = [0.0; 3];
             for (j, rho) in at.iter_mut().enumerate().take(order) {
-                *rho = levels[i - j].sigma / levels[i - j].alpha;
+                *rho = level_at(levels, i - j).sigma / level_at(levels, i - j).alpha;
             }
             for j in 0..order {
                 let weight = next.alpha * integral(&at[..order], j, next.sigma / next.alpha);

@@ -1,7 +1,7 @@
 //! DPM-Solver++, single step.
 
 use super::multistep::{check_order, lambda, phi2, phi3};
-use super::{Solver, own_node, write_each};
+use super::{Solver, level_at, own_node, write_each};
 use crate::{Form, Grid, Node, Plan, PlanError, Prediction, Term, math};
 
 /// DPM-Solver++ single-step, 2S and 3S (arXiv 2211.01095, algorithm 1; arXiv 2206.00927, algorithm 2, in data
@@ -57,11 +57,11 @@ impl Solver for DpmSolverSingle {
             // Which stage of its step this interval ends in, counted from 0.
             let stage = if i < first || i >= last { 0 } else { (i - first) % self.order };
             let start = i - stage;
-            let (from, next) = (&levels[start], node.level);
+            let (from, next) = (level_at(levels, start), node.level);
             let h = lambda(&next) - lambda(from);
             // A finished step is an end, an unfinished one a stage or the end of a shorter step: the same formulas, but for
             // the rule of the two-stage end.
-            let r = |j: usize| (lambda(&levels[start + j]) - lambda(from)) / h;
+            let r = |j: usize| (lambda(level_at(levels, start + j)) - lambda(from)) / h;
             let mut weights = [-math::expm1(-h), 0.0, 0.0];
             match stage {
                 0 => {}

@@ -1,6 +1,6 @@
 //! Linear multistep in sigma.
 
-use super::{Coordinates, Solver, lagrange, write_steps};
+use super::{Coordinates, Solver, lagrange, level_at, write_steps};
 use crate::{Form, Grid, Node, Plan, PlanError, Prediction, Term};
 
 /// Linear multistep (Adams and Bashforth, for steps of any lengths) on `dx/d sigma = eps`, variance-exploding
@@ -48,7 +48,7 @@ impl Solver for Lms {
             let order = self.order.min(i + 1);
             let mut at = [0.0; lagrange::MAX];
             for (j, sigma) in at.iter_mut().take(order).enumerate() {
-                *sigma = Coordinates::Ve.level(&levels[i - j]).sigma;
+                *sigma = Coordinates::Ve.level(level_at(levels, i - j)).sigma;
             }
             node.states[0] = Term::new(1, 1.0);
             for j in 0..order {

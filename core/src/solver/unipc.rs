@@ -1,7 +1,7 @@
 //! UniPC: predictor and corrector.
 
 use super::multistep::{check_order, lambda, tail};
-use super::{Solver, Writer, own_node};
+use super::{Solver, Writer, level_at, own_node};
 use crate::{Form, Grid, Level, MAX_OUTPUTS, Node, Plan, PlanError, Prediction, Term, math};
 
 /// The function `B(h)` by which UniPC weighs differences of outputs.
@@ -62,9 +62,9 @@ impl UniPc {
         let (steps, levels) = (grid.steps(), grid.levels());
         let left = if self.lower_order_final { steps - i } else { self.order };
         // A level without any signal (only the first can be one) lies at lambda = -infinity: no polynomial has it.
-        let known = i + 1 - usize::from(levels[0].alpha == 0.0 && i > 0);
+        let known = i + 1 - usize::from(level_at(levels, 0).alpha == 0.0 && i > 0);
         // To no noise and on the spot, lambda gives no polynomial either.
-        let limit = levels[i + 1].sigma == 0.0 || levels[i + 1] == levels[i];
+        let limit = level_at(levels, i + 1).sigma == 0.0 || level_at(levels, i + 1) == level_at(levels, i);
         if limit { 1 } else { self.order.min(known).min(left) }
     }
 
@@ -151,16 +151,16 @@ impl Solver for UniPc {
         check_order(self.order, MAX_OUTPUTS - 1)?;
         let (steps, levels, read) = (grid.steps(), grid.levels(), Some((prediction, Form::Data)));
         let mut writer = Writer::new(nodes, 2 * steps)?;
-        let mut start = own_node(0, &levels[0], read)?;
-        start.noise = levels[0].sigma;
+        let mut start = own_node(0, level_at(levels, 0), read)?;
+        start.noise = level_at(levels, 0).sigma;
         writer.push(start)?;
         for i in 0..steps {
-            let (current, level) = (&levels[i], &levels[i + 1]);
+            let (current, level) = (level_at(levels, i), level_at(levels, i + 1));
             let order = self.order_at(grid, i);
             let h = lambda(level) - lambda(current);
             let mut r = [1.0; 3];
             for (j, r) in r.iter_mut().enumerate().take(order - 1) {
-                *r = (lambda(&levels[i - j - 1]) - lambda(current)) / h;
+                *r = (lambda(level_at(levels, i - j - 1)) - lambda(current)) / h;
             }
 
             let k = writer.next();

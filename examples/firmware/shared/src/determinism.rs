@@ -19,11 +19,8 @@ const BETAS: [Betas; 4] = [
     Betas::sigmoid(1000, 1e-4, 2e-2),
 ];
 
-const SHAPES: [SigmaShape; 3] = [
-    SigmaShape::Karras { rho: 7.0 },
-    SigmaShape::Exponential,
-    SigmaShape::Beta { alpha: 0.6, beta: 0.6 },
-];
+const SHAPES: [SigmaShape; 3] =
+    [SigmaShape::Karras { rho: 7.0 }, SigmaShape::Exponential, SigmaShape::Beta { alpha: 0.6, beta: 0.6 }];
 
 const SPACINGS: [Spacing; 7] = [
     Spacing::Trailing,

@@ -4,8 +4,8 @@ use crate::Error;
 use core::fmt;
 use picardy::nn::{Aligned, Artifact, MlpDenoiser, ModelCard, ResidualMlp};
 use picardy::{
-    Ddim, DpmSolverPp, Level, Mark, Node, Noise, Picard, Report, Sampler, Sequential, SliceFrames, Solver, Span,
-    Workspace,
+    Ddim, DpmSolverPp, Level, Mark, Node, Noise, Picard, Report, Sampler, Sequential, SliceFrames, Solver,
+    Span, Workspace,
 };
 
 /// A network trained on the dino (`data/train.sh`): its weights are read where they lie.

@@ -19,7 +19,10 @@ pub(crate) struct Agreement {
 impl fmt::Display for Agreement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { same, numbers, largest } = self;
-        write!(f, "{same} digests and counts are the same, {numbers} numbers of samples differ by {largest:e} at most")
+        write!(
+            f,
+            "{same} digests and counts are the same, {numbers} numbers of samples differ by {largest:e} at most"
+        )
     }
 }
 
@@ -88,7 +91,9 @@ mod tests {
 
     #[test]
     fn other_lines_do_not() {
-        for (from, to) in [("00ff", "00fe"), ("10 40", "10 39"), ("1.5", "1.50002"), ("1.5", "NaN"), ("-0.25", "")] {
+        for (from, to) in
+            [("00ff", "00fe"), ("10 40", "10 39"), ("1.5", "1.50002"), ("1.5", "NaN"), ("-0.25", "")]
+        {
             assert!(compare(HOST, &HOST.replace(from, to)).is_err(), "{from}");
         }
         assert!(compare(HOST, "hash noise 4 00ff\n").is_err());
