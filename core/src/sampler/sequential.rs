@@ -1,6 +1,7 @@
 //! One node after the other.
 
 use super::recurrence::Draw;
+use super::ring::slot;
 use super::{
     Need, Report, Round, Run, SampleError, Sampler, SetupError, Workspace, batch_of, check_start, recurrence,
 };
@@ -64,7 +65,7 @@ impl Sampler for Sequential {
         let frames = &mut workspace.frames;
         check_start(x, dim)?;
         frames.begin();
-        for (item, x) in x.chunks(dim).enumerate() {
+        for (item, x) in x.chunks(dim.max(1)).enumerate() {
             frames.load(item, x);
         }
         Ok(SequentialRun {
@@ -134,7 +135,7 @@ impl<F: Tensor> Run<F> for SequentialRun<'_, F> {
     /// says what the run cost.
     fn finish(self, x: &mut [F::Scalar]) -> Report {
         let (dim, finished) = (self.frames.dim(), self.node == self.plan.last());
-        for (item, x) in x.chunks_mut(dim).take(self.batch).enumerate() {
+        for (item, x) in x.chunks_mut(dim.max(1)).take(self.batch).enumerate() {
             let mut row = self.state(self.node, item);
             if let (false, Some(before)) = (finished || self.interrupted, self.last_evaluated()) {
                 // In data form the last output is the estimate; in noise form the newest state makes it one.
@@ -223,8 +224,7 @@ impl<F: Tensor> SequentialRun<'_, F> {
     }
 }
 
-/// Where the state and the output of a node are, in rows of one item: each in a ring as long as the plan reaches back. (That is
-/// 1 at least, which the division is told.)
+/// Where the state and the output of a node are, in rows of one item: each in a ring as long as the plan reaches back.
 fn slots(reach: Reach, node: usize) -> (usize, usize) {
-    (node % reach.states.max(1), reach.states + node % reach.outputs.max(1))
+    (slot(node, reach.states), reach.states + slot(node, reach.outputs))
 }

@@ -59,7 +59,7 @@ impl Solver for DdimStride {
         check_start(grid, &self.betas)?;
         let (levels, steps) = (grid.levels(), grid.steps());
         let nodes = room(nodes, levels.len())?;
-        let stride = (self.betas.train_steps / steps) as f64;
+        let stride = (self.betas.train_steps / steps.max(1)) as f64;
         let start = start_error(grid);
         // From the last node to the first the timesteps rise, so one walk over the betas meets them all.
         let mut table = Table::new(&self.betas).map_err(|_| start)?;

@@ -49,13 +49,13 @@ impl Solver for DpmSolverSingle {
     ) -> Result<Plan<'a>, PlanError> {
         check_order(self.order, 3)?;
         let steps = grid.steps();
-        let at = grid.levels();
+        let at = |i: usize| level_at(grid.levels(), i);
         // Intervals at the ends that allow order 1 alone: from no signal, to no noise, or of no length.
-        let first = usize::from(at[0].alpha == 0.0);
-        let last = steps - usize::from(at[steps].sigma == 0.0 || at[steps] == at[steps - 1]);
+        let first = usize::from(at(0).alpha == 0.0);
+        let last = steps - usize::from(at(steps).sigma == 0.0 || at(steps) == at(steps - 1));
         write_each(own_node, grid, prediction, Form::Data, nodes, |i, levels, node| {
             // Which stage of its step this interval ends in, counted from 0.
-            let stage = if i < first || i >= last { 0 } else { (i - first) % self.order };
+            let stage = if i < first || i >= last { 0 } else { (i - first) % self.order.max(1) };
             let start = i - stage;
             let (from, next) = (level_at(levels, start), node.level);
             let h = lambda(&next) - lambda(from);

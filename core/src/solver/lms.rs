@@ -51,9 +51,10 @@ impl Solver for Lms {
                 *sigma = Coordinates::Ve.level(level_at(levels, i - j)).sigma;
             }
             node.states[0] = Term::new(1, 1.0);
-            for j in 0..order {
-                let weight = lagrange::integral(&at[..order], j, at[0], node.level.sigma);
-                node.outputs[j] = Term::new(j as u8 + 1, weight);
+            let (from, to) = (at[0], node.level.sigma);
+            let at = at.get(..order).unwrap_or(&at);
+            for (j, term) in node.outputs.iter_mut().enumerate().take(order) {
+                *term = Term::new(j as u8 + 1, lagrange::integral(at, j, from, to));
             }
         })
     }

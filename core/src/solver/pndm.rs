@@ -85,7 +85,7 @@ impl Solver for Pndm {
             });
         }
         check_start(grid, &self.betas)?;
-        let stride = (self.betas.train_steps / steps) as f64;
+        let stride = (self.betas.train_steps / steps.max(1)) as f64;
         let nodes = room(nodes, if steps == 1 { 2 } else { steps + 2 })?;
         let (last, no_level) = (nodes.len() - 1, |_| start_error(grid));
         // From the last node to the first the timesteps rise, so one walk over the betas meets them all.

@@ -106,6 +106,7 @@ fn power(base: f64, exponent: usize) -> f64 {
 /// Gauss elimination of the first `n` rows and columns, right side in column 3. The rows are Vandermonde's with
 /// distinct places, so no pivot is 0.
 fn solve(mut rows: [[f64; 4]; 3], n: usize) -> [f64; 3] {
+    let n = n.min(rows.len());
     for pivot in 0..n {
         let by = rows[pivot];
         for (_, row) in rows.iter_mut().enumerate().take(n).filter(|(i, _)| *i != pivot) {
@@ -133,7 +134,9 @@ fn base(node: &mut Node, current: &Level, back: usize, back_m0: usize) {
 /// Adds `-a_n weight (m - m_0)`, `m` the output `back` nodes earlier, as term `slot`.
 fn difference(node: &mut Node, slot: usize, back: usize, weight: f64) {
     let weight = -node.level.alpha * weight;
-    node.outputs[slot] = Term::new(back as u8, weight);
+    if let Some(term) = node.outputs.get_mut(slot) {
+        *term = Term::new(back as u8, weight);
+    }
     node.outputs[0].weight -= weight;
 }
 
@@ -166,7 +169,7 @@ impl Solver for UniPc {
             let k = writer.next();
             let mut node = own_node(k, level, if i + 1 < steps { read } else { None })?;
             base(&mut node, current, 1, k - evaluated(i));
-            let weights = self.weights(&r[..order - 1], h, order == 2);
+            let weights = self.weights(r.get(..order - 1).unwrap_or(&r), h, order == 2);
             for (j, weight) in weights.into_iter().enumerate().take(order - 1) {
                 difference(&mut node, j + 1, k - evaluated(i - j - 1), weight);
             }
@@ -180,8 +183,10 @@ impl Solver for UniPc {
             base(&mut node, current, 2, k - evaluated(i));
             // A step from no signal at all (h infinite) has nothing to correct by: what is predicted stands.
             if h.is_finite() && h > 0.0 {
-                r[order - 1] = 1.0;
-                let weights = self.weights(&r[..order], h, order == 1);
+                if let Some(here) = r.get_mut(order - 1) {
+                    *here = 1.0;
+                }
+                let weights = self.weights(r.get(..order).unwrap_or(&r), h, order == 1);
                 for (j, weight) in weights.into_iter().enumerate().take(order) {
                     let back = if j + 1 == order { 1 } else { k - evaluated(i - j - 1) };
                     difference(&mut node, j + 1, back, weight);

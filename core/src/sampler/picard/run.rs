@@ -140,7 +140,7 @@ impl<'r, F: Tensor> PicardRun<'r, F> {
         run.marks.fill(Mark::default());
         run.leading = run.leading.and_then(|_| (0..run.end(0)).find(|node| run.is_asked(*node)));
         run.frames.begin();
-        for (item, x) in x.chunks(dim).enumerate() {
+        for (item, x) in x.chunks(dim.max(1)).enumerate() {
             run.frames.load(run.rows.state(item, 0), x);
             let end = run.end(0);
             run.enter(item, 1..end + 1, None, &mut None);
