@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// A plan as a static array in Rust. What `Debug` prints of nodes is Rust, and of numbers it prints all that `f64` has.
 fn table(name: &str, what: &str, solver: &impl Solver) -> Result<String, Box<dyn Error>> {
-    let (mut levels, mut nodes) = ([Level::DATA; STEPS + 1], [Node::EMPTY; STEPS + 1]);
+    let (mut levels, mut nodes) = ([Level::EMPTY; STEPS + 1], [Node::EMPTY; STEPS + 1]);
     let grid = Betas::linear(1000, 1e-4, 2e-2).trailing(STEPS, &mut levels)?;
     let plan = solver.plan(&grid, Prediction::Epsilon, &mut nodes)?;
     let (len, form) = (plan.nodes().len(), plan.form());

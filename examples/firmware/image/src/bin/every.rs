@@ -29,12 +29,12 @@ struct Memory {
 #[entry]
 fn main() -> ! {
     static mut MEMORY: Memory = Memory {
-        levels: [Level::DATA; STEPS + 1],
+        levels: [Level::EMPTY; STEPS + 1],
         nodes: [Node::EMPTY; 32],
         x: [0.0; DIM],
         rows: [0.0; 512 * DIM],
         spans: [Span::EMPTY; 64],
-        marks: [Mark::UNKNOWN; 64],
+        marks: [Mark::EMPTY; 64],
     };
     let mut runs = 0;
     for grid in 0..black_box(6) {

@@ -20,7 +20,7 @@ fn main() -> ! {
         x: [0.0; DIM],
         rows: [0.0; 128 * DIM],
         spans: [Span::EMPTY; 2],
-        marks: [Mark::UNKNOWN; NODES + 1],
+        marks: [Mark::EMPTY; NODES + 1],
     };
     process::exit(i32::from(run(MEMORY).is_none()))
 }
