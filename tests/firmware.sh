@@ -3,7 +3,7 @@
 #   - that noise, schedules and plans are the host's to the bit, and samples within 1e-5;
 #   - that no panic is left in the images of the samplers and solvers;
 #   - that they fit: examples/firmware/sizes.toml has what they take, and they may not grow by more than 2%.
-# Also that core builds for targets without an FPU or atomics.
+# The first also on a RISC-V without an FPU, and that core builds for a Cortex-M0, which has no atomics.
 #
 # `tests/firmware.sh --update` writes sizes.toml anew: look at what changed, and commit it with the reason.
 #
@@ -15,8 +15,8 @@ root=$PWD
 update=${1:-}
 
 TARGET=thumbv7em-none-eabihf
-# Without an FPU: a microcontroller without atomic operations, and one of another make.
-OTHERS="thumbv6m-none-eabi riscv32imac-unknown-none-elf"
+RISCV=riscv32imac-unknown-none-elf
+OTHERS="thumbv6m-none-eabi $RISCV"
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$root/target}/firmware"
 
 has() { command -v "$1" >/dev/null; }
@@ -28,7 +28,9 @@ fail() {
 
 need=()
 has qemu-system-arm || need+=(qemu-system-arm)
+has qemu-system-riscv32 || need+=(qemu-system-misc)
 has arm-none-eabi-size || need+=(binutils-arm-none-eabi)
+has riscv64-unknown-elf-ld || need+=(binutils-riscv64-unknown-elf)
 if has rustup && rustup_has $TARGET; then
     kind=rustup
 else
@@ -39,7 +41,10 @@ fi
 if [ ${#need[@]} -gt 0 ]; then
     has apt-get && [ "$(id -u)" = 0 ] || fail "${need[*]} missing. Install them (as root: apt-get install ${need[*]});" \
         "in place of Debian's compiler, \`rustup target add $TARGET\` does."
-    apt-get update -q && apt-get install -q -y --no-install-recommends "${need[@]}"
+    apt-get update -q
+    # Newer Debians have a package for it alone.
+    if apt-cache show qemu-system-riscv >/dev/null 2>&1; then need=("${need[@]/qemu-system-misc/qemu-system-riscv}"); fi
+    apt-get install -q -y --no-install-recommends "${need[@]}"
 fi
 
 # compile TARGET COMMAND ARGUMENTS...: cargo for a target that may have no `core` yet.
@@ -49,16 +54,22 @@ compile() {
     if [ $kind = rustup ]; then
         cargo "$command" -q --target "$target" "$@"
     else
-        # Debian's compiler comes without a linker for the target and without its `core`.
-        CARGO_TARGET_THUMBV7EM_NONE_EABIHF_LINKER=arm-none-eabi-ld RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 \
+        # Debian's compiler comes without linkers for the targets and without their `core`.
+        CARGO_TARGET_THUMBV7EM_NONE_EABIHF_LINKER=arm-none-eabi-ld \
+            CARGO_TARGET_RISCV32IMAC_UNKNOWN_NONE_ELF_LINKER=riscv64-unknown-elf-ld \
+            RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 \
             /usr/bin/cargo "$command" -q -Zbuild-std=core --target "$target" "$@"
     fi
 }
 
-# emulate IMAGE: what it prints; fails as it does.
+# emulate IMAGE, emulate_riscv IMAGE: what it prints; they fail as it does.
 emulate() {
     timeout 120 qemu-system-arm -cpu cortex-m4 -machine mps2-an386 -nographic \
         -semihosting-config enable=on,target=native -kernel "$images/$1" </dev/null
+}
+emulate_riscv() {
+    timeout 120 qemu-system-riscv32 -machine virt -bios none -nographic \
+        -semihosting-config enable=on,target=native -kernel "$CARGO_TARGET_DIR/$RISCV/release/$1" </dev/null
 }
 
 echo "-- other targets"
@@ -87,7 +98,15 @@ grep -E '^(sample|run)' "$output"
 echo "-- the same on the host"
 host=$(rustc -vV | sed -n 's/^host: //p')
 cargo test -q --target "$host" -p picardy-firmware-twin -p picardy-firmware-shared >/dev/null
-cargo run -q --release --target "$host" -p picardy-firmware-twin -- "$output"
+twin() { cargo run -q --release --target "$host" -p picardy-firmware-twin -- "$1"; }
+agreement=$(twin "$output")
+echo "$TARGET: $agreement"
+if [ $kind = debian ] || rustup_has $RISCV; then
+    compile $RISCV build --release --bin sample
+    emulate_riscv sample >"$output.riscv" || fail "sample ends with $? on $RISCV; its output is $output.riscv"
+    agreement=$(twin "$output.riscv")
+    echo "$RISCV: $agreement"
+fi
 
 echo "-- panics"
 # A panic needs a function of core::panicking, which the linker keeps only where something calls it. That the symbols would be

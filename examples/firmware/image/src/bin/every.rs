@@ -5,13 +5,12 @@
 #![no_main]
 
 use core::hint::black_box;
-use cortex_m_rt::entry;
 use picardy::{
     AnySampler, AnySolver, Auto, Betas, Curve, Final, FlowShift, Grid, Level, Mark, Node, Noise, Parareal,
     Picard, Prediction, Run, Sampler, Sequential, SigmaShape, Sigmas, SliceFrames, Slope, Solver, Spacing,
     Span, Speculative, Workspace,
 };
-use picardy_firmware::Model;
+use picardy_firmware::{Model, entry};
 use semihosting::process;
 
 const STEPS: usize = 10;

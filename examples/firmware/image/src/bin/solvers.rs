@@ -6,12 +6,11 @@
 #![no_main]
 
 use core::hint::black_box;
-use cortex_m_rt::entry;
 use picardy::{
     Betas, Ddim, DpmSolverPp, Level, Mark, Node, Noise, Picard, Plan, Prediction, Sampler, Sequential,
     SliceFrames, Solver, Span, Workspace,
 };
-use picardy_firmware::Model;
+use picardy_firmware::{Model, entry};
 use semihosting::process;
 
 const STEPS: usize = 10;
