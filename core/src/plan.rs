@@ -269,6 +269,15 @@ impl<'a> Plan<'a> {
 }
 
 impl Node {
+    /// All zero, which is no node: what a static array of nodes begins as, at no cost in flash.
+    pub const EMPTY: Self = Self {
+        level: Level::EMPTY,
+        evaluate: None,
+        states: [Term::NONE; MAX_STATES],
+        outputs: [Term::NONE; MAX_OUTPUTS],
+        noise: 0.0,
+    };
+
     /// The state terms that are there.
     #[inline]
     pub fn state_terms(&self) -> impl Iterator<Item = Term> + '_ {

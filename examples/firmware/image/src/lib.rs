@@ -1,0 +1,16 @@
+//! What the images share.
+
+#![no_std]
+
+mod model;
+mod output;
+mod paint;
+pub mod plans;
+
+#[cfg(target_arch = "arm")]
+pub use cortex_m_rt::entry;
+pub use model::Model;
+pub use output::Output;
+pub use paint::Paint;
+#[cfg(target_arch = "riscv32")]
+pub use riscv_rt::entry;
