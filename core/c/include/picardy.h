@@ -32,8 +32,8 @@
 // Bytes that suffice for a node of a plan, and a level of its schedule.
 #define PICARDY_NODE_BYTES 184
 
-// Bytes that suffice for a run beside its rows, of numbers and of calls.
-#define PICARDY_RUN_HEADER_BYTES 768
+// Bytes that suffice for a sequential run beside its rows, of numbers and of calls.
+#define PICARDY_RUN_HEADER_BYTES 384
 
 // Bytes of a `picardy_row`, of which a run keeps as many as its largest call has.
 #define PICARDY_ROW_BYTES 20
@@ -607,9 +607,9 @@ size_t picardy_network_size(void);
 
 // Makes a network of an artifact's `length` bytes, which are checked and read in place, in the caller's `memory`; `network`
 // points into that then. The bytes lie at a multiple of 4, and stay there as long as the network is used.
-int32_t picardy_network_open(const uint8_t *bytes,
+int32_t picardy_network_open(const void *bytes,
                              size_t length,
-                             uint8_t *memory,
+                             void *memory,
                              size_t memory_bytes,
                              const struct picardy_network **network,
                              struct picardy_detail *detail);
@@ -636,7 +636,7 @@ int32_t picardy_plan_size(const struct picardy_plan_spec *spec, size_t *bytes, s
 
 // Makes a plan in the caller's `memory`, of `picardy_plan_size` bytes; `plan` points into it then.
 int32_t picardy_plan_make(const struct picardy_plan_spec *spec,
-                          uint8_t *memory,
+                          void *memory,
                           size_t bytes,
                           const struct picardy_plan **plan,
                           struct picardy_detail *detail);
@@ -649,7 +649,7 @@ int32_t picardy_plan_table_size(size_t nodes, size_t *bytes, struct picardy_deta
 int32_t picardy_plan_from_table(const struct picardy_node *nodes,
                                 size_t count,
                                 int32_t form,
-                                uint8_t *memory,
+                                void *memory,
                                 size_t bytes,
                                 const struct picardy_plan **plan,
                                 struct picardy_detail *detail);
@@ -675,7 +675,7 @@ int32_t picardy_start(const struct picardy_setup *setup, float *x, struct picard
 // and is not used any more then. The plan stays where it is as long as the run is used.
 int32_t picardy_run_begin(const struct picardy_setup *setup,
                           const float *x,
-                          uint8_t *memory,
+                          void *memory,
                           size_t bytes,
                           struct picardy_run **run,
                           struct picardy_detail *detail);
@@ -722,7 +722,7 @@ int32_t picardy_sample(const struct picardy_setup *setup,
                        const struct picardy_denoiser *denoiser,
                        picardy_watch keep_going,
                        void *context,
-                       uint8_t *memory,
+                       void *memory,
                        size_t bytes,
                        float *x,
                        struct picardy_report *report,

@@ -335,7 +335,7 @@ impl From<ArtifactError> for Fault {
             | E::Offsets { entry, .. }
             | E::Overlap { entry } => artifact.index(entry),
             E::Misaligned { alignment } => {
-                Self::new(PICARDY_ERROR_MISALIGNED).name("bytes").needed(usize::from(alignment))
+                Self::new(PICARDY_ERROR_MISALIGNED).name("bytes").needed(alignment)
             }
             _ => artifact,
         }

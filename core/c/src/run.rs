@@ -5,11 +5,9 @@ use crate::error::{Fault, guarded, picardy_detail, picardy_error as code};
 use crate::memory::{self, Arena, PICARDY_ALIGNMENT, Region, Size};
 use crate::setup::{Checked, Which, picardy_setup};
 use core::ffi::c_void;
-use core::mem;
+use core::{mem, ptr};
 use picardy::sampler::SequentialRun;
-use picardy::{
-    Bound, Mark, Need, Noise, PicardRun, Plan, Sampler, Sequential, SetupError, SliceFrames, Span, Workspace,
-};
+use picardy::{Bound, Mark, Need, Noise, PicardRun, Plan, Sampler, Sequential, SliceFrames, Span, Workspace};
 
 /// A run under way: it lies in memory that the caller gave.
 #[derive(Debug)]
@@ -31,21 +29,27 @@ pub struct picardy_need {
     pub rows: usize,
 }
 
-/// Bytes that suffice for a run beside its rows, of numbers and of calls.
-pub const PICARDY_RUN_HEADER_BYTES: usize = 768;
+/// Bytes that suffice for a sequential run beside its rows, of numbers and of calls.
+pub const PICARDY_RUN_HEADER_BYTES: usize = 384;
 /// Bytes of a `picardy_row`, of which a run keeps as many as its largest call has.
 pub const PICARDY_ROW_BYTES: usize = 20;
 
-const _: () = assert!(mem::size_of::<Sealed>() + PICARDY_ALIGNMENT <= PICARDY_RUN_HEADER_BYTES);
+const _: () = assert!(
+    mem::size_of::<Sealed>() + mem::size_of::<SequentialRun<'static, Frames>>() + 2 * PICARDY_ALIGNMENT
+        <= PICARDY_RUN_HEADER_BYTES
+);
+const _: () = assert!(mem::align_of::<SequentialRun<'static, Frames>>() <= mem::align_of::<u64>());
+const _: () = assert!(mem::align_of::<PicardRun<'static, Frames>>() <= mem::align_of::<u64>());
 const _: () = assert!(mem::align_of::<Sealed>() <= PICARDY_ALIGNMENT);
 const _: () = assert!(mem::size_of::<picardy_row>() == PICARDY_ROW_BYTES);
 
 pub(crate) type Frames = SliceFrames<'static, f32>;
 
-/// The runs of this border.
+/// The runs of this border, where they lie behind a [`Sealed`]: one of them takes much less than the other.
+#[derive(Clone, Copy)]
 pub(crate) enum Runs {
-    Sequential(SequentialRun<'static, Frames>),
-    Picard(PicardRun<'static, Frames>),
+    Sequential(*mut SequentialRun<'static, Frames>),
+    Picard(*mut PicardRun<'static, Frames>),
 }
 
 /// What a [`picardy_run`] points to; the seal is read before anything else is. `run` borrows from `plan`, `noise` and
@@ -65,7 +69,7 @@ pub(crate) struct Sealed {
     plan: Plan<'static>,
     noise: Noise<'static>,
     workspace: Workspace<'static, Frames>,
-    pub(crate) run: Runs,
+    run: Runs,
 }
 
 const KIND: usize = 3;
@@ -92,13 +96,10 @@ impl Held {
         Ok(Self(sealed))
     }
 
-    /// The run's states.
-    ///
-    /// # Safety
-    /// There is one such borrow at a time.
-    pub(crate) unsafe fn run(&self) -> &'static mut Runs {
-        // SAFETY: `new` has seen that a `Sealed` is there, and that no other call has it; nothing else touches the field.
-        unsafe { &mut (*self.0).run }
+    /// The run itself.
+    pub(crate) fn run(&self) -> Runs {
+        // SAFETY: `new` has seen that a `Sealed` is there, and that no other call has it; copied out.
+        unsafe { (*self.0).run }
     }
 
     /// All of the run's memory.
@@ -142,6 +143,16 @@ impl Drop for Held {
     }
 }
 
+impl Which {
+    /// The bytes of its run, without rows.
+    fn size(&self) -> usize {
+        match self {
+            Self::Sequential => mem::size_of::<SequentialRun<'static, Frames>>(),
+            Self::Picard(_) => mem::size_of::<PicardRun<'static, Frames>>(),
+        }
+    }
+}
+
 impl Checked {
     fn need(&self) -> (Need, Bound) {
         match &self.sampler {
@@ -157,6 +168,7 @@ impl Checked {
     fn size(&self) -> Result<(Size, Need, Bound), Fault> {
         let (need, bound) = self.need();
         let size = Size::of::<Sealed>()
+            .and::<u64>(self.sampler.size().div_ceil(mem::size_of::<u64>()))?
             .and::<Span>(need.spans)?
             .and::<Mark>(need.marks)?
             .and::<picardy_row>(bound.rows)?
@@ -258,6 +270,8 @@ pub(crate) unsafe fn begin(
     lent.apart_from(Region::new(nodes.as_ptr(), nodes.len(), "plan")?)?;
     let mut arena = Arena::new(memory, bytes, size.bytes())?;
     let sealed = arena.take::<Sealed>(1)?;
+    // A `u64` has the alignment of every run.
+    let place = arena.take::<u64>(checked.sampler.size().div_ceil(mem::size_of::<u64>()))?;
     // SAFETY: the caller lends the memory, here and below.
     let spans = unsafe { arena.fill(need.spans, Span::default()) }?;
     // SAFETY: the same.
@@ -275,7 +289,19 @@ pub(crate) unsafe fn begin(
         (&raw mut (*sealed).plan).write(checked.plan);
         (&raw mut (*sealed).noise).write(checked.noise);
         (&raw mut (*sealed).workspace).write(workspace);
-        let run = start(&checked.sampler, &(*sealed).plan, &(*sealed).noise, x, &mut (*sealed).workspace)?;
+        let (plan, noise, workspace) = (&(*sealed).plan, &(*sealed).noise, &mut (*sealed).workspace);
+        let run = match &checked.sampler {
+            Which::Sequential => {
+                let place = place.cast();
+                ptr::write(place, Sequential.begin(plan, noise, x, workspace)?);
+                Runs::Sequential(place)
+            }
+            Which::Picard(picard) => {
+                let place = place.cast();
+                ptr::write(place, picard.begin(plan, noise, x, workspace)?);
+                Runs::Picard(place)
+            }
+        };
         (&raw mut (*sealed).run).write(run);
         (&raw mut (*sealed).busy).write(false);
         (&raw mut (*sealed).lent).write(lent);
@@ -287,17 +313,4 @@ pub(crate) unsafe fn begin(
         (&raw mut (*sealed).seal).write(memory::seal(sealed, KIND));
     }
     Ok(sealed.cast())
-}
-
-fn start(
-    sampler: &Which,
-    plan: &'static Plan<'static>,
-    noise: &'static Noise<'static>,
-    x: &[f32],
-    workspace: &'static mut Workspace<'static, Frames>,
-) -> Result<Runs, SetupError> {
-    Ok(match sampler {
-        Which::Sequential => Runs::Sequential(Sequential.begin(plan, noise, x, workspace)?),
-        Which::Picard(picard) => Runs::Picard(picard.begin(plan, noise, x, workspace)?),
-    })
 }

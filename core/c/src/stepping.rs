@@ -1,12 +1,12 @@
 //! Runs: all at once, or round by round.
 
-use crate::denoiser::picardy_denoiser;
+use crate::denoiser::{Bound, picardy_denoiser};
 use crate::error::{Fault, guarded, picardy_detail};
 use crate::memory::{self, Region};
 use crate::run::{self, Held, Runs, picardy_run};
 use crate::setup::picardy_setup;
 use core::ffi::c_void;
-use picardy::{Report, Round, Run};
+use picardy::{Report, Round, Run, SampleError};
 
 /// What one round (one call of the network) did.
 #[repr(C)]
@@ -53,18 +53,42 @@ impl picardy_report {
     }
 }
 
-impl Runs {
+impl Held {
     fn report(&self) -> Report {
-        match self {
-            Self::Sequential(run) => run.report(),
-            Self::Picard(run) => run.report(),
+        // SAFETY: the run was written where this points, and is used by this call alone.
+        unsafe {
+            match self.run() {
+                Runs::Sequential(run) => (*run).report(),
+                Runs::Picard(run) => (*run).report(),
+            }
         }
     }
 
-    fn best(&mut self, x: &mut [f32]) {
-        match self {
-            Self::Sequential(run) => run.best(x),
-            Self::Picard(run) => run.best(x),
+    /// # Safety
+    /// `x` is null, misaligned, or points to the run's numbers.
+    unsafe fn best(&self, x: *mut f32) -> Result<(), Fault> {
+        self.lent().apart_from(Region::new(x.cast_const(), self.numbers(), "x")?)?;
+        // SAFETY: the caller's promise.
+        let x = unsafe { memory::slice_mut(x, self.numbers(), "x") }?;
+        // SAFETY: the run was written where this points, and is used by this call alone.
+        unsafe {
+            match self.run() {
+                Runs::Sequential(run) => (*run).best(x),
+                Runs::Picard(run) => (*run).best(x),
+            }
+        }
+        Ok(())
+    }
+
+    /// # Safety
+    /// `denoiser` was bound for this call.
+    unsafe fn round(&self, denoiser: &mut Bound<'_>) -> Result<Option<Round>, SampleError<Fault>> {
+        // SAFETY: the run was written where this points, and is used by this call alone.
+        unsafe {
+            match self.run() {
+                Runs::Sequential(run) => (*run).round(denoiser),
+                Runs::Picard(run) => (*run).round(denoiser),
+            }
         }
     }
 }
@@ -76,14 +100,9 @@ impl Runs {
 unsafe fn step(held: &Held, denoiser: &picardy_denoiser, others: &[Region]) -> Result<picardy_round, Fault> {
     // SAFETY: one borrow, for this call; the caller's promise of the denoiser.
     let mut denoiser = unsafe { denoiser.bind(held.rows(), others) }?;
-    // SAFETY: one borrow, for this call.
-    let run = unsafe { held.run() };
-    let round = match run {
-        Runs::Sequential(run) => run.round(&mut denoiser),
-        Runs::Picard(run) => run.round(&mut denoiser),
-    }?;
-    let Some(round) = round else {
-        let (Report { rounds, evaluations, residual, .. }, last) = (run.report(), held.last());
+    // SAFETY: bound just now.
+    let Some(round) = (unsafe { held.round(&mut denoiser) })? else {
+        let (Report { rounds, evaluations, residual, .. }, last) = (held.report(), held.last());
         return Ok(picardy_round { rounds, rows: 0, evaluations, done: last, last, residual, finished: 1 });
     };
     let Round { rounds, rows, evaluations, done, last, residual } = round;
@@ -141,20 +160,10 @@ pub unsafe extern "C" fn picardy_run_best(
         // SAFETY: the caller's promise.
         let held = unsafe { Held::new(run) }?;
         // SAFETY: the caller's promise.
-        unsafe { best(&held, x) }
+        unsafe { held.best(x) }
     };
     // SAFETY: the caller's promise.
     unsafe { guarded(detail, work) }
-}
-
-/// # Safety
-/// `x` is null, misaligned, or points to the run's numbers.
-unsafe fn best(held: &Held, x: *mut f32) -> Result<(), Fault> {
-    held.lent().apart_from(Region::new(x.cast_const(), held.numbers(), "x")?)?;
-    // SAFETY: the caller's promise; one borrow of the run, for this call.
-    let (run, x) = unsafe { (held.run(), memory::slice_mut(x, held.numbers(), "x")?) };
-    run.best(x);
-    Ok(())
 }
 
 /// Writes the best state so far into `x`, as `picardy_run_best` does, and what the run cost; the run's memory is the caller's again.
@@ -172,9 +181,9 @@ pub unsafe extern "C" fn picardy_run_finish(
         // SAFETY: the caller's promise.
         let held = unsafe { Held::new(run) }?;
         // SAFETY: the caller's promise.
-        unsafe { best(&held, x) }?;
-        // SAFETY: one borrow, for this call; the caller's promise.
-        unsafe { memory::write_if(report, picardy_report::of(held.run().report())) };
+        unsafe { held.best(x) }?;
+        // SAFETY: the caller's promise.
+        unsafe { memory::write_if(report, picardy_report::of(held.report())) };
         held.end();
         Ok(())
     };
@@ -218,9 +227,9 @@ pub unsafe extern "C" fn picardy_sample(
             }
         }
         // SAFETY: the caller's promise.
-        unsafe { best(&held, x) }?;
-        // SAFETY: one borrow, for this call; the caller's promise.
-        unsafe { memory::write_if(report, picardy_report::of(held.run().report())) };
+        unsafe { held.best(x) }?;
+        // SAFETY: the caller's promise.
+        unsafe { memory::write_if(report, picardy_report::of(held.report())) };
         held.end();
         Ok(())
     };
