@@ -58,16 +58,16 @@ pub trait Sampler {
     /// So a deadline is a watch. It is asked between calls of the network, and a run never goes past it by more than one:
     ///
     /// ```
-    /// use picardy::{Betas, Ddpm, Memory, Mixture, Noise, Prediction, Sampler, Sequential, Solver};
+    /// use picardy::{Betas, Ddpm, Mixture, Noise, Prediction, Sampler, Sequential, SliceFrames, Solver, Workspace};
     /// use std::{ops::ControlFlow, time::{Duration, Instant}};
     /// # use picardy::{Level, Node};
     /// # let mut denoiser = Mixture::new(&[-1.0, 1.0], &[0.5, 0.5], 0.1, 1)?.predicting(Prediction::Epsilon);
     /// # let (mut levels, mut nodes) = ([Level::default(); 51], [Node::default(); 51]);
     /// # let grid = Betas::linear(1000, 1e-4, 2e-2).trailing(50, &mut levels)?;
     /// # let plan = Ddpm::default().plan(&grid, Prediction::Epsilon, &mut nodes)?;
-    /// let (noise, mut x, mut memory) = (Noise::seeded(7), [0.0f32; 4], Memory::new());
+    /// let (noise, mut x, mut memory) = (Noise::seeded(7), [0.0f32; 4], [0.0; 8]);
     /// plan.start(&noise, 1, &mut x);
-    /// let mut workspace = memory.workspace(Sequential.need(&plan, 4), 1);
+    /// let mut workspace = Workspace::new(SliceFrames::new(&mut memory, 1), &mut []);
     /// let deadline = Instant::now() + Duration::from_millis(0);
     /// let report = Sequential.run_watched(&plan, &mut denoiser, &noise, &mut x, &mut workspace, |_| {
     ///     if Instant::now() < deadline { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }

@@ -1,8 +1,10 @@
-//! Any bytes as an artifact: the reader, the card, the network over it, and one evaluation.
+//! Any bytes as an artifact: the reader, the card, the network over it, and one evaluation; and the network of the C border.
 #![no_main]
 
+use core::ptr;
 use libfuzzer_sys::fuzz_target;
 use picardy::nn::{Artifact, ModelCard, ResidualMlp};
+use picardy_c::{PICARDY_NETWORK_BYTES, picardy_network_open, picardy_network_scratch};
 
 /// Longer inputs find nothing that shorter ones do not.
 const MOST: usize = 1 << 16;
@@ -39,7 +41,7 @@ fuzz_target!(|input: &[u8]| {
         card.entries(|key, _| assert!(!key.is_empty()));
     }
     let Ok(model) = ResidualMlp::from_artifact(&artifact) else { return };
-    let _ = model.card(&artifact);
+    let card = model.card(&artifact);
     let (dim, needed) = (model.dim(), model.scratch_len(1));
     if dim > 1 << 10 || needed > SCRATCH {
         return;
@@ -49,4 +51,19 @@ fuzz_target!(|input: &[u8]| {
     let mut scratch = vec![0.0f32; needed];
     assert!(model.forward(&x, [3.0, 3.0], &mut out, &mut scratch[1..]).is_err());
     model.forward(&x, [3.0, 3.0], &mut out, &mut scratch).expect("as much scratch as it says");
+
+    let mut memory = [0u64; PICARDY_NETWORK_BYTES / 8];
+    let (mut network, mut numbers) = (ptr::null(), 0);
+    // SAFETY: all pointers are to what they say.
+    unsafe {
+        let (at, room) = (bytes.as_ptr().cast(), memory.as_mut_ptr().cast());
+        let code =
+            picardy_network_open(at, bytes.len(), room, PICARDY_NETWORK_BYTES, &mut network, ptr::null_mut());
+        // Without a card the caller says what it would: that is no error.
+        assert!(code == 0 || card.is_err());
+        if code == 0 {
+            assert_eq!(picardy_network_scratch(network, 1, &mut numbers, ptr::null_mut()), 0);
+            assert_eq!(numbers, needed);
+        }
+    }
 });

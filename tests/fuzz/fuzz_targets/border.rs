@@ -124,10 +124,6 @@ fn explain(code: i32, detail: &picardy_detail) {
 #[repr(C, align(16))]
 struct Memory<const N: usize>([u8; N]);
 
-/// A small artifact; the first byte is the other target's.
-const ARTIFACT: &[u8] = include_bytes!("../seeds/artifact/half");
-const SCRATCH: usize = 512;
-
 const PLAN: usize = 1 << 12;
 const RUN: usize = 1 << 13;
 const NUMBERS: usize = 64;
@@ -235,55 +231,17 @@ fuzz_target!(|input: &[u8]| {
         x[0] = f32::NAN;
     }
     let short = usize::from(input.byte() == 1);
-    let mut network = ptr::null();
-    let (mut bytes, mut network_memory) =
-        (vec![0u64; ARTIFACT.len() / 8 + 2], Memory([0xA5; PICARDY_NETWORK_BYTES]));
-    let mut scratch = [0.0f32; SCRATCH];
-    let mut scratch_floats = 0;
-    if input.byte() & 3 == 0 {
-        let (at, len) = (bytes.as_mut_ptr().cast::<u8>(), ARTIFACT.len() - 1);
-        // Some of its bytes are others, or missing.
-        unsafe { at.copy_from(ARTIFACT.as_ptr().add(1), len) };
-        for _ in 0..input.size(3).min(3) {
-            let place = usize::from(input.byte()) | (usize::from(input.byte()) << 8);
-            unsafe { at.add(place % len).write(input.byte()) };
-        }
-        let (given, len) = (input.pointer(at), len - input.size(1).min(len));
-        let room = input.pointer(network_memory.0.as_mut_ptr());
-        let code = unsafe {
-            picardy_network_open(
-                given.cast(),
-                len,
-                room.cast(),
-                PICARDY_NETWORK_BYTES,
-                &mut network,
-                &mut detail,
-            )
-        };
-        explain(code, &detail);
-        if code == 0 {
-            // SAFETY: plain data.
-            let mut card: picardy_card = unsafe { mem::zeroed() };
-            explain(unsafe { picardy_network_card(network, &mut card, &mut detail) }, &detail);
-            let rows = input.size(4);
-            explain(
-                unsafe { picardy_network_scratch(network, rows, &mut scratch_floats, &mut detail) },
-                &detail,
-            );
-            scratch_floats = scratch_floats.min(SCRATCH) - usize::from(input.byte() == 1);
-        }
-    }
     let mut script = Script { input: Input(input.0), run: ptr::null_mut(), calls: 0 };
     let at = script.input.pointer(run_memory.0.as_mut_ptr());
     let all_at_once = script.input.byte() & 1 == 0;
     let neither = script.input.byte() == 1;
     let context: *mut Script<'_> = &mut script;
     let denoiser = picardy_denoiser {
-        evaluate: if neither || !network.is_null() { None } else { Some(evaluate) },
+        evaluate: if neither { None } else { Some(evaluate) },
         context: context.cast(),
-        network,
-        scratch: scratch.as_mut_ptr(),
-        scratch_floats,
+        network: ptr::null(),
+        scratch: ptr::null_mut(),
+        scratch_floats: 0,
     };
     let mut report = picardy_report::default();
     let within =
