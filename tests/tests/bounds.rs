@@ -12,7 +12,7 @@ use std::ops::ControlFlow;
 fn plan_of(kind: usize, seed: u64, steps: usize, nodes: &mut Vec<Node>) -> Plan<'_> {
     const SOLVERS: [&str; 7] = ["ddim", "ddpm", "dpmsolver++", "heun", "unipc", "dpmsolver++3s", "pndm"];
     let Some(name) = SOLVERS.get(kind) else {
-        let form = if kind % 2 == 0 { Form::Data } else { Form::Noise };
+        let form = if kind.is_multiple_of(2) { Form::Data } else { Form::Noise };
         return random_plan(seed, steps, form, nodes);
     };
     let solver: AnySolver = name.parse().unwrap();
