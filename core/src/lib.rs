@@ -96,8 +96,9 @@ pub use real::Real;
 #[cfg(feature = "alloc")]
 pub use sampler::Memory;
 pub use sampler::{
-    AnyRun, AnySampler, Auto, Criterion, MAX_ANDERSON, MAX_HISTORY, Mark, Need, Parareal, Picard, PicardRun,
-    Report, Round, Run, SampleError, Sampler, Sequential, SetupError, Slope, Speculative, Start, Workspace,
+    AnyRun, AnySampler, Auto, Bound, Criterion, MAX_ANDERSON, MAX_HISTORY, Mark, Need, Parareal, Picard,
+    PicardRun, Report, Round, Run, SampleError, Sampler, Sequential, SetupError, Slope, Speculative, Start,
+    Workspace,
 };
 pub use schedule::{
     BetaKind, Betas, Curve, Final, FlowShift, ScheduleError, SigmaShape, Sigmas, Spacing, Told,

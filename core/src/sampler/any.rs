@@ -1,8 +1,8 @@
 //! A sampler chosen at run time.
 
 use super::{
-    Need, Parareal, PararealRun, Picard, PicardRun, Report, Round, Run, SampleError, Sampler, Sequential,
-    SequentialRun, SetupError, Speculative, SpeculativeRun, Workspace,
+    Bound, Need, Parareal, PararealRun, Picard, PicardRun, Report, Round, Run, SampleError, Sampler,
+    Sequential, SequentialRun, SetupError, Speculative, SpeculativeRun, Workspace,
 };
 use crate::{Denoiser, Noise, Plan, Tensor};
 
@@ -52,6 +52,10 @@ impl Sampler for AnySampler {
         each!(AnySampler, self, sampler => sampler.need(plan, batch))
     }
 
+    fn bound(&self, plan: &Plan<'_>, batch: usize) -> Bound {
+        each!(AnySampler, self, sampler => sampler.bound(plan, batch))
+    }
+
     fn begin<'r, F: Tensor>(
         &self,
         plan: &'r Plan<'r>,
@@ -76,7 +80,11 @@ impl<F: Tensor> Run<F> for AnyRun<'_, F> {
         each!(AnyRun, self, run => run.round(denoiser))
     }
 
-    fn finish(self, x: &mut [F::Scalar]) -> Report {
-        each!(AnyRun, self, run => run.finish(x))
+    fn best(&mut self, x: &mut [F::Scalar]) {
+        each!(AnyRun, self, run => run.best(x));
+    }
+
+    fn report(&self) -> Report {
+        each!(AnyRun, self, run => run.report())
     }
 }

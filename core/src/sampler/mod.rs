@@ -2,6 +2,7 @@
 
 mod any;
 mod auto;
+mod bound;
 mod error;
 mod gaussian;
 mod parareal;
@@ -15,6 +16,7 @@ mod workspace;
 
 pub use any::{AnyRun, AnySampler};
 pub use auto::Auto;
+pub use bound::Bound;
 pub use error::{SampleError, SetupError};
 pub use parareal::{Parareal, PararealRun};
 pub use picard::{Criterion, MAX_ANDERSON, MAX_HISTORY, Mark, Picard, PicardRun, Slope, Start};
@@ -35,6 +37,9 @@ pub trait Sampler {
     /// The memory that a run of `batch` items takes.
     fn need(&self, plan: &Plan<'_>, batch: usize) -> Need;
 
+    /// The most that a run of `batch` items costs.
+    fn bound(&self, plan: &Plan<'_>, batch: usize) -> Bound;
+
     /// Starts a run that is gone through [round](Run::round) by round: `x` (`[batch, dim]`, row-major) holds the start at
     /// the plan's first level.
     ///
@@ -50,6 +55,27 @@ pub trait Sampler {
 
     /// Samples: `x` (`[batch, dim]`, row-major) holds the start at the plan's first level and gets the sample.
     /// `watch` is shown every round and may stop the run; `x` then gets the best estimate of the data so far.
+    ///
+    /// So a deadline is a watch. It is asked between calls of the network, and a run never goes past it by more than one:
+    ///
+    /// ```
+    /// use picardy::{Betas, Ddpm, Mixture, Noise, Prediction, Sampler, Sequential, SliceFrames, Solver, Workspace};
+    /// use std::{ops::ControlFlow, time::{Duration, Instant}};
+    /// # use picardy::{Level, Node};
+    /// # let mut denoiser = Mixture::new(&[-1.0, 1.0], &[0.5, 0.5], 0.1, 1)?.predicting(Prediction::Epsilon);
+    /// # let (mut levels, mut nodes) = ([Level::default(); 51], [Node::default(); 51]);
+    /// # let grid = Betas::linear(1000, 1e-4, 2e-2).trailing(50, &mut levels)?;
+    /// # let plan = Ddpm::default().plan(&grid, Prediction::Epsilon, &mut nodes)?;
+    /// let (noise, mut x, mut memory) = (Noise::seeded(7), [0.0f32; 4], [0.0; 8]);
+    /// plan.start(&noise, 1, &mut x);
+    /// let mut workspace = Workspace::new(SliceFrames::new(&mut memory, 1), &mut []);
+    /// let deadline = Instant::now() + Duration::from_millis(0);
+    /// let report = Sequential.run_watched(&plan, &mut denoiser, &noise, &mut x, &mut workspace, |_| {
+    ///     if Instant::now() < deadline { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    /// })?;
+    /// assert!(!report.finished && report.rounds == 1); // x: the estimate of the data after one round
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// See [`SampleError`]; `x` keeps the start.
@@ -107,8 +133,21 @@ pub trait Run<F: Tensor> {
         denoiser: &mut D,
     ) -> Result<Option<Round>, SampleError<D::Error>>;
 
-    /// Writes the samples (of items that are not done, the best estimate of the data so far) and says what the run cost.
-    fn finish(self, x: &mut [F::Scalar]) -> Report;
+    /// Writes the samples as they stand: of items that are not done, the best estimate of the data so far. The run can go on,
+    /// and ends as it would have.
+    fn best(&mut self, x: &mut [F::Scalar]);
+
+    /// What the run has cost so far.
+    fn report(&self) -> Report;
+
+    /// Writes what is [best](Self::best) and says what the run cost.
+    fn finish(mut self, x: &mut [F::Scalar]) -> Report
+    where
+        Self: Sized,
+    {
+        self.best(x);
+        self.report()
+    }
 }
 
 /// What one round (one batched call of the network) did.

@@ -5,8 +5,8 @@ mod lanes;
 mod rows;
 mod run;
 
-use super::{Need, Sampler, SetupError, Workspace, batch_of, check_start};
-use crate::{Noise, Plan, Tensor};
+use super::{Bound, Need, Sampler, SetupError, Workspace, batch_of, check_start};
+use crate::{Node, Noise, Plan, Tensor};
 use blocks::{Blocks, divide};
 use lanes::{At, Lane, Lanes, Stage};
 use rows::Rows;
@@ -106,6 +106,30 @@ impl Sampler for Parareal {
 
     fn need(&self, plan: &Plan<'_>, batch: usize) -> Need {
         self.need_of(&divide(plan, self.blocks, |_, _| ()), plan, batch)
+    }
+
+    /// Start `i` is exact after `i` sweeps. With `B` blocks of at most `E` evaluations, sweep `s` reaches start `i` by round
+    /// `i + 1 + s E` where blocks go on by themselves, and takes `B + E` rounds where it waits for the one before.
+    fn bound(&self, plan: &Plan<'_>, batch: usize) -> Bound {
+        let asked = |node: &&Node| node.evaluate.is_some();
+        let (mut evaluations, mut most) = (0usize, 0);
+        let blocks = divide(plan, self.blocks, |i, block| {
+            let here = plan.nodes().get(block.nodes).unwrap_or(&[]).iter().filter(asked).count();
+            evaluations = evaluations.saturating_add(here.saturating_mul(i + 1));
+            most = most.max(here);
+        });
+        let count = blocks.count;
+        let rounds = if self.pipelined {
+            count.saturating_mul(most.saturating_add(1)).saturating_sub(1)
+        } else {
+            count.saturating_mul(count.saturating_add(most))
+        };
+        // An item that is not done has a row in every round.
+        Bound {
+            rounds: rounds.min(evaluations),
+            evaluations: evaluations.saturating_mul(batch),
+            rows: batch.saturating_mul(if self.pipelined { blocks.rows } else { count }),
+        }
     }
 
     fn begin<'r, F: Tensor>(

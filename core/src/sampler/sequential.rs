@@ -3,7 +3,8 @@
 use super::recurrence::Draw;
 use super::ring::slot;
 use super::{
-    Need, Report, Round, Run, SampleError, Sampler, SetupError, Workspace, batch_of, check_start, recurrence,
+    Bound, Need, Report, Round, Run, SampleError, Sampler, SetupError, Workspace, batch_of, check_start,
+    recurrence,
 };
 use crate::denoiser::Span;
 use crate::{Batch, Denoiser, Foreseen, Noise, Plan, Reach, Tensor};
@@ -47,6 +48,12 @@ impl Sampler for Sequential {
         Need { rows: Self::rows(plan.reach(), batch), ..Need::default() }
     }
 
+    /// What every run costs.
+    fn bound(&self, plan: &Plan<'_>, batch: usize) -> Bound {
+        let rounds = plan.evaluations();
+        Bound { rounds, evaluations: rounds.saturating_mul(batch), rows: batch }
+    }
+
     fn begin<'r, F: Tensor>(
         &self,
         plan: &'r Plan<'r>,
@@ -77,6 +84,7 @@ impl Sampler for Sequential {
             evaluations: 0,
             rounds: 0,
             interrupted: false,
+            estimated: false,
         })
     }
 }
@@ -94,6 +102,8 @@ pub struct SequentialRun<'r, F> {
     rounds: usize,
     /// A call has begun and not ended well: the outputs before it may be overwritten.
     interrupted: bool,
+    /// The row of the output that comes next holds the estimate of the data.
+    estimated: bool,
 }
 
 impl<F: Tensor> Run<F> for SequentialRun<'_, F> {
@@ -105,6 +115,7 @@ impl<F: Tensor> Run<F> for SequentialRun<'_, F> {
         if self.node >= self.plan.last() {
             return Ok(None);
         }
+        self.estimated = false;
         let rows = self.evaluate(denoiser)?;
         loop {
             self.advance();
@@ -131,20 +142,29 @@ impl<F: Tensor> Run<F> for SequentialRun<'_, F> {
         }))
     }
 
-    /// Writes the sample (or, before the end, the last estimate of the data; after a failed call, the newest state) and
-    /// says what the run cost.
-    fn finish(self, x: &mut [F::Scalar]) -> Report {
+    /// Writes the sample, or, before the end, the last estimate of the data; after a failed call, the newest state.
+    fn best(&mut self, x: &mut [F::Scalar]) {
         let (dim, finished) = (self.frames.dim(), self.node == self.plan.last());
+        let before = if finished || self.interrupted { None } else { self.last_evaluated() };
         for (item, x) in x.chunks_mut(dim.max(1)).take(self.batch).enumerate() {
             let mut row = self.state(self.node, item);
-            if let (false, Some(before)) = (finished || self.interrupted, self.last_evaluated()) {
-                // In data form the last output is the estimate; in noise form the newest state makes it one.
-                let dst = self.output(before, item);
-                recurrence::data(self.frames, self.plan, self.node, dst, row, dst);
+            if let Some(before) = before {
+                // In data form the last output is the estimate; in noise form the newest state makes it one. The row of the
+                // output that comes next holds none that is used again, though it may be the last one's.
+                let dst = self.output(self.node, item);
+                if !self.estimated {
+                    let output = self.output(before, item);
+                    recurrence::data(self.frames, self.plan, self.node, dst, row, output);
+                }
                 row = dst;
             }
             self.frames.store(row, x);
         }
+        self.estimated |= before.is_some();
+    }
+
+    fn report(&self) -> Report {
+        let finished = self.node == self.plan.last();
         Report { rounds: self.rounds, evaluations: self.evaluations, residual: 0.0, finished }
     }
 }

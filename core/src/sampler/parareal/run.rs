@@ -67,11 +67,10 @@ impl<F: Tensor> Run<F> for PararealRun<'_, F> {
         }))
     }
 
-    /// Writes the samples (of items that are not done, the newest guess of the last state, or the last estimate of the
-    /// data where the coarse solver has not come that far) and says what the run cost.
-    fn finish(mut self, x: &mut [F::Scalar]) -> Report {
+    /// Writes the samples; of items that are not done, the newest guess of the last state, or the last estimate of the data
+    /// where the coarse solver has not come that far.
+    fn best(&mut self, x: &mut [F::Scalar]) {
         let (dim, items) = (self.frames.dim(), self.lanes.items());
-        let finished = (0..items).all(|item| self.lanes.is_done(item));
         for (item, x) in x.chunks_mut(dim.max(1)).take(items).enumerate() {
             let row = if self.lanes.get(item, At::End).stage == Stage::Ready {
                 self.rows.end(item)
@@ -80,6 +79,10 @@ impl<F: Tensor> Run<F> for PararealRun<'_, F> {
             };
             self.frames.store(row, x);
         }
+    }
+
+    fn report(&self) -> Report {
+        let finished = (0..self.lanes.items()).all(|item| self.lanes.is_done(item));
         Report { rounds: self.rounds, evaluations: self.evaluations, residual: self.residual, finished }
     }
 }
@@ -94,8 +97,10 @@ impl<F: Tensor> PararealRun<'_, F> {
         let (node, from) = (self.lanes.get(item, At::Fine(block)).node, self.lanes.block(block).asked);
         let before = (from..node).rev().find(|node| self.is_evaluated(*node)).unwrap_or(from);
         let (state, output) = (self.rows.state(item, block, node), self.rows.output(item, block, before));
-        recurrence::data(self.frames, self.plan, node, output, state, output);
-        output
+        // The rows of a call hold nothing between calls.
+        let spare = self.rows.shown(0);
+        recurrence::data(self.frames, self.plan, node, spare, state, output);
+        spare
     }
 
     /// Whether an item is in the coarse half of a sweep: a new start is there.

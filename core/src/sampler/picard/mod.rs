@@ -19,7 +19,7 @@ pub use known::Mark;
 pub use run::PicardRun;
 pub use slope::Slope;
 
-use super::{Need, Sampler, SetupError, Workspace, batch_of, check_start};
+use super::{Bound, Need, Sampler, SetupError, Workspace, batch_of, check_start};
 use crate::{Noise, Plan, Real, Tensor};
 use rows::Rows;
 
@@ -228,6 +228,17 @@ impl Sampler for Picard {
     fn need(&self, plan: &Plan<'_>, batch: usize) -> Need {
         let rows = Rows::new(self, plan, batch);
         Need { rows: rows.len(), spans: batch.saturating_mul(2), marks: rows.marks() }
+    }
+
+    /// Every round closes a node of each item at least, whatever the tolerance; a coarse start comes before that.
+    fn bound(&self, plan: &Plan<'_>, batch: usize) -> Bound {
+        let mut bound = Bound::of_window(plan, self.window, batch, self.rows.max(batch));
+        if let Start::Coarse(evaluations) = self.start {
+            let lead = evaluations.min(self.window).min(plan.evaluations());
+            bound.rounds = bound.rounds.saturating_add(lead);
+            bound.evaluations = bound.evaluations.saturating_add(lead.saturating_mul(batch));
+        }
+        bound
     }
 
     fn begin<'r, F: Tensor>(

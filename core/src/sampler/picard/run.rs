@@ -73,11 +73,12 @@ impl<F: Tensor> Run<F> for PicardRun<'_, F> {
         }))
     }
 
-    /// Writes the samples (of items that are not done: the newest guess of the last state, or of the data where
-    /// the window has not come that far) and says what the run cost.
-    fn finish(self, x: &mut [F::Scalar]) -> Report {
+    /// Writes the samples; of items that are not done, the newest guess of the last state, or of the data where the window
+    /// has not come that far.
+    fn best(&mut self, x: &mut [F::Scalar]) {
         let (dim, last) = (self.frames.dim(), self.plan.last());
-        let finished = self.is_finished();
+        // The rows of a call hold nothing between calls.
+        let spare = self.rows.shown(0);
         for ((item, span), x) in self.spans.iter().step_by(2).enumerate().zip(x.chunks_mut(dim.max(1))) {
             let end = self.end(span.done);
             // What a sweep has carried last, while it is there.
@@ -85,13 +86,17 @@ impl<F: Tensor> Run<F> for PicardRun<'_, F> {
             let row = match swept.rfind(|node| self.is_asked(*node)) {
                 Some(node) if end < last && self.rounds > 0 => {
                     let (state, m) = (self.rows.state(item, node), self.rows.carried(item, node));
-                    recurrence::data(self.frames, self.plan, node, m, state, m);
-                    m
+                    recurrence::data(self.frames, self.plan, node, spare, state, m);
+                    spare
                 }
                 _ => self.rows.state(item, end),
             };
             self.frames.store(row, x);
         }
+    }
+
+    fn report(&self) -> Report {
+        let finished = self.is_finished();
         Report { rounds: self.rounds, evaluations: self.evaluations, residual: self.residual, finished }
     }
 }

@@ -4,7 +4,8 @@ mod redraft;
 mod rows;
 
 use super::{
-    Need, Report, Round, Run, SampleError, Sampler, SetupError, Workspace, batch_of, check_start, recurrence,
+    Bound, Need, Report, Round, Run, SampleError, Sampler, SetupError, Workspace, batch_of, check_start,
+    recurrence,
 };
 use crate::denoiser::Span;
 use crate::plan::MAX_OUTPUTS;
@@ -83,6 +84,17 @@ impl Sampler for Speculative {
 
     fn need(&self, plan: &Plan<'_>, batch: usize) -> Need {
         Need { rows: Rows::new(self.draft, plan, batch).len(), spans: batch, marks: 0 }
+    }
+
+    /// Every walk closes a node of each item at least.
+    fn bound(&self, plan: &Plan<'_>, batch: usize) -> Bound {
+        let walks = Bound::of_window(plan, self.draft, batch, usize::MAX);
+        let rounds = self.sweeps.min(plan.last()).saturating_add(1);
+        Bound {
+            rounds: walks.rounds.saturating_mul(rounds),
+            evaluations: walks.evaluations.saturating_mul(rounds),
+            rows: walks.rows,
+        }
     }
 
     /// See [`Sampler::begin`].
@@ -210,25 +222,29 @@ impl<F: Tensor> Run<F> for SpeculativeRun<'_, F> {
         }))
     }
 
-    /// Writes the samples (of items that are not done: the drafted last state, or the drafted estimate of the data where
-    /// the drafts do not reach that far) and says what the run cost.
-    fn finish(self, x: &mut [F::Scalar]) -> Report {
+    /// Writes the samples; of items that are not done, the drafted last state, or the drafted estimate of the data where the
+    /// drafts do not reach that far.
+    fn best(&mut self, x: &mut [F::Scalar]) {
         let (dim, last) = (self.frames.dim(), self.plan.last());
-        let mut finished = true;
+        // The rows of a call hold nothing between calls.
+        let spare = self.rows.shown(0);
         for ((item, span), x) in self.spans.iter().enumerate().zip(x.chunks_mut(dim.max(1))) {
-            finished &= span.first_node == last;
             let drafted = (span.first_node..span.end_node).rev().find(|j| is_evaluated(self.plan, *j));
             let row = match drafted {
                 Some(node) if span.end_node < last => {
                     let (state, hat) =
                         (self.rows.state(item, self.generation, node), self.rows.hat(item, node));
-                    recurrence::data(self.frames, self.plan, node, hat, state, hat);
-                    hat
+                    recurrence::data(self.frames, self.plan, node, spare, state, hat);
+                    spare
                 }
                 _ => self.rows.state(item, self.generation, span.end_node),
             };
             self.frames.store(row, x);
         }
+    }
+
+    fn report(&self) -> Report {
+        let finished = self.spans.iter().all(|span| span.first_node == self.plan.last());
         Report { rounds: self.rounds, evaluations: self.evaluations, residual: 0.0, finished }
     }
 }

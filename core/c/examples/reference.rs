@@ -1,0 +1,73 @@
+//! What examples/c/main.c prints, by core itself: `reference MODEL.safetensors`. tests/c.sh compares them.
+
+use picardy::nn::{Aligned, Artifact, MlpDenoiser, ResidualMlp};
+use picardy::{
+    Betas, Ddim, Ddpm, Denoiser, DpmSolverPp, Level, Mark, Mixture, Node, Noise, Picard, Plan, Prediction,
+    Run, Sampler, Sequential, SliceFrames, Solver, Span, Workspace,
+};
+use std::error::Error;
+
+type Frames<'a> = SliceFrames<'a, f32>;
+
+fn sample<D>(
+    name: &str,
+    plan: &Plan<'_>,
+    sampler: &impl Sampler,
+    denoiser: &mut D,
+    most_rounds: usize,
+) -> Result<(), Box<dyn Error>>
+where
+    D: for<'a> Denoiser<Frames<'a>, Error: Error + 'static>,
+{
+    let (noise, mut x) = (Noise::seeded(7), [0.0f32; 4]);
+    plan.start(&noise, 2, &mut x);
+    let (mut memory, mut spans, mut marks) = ([0.0; 1024], [Span::default(); 4], [Mark::default(); 64]);
+    let mut workspace = Workspace::new(SliceFrames::new(&mut memory, 2), &mut spans).with_marks(&mut marks);
+    let mut run = sampler.begin(plan, &noise, &x, &mut workspace)?;
+    for _ in 0..most_rounds {
+        if run.round(denoiser)?.is_none() {
+            break;
+        }
+    }
+    run.finish(&mut x);
+    for (item, x) in x.chunks(2).enumerate() {
+        println!("sample {name} {item} {:.7} {:.7}", x[0], x[1]);
+    }
+    Ok(())
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let path = std::env::args().nth(1).ok_or("give the path of a model")?;
+    let file = std::fs::read(path)?;
+    let mut bytes = Box::new(Aligned([0u8; 1 << 16]));
+    bytes.0.get_mut(..file.len()).ok_or("a model of at most 64 KiB")?.copy_from_slice(&file);
+    let artifact = Artifact::parse(&bytes.0[..file.len()])?;
+    let network = ResidualMlp::from_artifact(&artifact)?;
+    let card = network.card(&artifact)?;
+    let mut scratch = vec![0.0; network.scratch_len(4)];
+    let mut trained = MlpDenoiser::new(network, &mut scratch);
+    let mut exact =
+        Mixture::new(&[-1.0, -1.0, 1.0, 1.0], &[0.5, 0.5], 0.1, 2)?.predicting(Prediction::Epsilon);
+
+    let mut nodes = [[Node::default(); 11]; 4];
+    let [ddim, dpm, ddpm, own] = &mut nodes;
+    let mut levels = [Level::default(); 11];
+    let grid = card.schedule.trailing(10, &mut levels)?;
+    let ddim = Ddim::default().plan(&grid, card.prediction, ddim)?;
+    let dpm = DpmSolverPp::order2().plan(&grid, card.prediction, dpm)?;
+    let ddpm = Ddpm::default().plan(&grid, card.prediction, ddpm)?;
+    let mut levels = [Level::default(); 11];
+    let grid = Betas::linear(1000, 1e-4, 2e-2).trailing(10, &mut levels)?;
+    let own = Ddim::default().plan(&grid, Prediction::Epsilon, own)?;
+    let picard = Picard { data_variance: card.data_variance, ..Picard::default() };
+
+    sample("ddim", &ddim, &Sequential, &mut trained, 100)?;
+    sample("dpmpp2m", &dpm, &Sequential, &mut trained, 100)?;
+    sample("ddpm", &ddpm, &Sequential, &mut trained, 100)?;
+    sample("picard", &ddpm, &picard, &mut trained, 100)?;
+    sample("stopped", &ddim, &Sequential, &mut trained, 3)?;
+    sample("exact", &own, &Sequential, &mut exact, 100)?;
+    sample("exact-picard", &own, &picard, &mut exact, 100)?;
+    sample("best-after-3", &ddim, &Sequential, &mut trained, 3)?;
+    sample("stepped", &ddim, &Sequential, &mut trained, 100)
+}

@@ -1,0 +1,744 @@
+// Picardy for C: samples diffusion models, in sequence and in parallel over time, without globals and without a heap.
+//
+// Written by `PICARDY_UPDATE=1 cargo test -p picardy-c --test header`; not to be edited.
+//
+// Plans, networks and runs lie in memory that you give, aligned to PICARDY_ALIGNMENT; a function tells each one's size. Functions
+// return 0 or the code of an error: picardy_error_text says it in words, a picardy_detail (or null) gets its values.
+//
+//     picardy_plan_spec spec = picardy_plan_spec_ddim();                     // what to run
+//     picardy_plan_make(&spec, plan_memory, sizeof plan_memory, &plan, &detail);
+//     picardy_setup setup = {plan, picardy_sampler_sequential(), seed, 0, batch, dim};
+//     picardy_run_need(&setup, &need, &detail);                              // how much memory, and the worst case
+//     picardy_denoiser denoiser = {.evaluate = my_network};                  // or .network, .scratch
+//     picardy_start(&setup, x, &detail);
+//     picardy_sample(&setup, &denoiser, NULL, NULL, run_memory, need.bytes, x, &report, &detail);
+
+
+#ifndef PICARDY_H
+#define PICARDY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+// The alignment of the memory that plans, networks and runs take, in bytes.
+#define PICARDY_ALIGNMENT 8
+
+// Bytes that suffice for a network; `picardy_network_size` says how many it takes.
+#define PICARDY_NETWORK_BYTES 2048
+
+// Bytes that suffice for a plan beside its nodes.
+#define PICARDY_PLAN_HEADER_BYTES 96
+
+// Bytes that suffice for a node of a plan, and a level of its schedule.
+#define PICARDY_NODE_BYTES 184
+
+// Bytes that suffice for a sequential run beside its rows, of numbers and of calls.
+#define PICARDY_RUN_HEADER_BYTES 384
+
+// Bytes of a `picardy_row`, of which a run keeps as many as its largest call has.
+#define PICARDY_ROW_BYTES 20
+
+// Why a call failed; `picardy_error_text` says each in words.
+enum picardy_error
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // It did not.
+  PICARDY_OK = 0,
+  // A null pointer.
+  PICARDY_ERROR_NULL = 1,
+  // A misaligned pointer.
+  PICARDY_ERROR_MISALIGNED = 2,
+  // Too little memory.
+  PICARDY_ERROR_MEMORY = 3,
+  // Two buffers share bytes.
+  PICARDY_ERROR_OVERLAP = 4,
+  // A length beyond all memory.
+  PICARDY_ERROR_SIZE = 5,
+  // An integer that is none of its enum's values.
+  PICARDY_ERROR_UNKNOWN_VALUE = 6,
+  // An index past the end.
+  PICARDY_ERROR_INDEX = 7,
+  // A pointer that is no plan's.
+  PICARDY_ERROR_NOT_A_PLAN = 8,
+  // A pointer that is no network's.
+  PICARDY_ERROR_NOT_A_NETWORK = 9,
+  // A pointer that is no run's, or a run that is finished.
+  PICARDY_ERROR_NOT_A_RUN = 10,
+  // A run that is used inside its own callback.
+  PICARDY_ERROR_BUSY = 11,
+  // A denoiser that is neither a function nor a network, or both.
+  PICARDY_ERROR_DENOISER = 12,
+  // The denoiser's function returned an error.
+  PICARDY_ERROR_CALLBACK = 13,
+  // The denoiser wrote a NaN or an infinity.
+  PICARDY_ERROR_NOT_FINITE = 14,
+  // The last state overflowed.
+  PICARDY_ERROR_OVERFLOW = 15,
+  // The start is not finite.
+  PICARDY_ERROR_START = 16,
+  // No batch, or no coordinates.
+  PICARDY_ERROR_SHAPE = 17,
+  // A setting of 0.
+  PICARDY_ERROR_ZERO = 18,
+  // A number out of its range.
+  PICARDY_ERROR_RANGE = 19,
+  // Fewer rows in a call than items.
+  PICARDY_ERROR_ROWS = 20,
+  // No steps, or more than the schedule has.
+  PICARDY_ERROR_STEPS = 30,
+  // A timestep that the schedule does not have.
+  PICARDY_ERROR_TIMESTEP = 31,
+  // A schedule without timesteps, or with too many.
+  PICARDY_ERROR_TRAIN_STEPS = 32,
+  // A beta outside (0, 1), or a product of betas that is 0 or 1.
+  PICARDY_ERROR_BETA = 33,
+  // Sigmas that are no range.
+  PICARDY_ERROR_SIGMA_RANGE = 34,
+  // A level that is none, or not cleaner than the one before.
+  PICARDY_ERROR_LEVEL = 35,
+  // An order that the solver does not have.
+  PICARDY_ERROR_ORDER = 36,
+  // The prediction says nothing at a level.
+  PICARDY_ERROR_SINGULAR = 37,
+  // A table without a start, an evaluated node and an end.
+  PICARDY_ERROR_EMPTY = 38,
+  // A term that reaches to where nothing is.
+  PICARDY_ERROR_TERM = 39,
+  // A node that is not finite.
+  PICARDY_ERROR_NODE = 40,
+  // Bytes that are no artifact.
+  PICARDY_ERROR_ARTIFACT = 50,
+  // A tensor that is missing or of another type or shape.
+  PICARDY_ERROR_TENSOR = 51,
+  // A network of a kind or size that this library does not run.
+  PICARDY_ERROR_MODEL = 52,
+  // An artifact's card that is missing or wrong.
+  PICARDY_ERROR_CARD = 53,
+  // Too little scratch.
+  PICARDY_ERROR_SCRATCH = 54,
+  // States of another size than the network's.
+  PICARDY_ERROR_DIMENSION = 55,
+  // An error that this border has no code for.
+  PICARDY_ERROR_OTHER = 99,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum picardy_error picardy_error;
+#else
+typedef int32_t picardy_error;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// What the network's output is.
+enum picardy_prediction
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // The noise.
+  PICARDY_PREDICTION_EPSILON = 0,
+  // The data.
+  PICARDY_PREDICTION_SAMPLE = 1,
+  // `v = alpha noise - sigma data`.
+  PICARDY_PREDICTION_V = 2,
+  // The velocity of flow matching, `noise - data`.
+  PICARDY_PREDICTION_FLOW = 3,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum picardy_prediction picardy_prediction;
+#else
+typedef int32_t picardy_prediction;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// What the outputs in a plan's recurrence are.
+enum picardy_form
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // Estimates of the data.
+  PICARDY_FORM_DATA = 0,
+  // Estimates of the noise.
+  PICARDY_FORM_NOISE = 1,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum picardy_form picardy_form;
+#else
+typedef int32_t picardy_form;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// What the noise levels are.
+enum picardy_schedule_kind
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // Betas linear from `beta_start` to `beta_end`.
+  PICARDY_SCHEDULE_LINEAR = 0,
+  // Their square roots linear.
+  PICARDY_SCHEDULE_SCALED_LINEAR = 1,
+  // The cosine schedule (`squaredcos_cap_v2`); no ends.
+  PICARDY_SCHEDULE_COSINE = 2,
+  // A sigmoid from `beta_start` to `beta_end`.
+  PICARDY_SCHEDULE_SIGMOID = 3,
+  // Sigmas along Karras' curve (EDM): `sigma_min`, `sigma_max`, `rho`.
+  PICARDY_SCHEDULE_KARRAS = 4,
+  // Sigmas with equal steps in their logarithm: `sigma_min`, `sigma_max`.
+  PICARDY_SCHEDULE_EXPONENTIAL = 5,
+  // Flow matching: `train_steps`, `shift`.
+  PICARDY_SCHEDULE_FLOW = 6,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum picardy_schedule_kind picardy_schedule_kind;
+#else
+typedef int32_t picardy_schedule_kind;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// Which timesteps a run visits, of a schedule of betas.
+enum picardy_spacing
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // From the last timestep: right for few steps.
+  PICARDY_SPACING_TRAILING = 0,
+  // To timestep `offset`.
+  PICARDY_SPACING_LEADING = 1,
+  // Both ends.
+  PICARDY_SPACING_LINSPACE = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum picardy_spacing picardy_spacing;
+#else
+typedef int32_t picardy_spacing;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// Where a run over betas ends.
+enum picardy_final
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // At no noise.
+  PICARDY_FINAL_DATA = 0,
+  // At the level of timestep 0.
+  PICARDY_FINAL_FIRST_TIMESTEP = 1,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum picardy_final picardy_final;
+#else
+typedef int32_t picardy_final;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// How to step between levels.
+enum picardy_solver_kind
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // DDIM; `eta` 0 (none) to 1 (DDPM's noise).
+  PICARDY_SOLVER_DDIM = 0,
+  // DDPM, the posterior's variance.
+  PICARDY_SOLVER_DDPM = 1,
+  // DPM-Solver++, multistep, of `order` 1 to 3 (2 is "2M").
+  PICARDY_SOLVER_DPMPP = 2,
+  // Its SDE, of `order` 1 or 2.
+  PICARDY_SOLVER_DPMPP_SDE = 3,
+  // DPM-Solver++, single step, of `order` 1 to 3.
+  PICARDY_SOLVER_DPMPP_SINGLE = 4,
+  // UniPC of `order` 1 to 3.
+  PICARDY_SOLVER_UNIPC = 5,
+  // DEIS of `order` 1 to 3.
+  PICARDY_SOLVER_DEIS = 6,
+  // Linear multistep of `order` 1 to 4.
+  PICARDY_SOLVER_LMS = 7,
+  // Euler's method in variance-exploding coordinates.
+  PICARDY_SOLVER_EULER = 8,
+  // The same with fresh noise, `eta` 0 to 1.
+  PICARDY_SOLVER_EULER_ANCESTRAL = 9,
+  // Heun's method in variance-exploding coordinates.
+  PICARDY_SOLVER_HEUN = 10,
+  // Euler's method in flow-matching coordinates.
+  PICARDY_SOLVER_FLOW_EULER = 11,
+  // Heun's method in flow-matching coordinates.
+  PICARDY_SOLVER_FLOW_HEUN = 12,
+  // Latent consistency models.
+  PICARDY_SOLVER_LCM = 13,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum picardy_solver_kind picardy_solver_kind;
+#else
+typedef int32_t picardy_solver_kind;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// Who is evaluated when.
+enum picardy_sampler_kind
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // One node after the other.
+  PICARDY_SAMPLER_SEQUENTIAL = 0,
+  // Many nodes at a time: Picard iteration in a sliding window.
+  PICARDY_SAMPLER_PICARD = 1,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum picardy_sampler_kind picardy_sampler_kind;
+#else
+typedef int32_t picardy_sampler_kind;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// How Picard carries outputs to new states.
+enum picardy_slope
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // By the secant of the last two evaluations.
+  PICARDY_SLOPE_SECANT = 0,
+  // As ParaDiGMS does.
+  PICARDY_SLOPE_IDENTITY = 1,
+  // As they are.
+  PICARDY_SLOPE_FROZEN = 2,
+  // As if the data were Gaussian.
+  PICARDY_SLOPE_GAUSSIAN = 3,
+  // By the last `directions` (1 to 4) evaluations.
+  PICARDY_SLOPE_MULTISECANT = 4,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum picardy_slope picardy_slope;
+#else
+typedef int32_t picardy_slope;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// A network: it lies in memory that the caller gave, its weights stay where the artifact is.
+typedef struct picardy_network picardy_network;
+
+// A plan: what a sampler runs. It lies in memory that the caller gave, and is read only.
+typedef struct picardy_plan picardy_plan;
+
+// A run under way: it lies in memory that the caller gave.
+typedef struct picardy_run picardy_run;
+
+// The values of an error. Which count, its text says; the others are 0.
+typedef struct picardy_detail {
+  // A `picardy_error`.
+  int32_t code;
+  // What the denoiser's function returned.
+  int32_t callback;
+  // What is needed.
+  size_t needed;
+  // What was given.
+  size_t given;
+  // A node, level, timestep, tensor or byte.
+  size_t index;
+  // An item of the batch.
+  size_t item;
+  // A number.
+  double value;
+  // An argument, field, tensor or key; ends with a 0.
+  char name[48];
+} picardy_detail;
+
+// A noise schedule. Which fields count, its `kind` says.
+typedef struct picardy_schedule {
+  // A `picardy_schedule_kind`.
+  int32_t kind;
+  // The timesteps that the network was trained on (betas and flow).
+  uint32_t train_steps;
+  // The first beta.
+  double beta_start;
+  // The last beta.
+  double beta_end;
+  // Of betas: not 0 to rescale them to zero terminal SNR.
+  int32_t zero_snr;
+  // Of betas: a `picardy_spacing`.
+  int32_t spacing;
+  // Of betas: what leading spacing adds to every timestep.
+  uint32_t offset;
+  // Of betas: a `picardy_final`.
+  int32_t last;
+  // The smallest sigma.
+  double sigma_min;
+  // The largest sigma.
+  double sigma_max;
+  // Of Karras' curve; 7 is usual.
+  double rho;
+  // Of flow matching; 1 for none.
+  double shift;
+} picardy_schedule;
+
+// What a network was trained for.
+typedef struct picardy_card {
+  // The numbers of a state.
+  size_t dim;
+  // The network's width.
+  size_t width;
+  // Its blocks.
+  size_t blocks;
+  // Its schedule, to be walked from the last timestep.
+  struct picardy_schedule schedule;
+  // A `picardy_prediction`.
+  int32_t prediction;
+  // The variance of what it saw, per coordinate: for `picardy_sampler.data_variance`.
+  double data_variance;
+} picardy_card;
+
+// A solver.
+typedef struct picardy_solver {
+  // A `picardy_solver_kind`.
+  int32_t kind;
+  // Of the solvers that have one.
+  uint32_t order;
+  // How much noise steps add, 0 to 1, of the solvers that have a choice.
+  double eta;
+} picardy_solver;
+
+// What a plan is made of.
+typedef struct picardy_plan_spec {
+  // Which noise levels there are.
+  struct picardy_schedule schedule;
+  // How to step between them.
+  struct picardy_solver solver;
+  // A `picardy_prediction`: what the network's output is.
+  int32_t prediction;
+  // How many steps.
+  uint32_t steps;
+} picardy_plan_spec;
+
+// A noise level, `z = alpha data + sigma noise`, and what the network is told of it.
+typedef struct picardy_level {
+  // The factor of the data.
+  double alpha;
+  // The factor of the noise.
+  double sigma;
+  // What the network is told: a timestep, or a sigma.
+  double t;
+} picardy_level;
+
+// `weight` times what stands `back` nodes earlier; `back` 0 is no term.
+typedef struct picardy_term {
+  // The coefficient.
+  double weight;
+  // How many nodes back, at most 255.
+  uint32_t back;
+} picardy_term;
+
+// One node of a plan, for tables in flash.
+//
+// x = sum states + sum outputs + noise z, and where `evaluated`, m = read_state x + read_output network(read_input x, t).
+typedef struct picardy_node {
+  // Where the state lives.
+  struct picardy_level level;
+  // What earlier states come to it with.
+  struct picardy_term states[2];
+  // What earlier outputs come to it with.
+  struct picardy_term outputs[4];
+  // What unit noise comes to it with; at the first node, what a unit start is multiplied by.
+  double noise;
+  // Not 0 where the network is evaluated.
+  uint32_t evaluated;
+  // The network is shown this times the state.
+  double read_input;
+  // The factor of the state in the output.
+  double read_state;
+  // The factor of what the network says.
+  double read_output;
+} picardy_node;
+
+// What a plan is.
+typedef struct picardy_plan_info {
+  // Its nodes, the start first.
+  size_t nodes;
+  // How often a sequential run calls the network.
+  size_t evaluations;
+  // Rows of `dim` numbers that a sequential run takes for each item.
+  size_t rows;
+  // A `picardy_form`.
+  int32_t form;
+} picardy_plan_info;
+
+// A sampler. Which fields count, its `kind` says.
+typedef struct picardy_sampler {
+  // A `picardy_sampler_kind`.
+  int32_t kind;
+  // Of Picard: a `picardy_slope`.
+  int32_t slope;
+  // Of Picard: the directions of `PICARDY_SLOPE_MULTISECANT`, 1 to 4.
+  uint32_t directions;
+  // Of Picard: where states still move far, every so many-th node is evaluated.
+  uint32_t stride;
+  // Of Picard: the most nodes that are open at a time; SIZE_MAX for the whole run.
+  size_t window;
+  // Of Picard: the most rows of a call, at least the batch; SIZE_MAX for no limit.
+  size_t rows;
+  // Of Picard: how far the sample may be from the sequential one, in standard deviations of the data; 0 runs to the exact end.
+  double tolerance;
+  // Of Picard: the variance of the data per coordinate.
+  double data_variance;
+} picardy_sampler;
+
+// What is sampled: `batch` items of `dim` numbers.
+typedef struct picardy_setup {
+  // The plan.
+  const struct picardy_plan *plan;
+  // The sampler.
+  struct picardy_sampler sampler;
+  // The noise: the same seed, item and node give the same noise on every machine.
+  uint64_t seed;
+  // The first item's number: what makes a batch in parts equal the whole one.
+  uint64_t first_item;
+  // How many items.
+  size_t batch;
+  // The numbers of an item.
+  size_t dim;
+} picardy_setup;
+
+// What a run takes and costs at most.
+typedef struct picardy_need {
+  // Its memory, in bytes, at an alignment of `PICARDY_ALIGNMENT`.
+  size_t bytes;
+  // The most calls of the network.
+  size_t rounds;
+  // The most rows evaluated in all.
+  size_t evaluations;
+  // The most rows of one call.
+  size_t rows;
+} picardy_need;
+
+// One row of a call.
+typedef struct picardy_row {
+  // The item's place in the batch.
+  uint32_t item;
+  // The plan's node.
+  uint32_t node;
+  // What the network is told: a timestep, or a sigma.
+  float t;
+  // The factor of the data in the row.
+  float alpha;
+  // The factor of the noise in the row.
+  float sigma;
+} picardy_row;
+
+// Evaluates `count` rows of `dim` floats in one call: `x` and `out` are [count, dim], row-major. A row's output must depend on
+// that row alone. Returns 0, or an error of its own, which the run is then as it was before.
+typedef int32_t (*picardy_evaluate)(void *context,
+                                    const struct picardy_row *rows,
+                                    size_t count,
+                                    size_t dim,
+                                    const float *x,
+                                    float *out);
+
+// What evaluates rows: a function with its context, or a network with its scratch; the other is null.
+typedef struct picardy_denoiser {
+  // The function.
+  picardy_evaluate evaluate;
+  // What it is given.
+  void *context;
+  // The network.
+  const struct picardy_network *network;
+  // What it works in.
+  float *scratch;
+  // The floats there.
+  size_t scratch_floats;
+} picardy_denoiser;
+
+// What one round (one call of the network) did.
+typedef struct picardy_round {
+  // The rounds so far, this one included.
+  size_t rounds;
+  // The rows this round evaluated.
+  size_t rows;
+  // The rows evaluated so far.
+  size_t evaluations;
+  // The nodes whose state is final, the least over the items.
+  size_t done;
+  // The plan's last node.
+  size_t last;
+  // Of Picard: the largest change of a state, in the unit of the tolerance.
+  double residual;
+  // Not 0 where every item has come to the end.
+  int32_t finished;
+} picardy_round;
+
+// What a run cost.
+typedef struct picardy_report {
+  // Calls of the network.
+  size_t rounds;
+  // Rows evaluated in all.
+  size_t evaluations;
+  // The residual of the last round in which a state was open.
+  double residual;
+  // 0 where the run was stopped before its end.
+  int32_t finished;
+} picardy_report;
+
+// Is shown every round, and returns 0 to stop the run there: at a deadline, say.
+typedef int32_t (*picardy_watch)(void *context, const struct picardy_round *round);
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+// The text of a code: what happened, which values of `picardy_detail` say what, and what mends it. A static string, for
+// every number.
+const char *picardy_error_text(int32_t code);
+
+// The bytes that a network takes, at an alignment of `PICARDY_ALIGNMENT`.
+size_t picardy_network_size(void);
+
+// Makes a network of an artifact's `length` bytes, which are checked and read in place, in the caller's `memory`; `network`
+// points into that then. The bytes lie at a multiple of 4, and stay there as long as the network is used.
+int32_t picardy_network_open(const void *bytes,
+                             size_t length,
+                             void *memory,
+                             size_t memory_bytes,
+                             const struct picardy_network **network,
+                             struct picardy_detail *detail);
+
+// What a network was trained for; `PICARDY_ERROR_CARD` where its artifact does not say.
+int32_t picardy_network_card(const struct picardy_network *network,
+                             struct picardy_card *card,
+                             struct picardy_detail *detail);
+
+// The floats of scratch with which `rows` rows go through the network together: 1 suffices, more than 48 gain nothing.
+int32_t picardy_network_scratch(const struct picardy_network *network,
+                                size_t rows,
+                                size_t *floats,
+                                struct picardy_detail *detail);
+
+// Takes `batch` samples to the data's own units.
+int32_t picardy_network_restore(const struct picardy_network *network,
+                                float *x,
+                                size_t batch,
+                                struct picardy_detail *detail);
+
+// The size of a plan of a spec, in bytes, at an alignment of `PICARDY_ALIGNMENT`.
+int32_t picardy_plan_size(const struct picardy_plan_spec *spec, size_t *bytes, struct picardy_detail *detail);
+
+// Makes a plan in the caller's `memory`, of `picardy_plan_size` bytes; `plan` points into it then.
+int32_t picardy_plan_make(const struct picardy_plan_spec *spec,
+                          void *memory,
+                          size_t bytes,
+                          const struct picardy_plan **plan,
+                          struct picardy_detail *detail);
+
+// The size of a plan of a table of so many nodes, in bytes.
+int32_t picardy_plan_table_size(size_t nodes, size_t *bytes, struct picardy_detail *detail);
+
+// Makes a plan of a table of nodes (in flash, say) in the caller's `memory`, of `picardy_plan_table_size` bytes. The table is
+// not used any more then. `form` is a `picardy_form`.
+int32_t picardy_plan_from_table(const struct picardy_node *nodes,
+                                size_t count,
+                                int32_t form,
+                                void *memory,
+                                size_t bytes,
+                                const struct picardy_plan **plan,
+                                struct picardy_detail *detail);
+
+// What a plan is.
+int32_t picardy_plan_about(const struct picardy_plan *plan,
+                           struct picardy_plan_info *info,
+                           struct picardy_detail *detail);
+
+// Node `index` of a plan: what a program on the host writes a table from.
+int32_t picardy_plan_node(const struct picardy_plan *plan,
+                          size_t index,
+                          struct picardy_node *node,
+                          struct picardy_detail *detail);
+
+// What a run of this setup takes and costs at most.
+int32_t picardy_run_need(const struct picardy_setup *setup, struct picardy_need *need, struct picardy_detail *detail);
+
+// Writes the noise that a run starts from into `x` ([batch, dim]).
+int32_t picardy_start(const struct picardy_setup *setup, float *x, struct picardy_detail *detail);
+
+// Begins a run in the caller's `memory`, of `picardy_need.bytes`; `run` points into it then. `x` ([batch, dim]) holds the start,
+// and is not used any more then. The plan stays where it is as long as the run is used.
+int32_t picardy_run_begin(const struct picardy_setup *setup,
+                          const float *x,
+                          void *memory,
+                          size_t bytes,
+                          struct picardy_run **run,
+                          struct picardy_detail *detail);
+
+// One node after the other.
+struct picardy_sampler picardy_sampler_sequential(void);
+
+// Picard iteration with the settings that serve most: the whole run open, secant slopes, tolerance 0.01.
+struct picardy_sampler picardy_sampler_picard(void);
+
+// Linear betas over `train_steps` timesteps (DDPM's are 1000, 1e-4, 2e-2), trailing, to no noise. A start for others: change
+// what differs.
+struct picardy_schedule picardy_schedule_linear(uint32_t train_steps,
+                                                double beta_start,
+                                                double beta_end);
+
+// DDIM of 10 steps, without noise, over DDPM's betas, for a network that predicts noise. A start for others: change what
+// differs.
+struct picardy_plan_spec picardy_plan_spec_ddim(void);
+
+// One round: one call of the denoiser, and what follows from it. At the end it does nothing, and `round->finished` stays set.
+// After an error the run is as it was before, and the round can be asked for again; after `PICARDY_ERROR_OVERFLOW` alone it has
+// ended, without a sample.
+int32_t picardy_run_round(struct picardy_run *run,
+                          const struct picardy_denoiser *denoiser,
+                          struct picardy_round *round,
+                          struct picardy_detail *detail);
+
+// Writes the best state so far into `x` ([batch, dim]): the samples, and of items that are not done the newest estimate of the data.
+// The run can go on, and ends as it would have.
+int32_t picardy_run_best(struct picardy_run *run,
+                         float *x,
+                         struct picardy_detail *detail);
+
+// Writes the best state so far into `x`, as `picardy_run_best` does, and what the run cost; the run's memory is the caller's again.
+int32_t picardy_run_finish(struct picardy_run *run,
+                           float *x,
+                           struct picardy_report *report,
+                           struct picardy_detail *detail);
+
+// Samples in one call: `x` ([batch, dim]) holds the start (`picardy_start`) and gets the samples. `memory` is of `picardy_need.bytes`.
+// `keep_going` may be null; where it stops the run, `x` gets the best state so far. After an error `x` holds the start.
+int32_t picardy_sample(const struct picardy_setup *setup,
+                       const struct picardy_denoiser *denoiser,
+                       picardy_watch keep_going,
+                       void *context,
+                       void *memory,
+                       size_t bytes,
+                       float *x,
+                       struct picardy_report *report,
+                       struct picardy_detail *detail);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* PICARDY_H */
+
+// Bytes that suffice for a plan of `steps` steps of a solver with one node a step (all but Heun's, UniPC and the single-step
+// DPM-Solver++); picardy_plan_size tells any plan's.
+#define PICARDY_PLAN_BYTES(steps) (PICARDY_PLAN_HEADER_BYTES + ((steps) + 1) * PICARDY_NODE_BYTES)
+
+// Bytes that suffice for a sequential run of a plan of `rows` rows an item (picardy_plan_info.rows: 2 for DDIM and DDPM, 3 for
+// DPM-Solver++ 2M); picardy_run_need tells any run's.
+#define PICARDY_SEQUENTIAL_BYTES(rows, batch, dim) \
+    (PICARDY_RUN_HEADER_BYTES + (batch) * (PICARDY_ROW_BYTES + (rows) * (dim) * 4))

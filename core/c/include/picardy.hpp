@@ -1,0 +1,264 @@
+// Picardy for C++17: picardy.h with spans, enum classes and a denoiser that is any callable. No exceptions, no RTTI, nothing owned.
+//
+//     alignas(picardy::alignment) static unsigned char plan_memory[PICARDY_PLAN_BYTES(10)], run_memory[4096];
+//     picardy::Plan plan;
+//     if (auto error = picardy::make_plan({}, plan_memory, plan)) { puts(error.text()); return 1; }
+//     picardy::Setup setup{plan, picardy::sequential(), /* seed */ 7, /* batch */ 1, /* dim */ 2};
+//     float x[2];
+//     auto denoiser = picardy::denoiser(my_network);  // int(Rows, Span<const float> x, Span<float> out)
+//     if (auto error = setup.start(x)) { ... }
+//     if (auto error = setup.sample(denoiser, run_memory, x)) { ... }
+
+#ifndef PICARDY_HPP
+#define PICARDY_HPP
+
+#include <cstddef>
+#include <cstdint>
+
+#include "picardy.h"
+
+namespace picardy {
+
+inline constexpr std::size_t alignment = PICARDY_ALIGNMENT;
+
+enum class Prediction : std::int32_t {
+    epsilon = PICARDY_PREDICTION_EPSILON,
+    sample = PICARDY_PREDICTION_SAMPLE,
+    v = PICARDY_PREDICTION_V,
+    flow = PICARDY_PREDICTION_FLOW,
+};
+
+enum class Solver : std::int32_t {
+    ddim = PICARDY_SOLVER_DDIM,
+    ddpm = PICARDY_SOLVER_DDPM,
+    dpmpp = PICARDY_SOLVER_DPMPP,
+    dpmpp_sde = PICARDY_SOLVER_DPMPP_SDE,
+    dpmpp_single = PICARDY_SOLVER_DPMPP_SINGLE,
+    unipc = PICARDY_SOLVER_UNIPC,
+    deis = PICARDY_SOLVER_DEIS,
+    lms = PICARDY_SOLVER_LMS,
+    euler = PICARDY_SOLVER_EULER,
+    euler_ancestral = PICARDY_SOLVER_EULER_ANCESTRAL,
+    heun = PICARDY_SOLVER_HEUN,
+    flow_euler = PICARDY_SOLVER_FLOW_EULER,
+    flow_heun = PICARDY_SOLVER_FLOW_HEUN,
+    lcm = PICARDY_SOLVER_LCM,
+};
+
+// Elements somewhere else, and how many.
+template <class T>
+class Span {
+  public:
+    constexpr Span() = default;
+    constexpr Span(T *data, std::size_t size) : data_(data), size_(size) {}
+    template <std::size_t N>
+    constexpr Span(T (&array)[N]) : data_(array), size_(N) {}
+    // std::array, std::vector, std::span, ...
+    template <class C, class = decltype(static_cast<T *>(static_cast<C *>(nullptr)->data()))>
+    constexpr Span(C &container) : data_(container.data()), size_(container.size()) {}
+
+    constexpr T *data() const { return data_; }
+    constexpr std::size_t size() const { return size_; }
+    constexpr T &operator[](std::size_t i) const { return data_[i]; }
+    constexpr T *begin() const { return data_; }
+    constexpr T *end() const { return data_ + size_; }
+    // Row i of rows of `width`.
+    constexpr Span row(std::size_t i, std::size_t width) const { return {data_ + i * width, width}; }
+
+  private:
+    T *data_ = nullptr;
+    std::size_t size_ = 0;
+};
+
+using Memory = Span<unsigned char>;
+using Rows = Span<const picardy_row>;
+
+// What went wrong: true where something did.
+class [[nodiscard]] Error {
+  public:
+    Error() = default;
+    explicit Error(picardy_error code) { detail_.code = code; }
+    explicit operator bool() const { return detail_.code != PICARDY_OK; }
+    picardy_error code() const { return static_cast<picardy_error>(detail_.code); }
+    const char *text() const { return picardy_error_text(detail_.code); }
+    const picardy_detail &detail() const { return detail_; }
+    picardy_detail *out() { return &detail_; }
+
+  private:
+    picardy_detail detail_{};
+};
+
+// What a plan is made of: DDIM of 10 steps over DDPM's betas, until it is changed.
+struct Spec : picardy_plan_spec {
+    Spec() : picardy_plan_spec(picardy_plan_spec_ddim()) {}
+    Spec &with_solver(Solver kind) { return solver.kind = static_cast<std::int32_t>(kind), *this; }
+    Spec &with_order(std::uint32_t order) { return solver.order = order, *this; }
+    Spec &with_eta(double eta) { return solver.eta = eta, *this; }
+    Spec &with_steps(std::uint32_t count) { return steps = count, *this; }
+    Spec &with_schedule(const picardy_schedule &levels) { return schedule = levels, *this; }
+    Spec &with_prediction(Prediction kind) { return prediction = static_cast<std::int32_t>(kind), *this; }
+    // Schedule and prediction as a network was trained.
+    Spec &trained_as(const picardy_card &card) {
+        return schedule = card.schedule, prediction = card.prediction, *this;
+    }
+};
+
+// A plan in memory of the caller's.
+class Plan {
+  public:
+    const picardy_plan *get() const { return plan_; }
+    const picardy_plan **out() { return &plan_; }
+    Error about(picardy_plan_info &info) const {
+        Error error;
+        picardy_plan_about(plan_, &info, error.out());
+        return error;
+    }
+
+  private:
+    const picardy_plan *plan_ = nullptr;
+};
+
+inline Error plan_size(const Spec &spec, std::size_t &bytes) {
+    Error error;
+    picardy_plan_size(&spec, &bytes, error.out());
+    return error;
+}
+
+inline Error make_plan(const Spec &spec, Memory memory, Plan &plan) {
+    Error error;
+    picardy_plan_make(&spec, memory.data(), memory.size(), plan.out(), error.out());
+    return error;
+}
+
+// A plan of a table in flash.
+inline Error make_plan(Span<const picardy_node> nodes, picardy_form form, Memory memory, Plan &plan) {
+    Error error;
+    picardy_plan_from_table(nodes.data(), nodes.size(), form, memory.data(), memory.size(), plan.out(), error.out());
+    return error;
+}
+
+// A network over an artifact's bytes.
+class Network {
+  public:
+    static Error open(Span<const unsigned char> bytes, Memory memory, Network &network) {
+        Error error;
+        picardy_network_open(bytes.data(), bytes.size(), memory.data(), memory.size(), &network.network_, error.out());
+        return error;
+    }
+    Error card(picardy_card &card) const {
+        Error error;
+        picardy_network_card(network_, &card, error.out());
+        return error;
+    }
+    // Takes samples to the data's own units.
+    Error restore(Span<float> x, std::size_t batch) const {
+        Error error;
+        picardy_network_restore(network_, x.data(), batch, error.out());
+        return error;
+    }
+    picardy_denoiser denoiser(Span<float> scratch) const {
+        return {nullptr, nullptr, network_, scratch.data(), scratch.size()};
+    }
+
+  private:
+    const picardy_network *network_ = nullptr;
+};
+
+// Any callable int(Rows, Span<const float> x, Span<float> out), which lives as long as the denoiser; 0 is success, what else it
+// returns comes back in Error::detail().callback. It must not throw.
+template <class F>
+picardy_denoiser denoiser(F &evaluate) {
+    auto call = [](void *context, const picardy_row *rows, std::size_t count, std::size_t dim, const float *x,
+                   float *out) noexcept -> std::int32_t {
+        return (*static_cast<F *>(context))(Rows(rows, count), Span<const float>(x, count * dim),
+                                            Span<float>(out, count * dim));
+    };
+    return {call, &evaluate, nullptr, nullptr, 0};
+}
+
+inline picardy_sampler sequential() { return picardy_sampler_sequential(); }
+inline picardy_sampler picard(double tolerance = 0.01) {
+    picardy_sampler sampler = picardy_sampler_picard();
+    sampler.tolerance = tolerance;
+    return sampler;
+}
+
+// A run, round by round.
+class Run {
+  public:
+    // The next round: one call of the denoiser.
+    Error round(const picardy_denoiser &denoiser, picardy_round &round) {
+        Error error;
+        picardy_run_round(run_, &denoiser, &round, error.out());
+        return error;
+    }
+    // The best state so far.
+    Error best(Span<float> x) {
+        if (x.size() < numbers_) return Error(PICARDY_ERROR_MEMORY);
+        Error error;
+        picardy_run_best(run_, x.data(), error.out());
+        return error;
+    }
+    // The same, and the run is over.
+    Error finish(Span<float> x, picardy_report &report) {
+        if (x.size() < numbers_) return Error(PICARDY_ERROR_MEMORY);
+        Error error;
+        picardy_run_finish(run_, x.data(), &report, error.out());
+        return error;
+    }
+
+  private:
+    friend struct Setup;
+    picardy_run *run_ = nullptr;
+    std::size_t numbers_ = 0;
+};
+
+// What is sampled, and how.
+struct Setup : picardy_setup {
+    Setup(const Plan &plan, const picardy_sampler &sampler, std::uint64_t seed, std::size_t batch, std::size_t dim)
+        : picardy_setup{plan.get(), sampler, seed, 0, batch, dim} {}
+
+    Error need(picardy_need &need) const {
+        Error error;
+        picardy_run_need(this, &need, error.out());
+        return error;
+    }
+    // The noise to start from.
+    Error start(Span<float> x) const {
+        if (!fits(x.size())) return Error(PICARDY_ERROR_MEMORY);
+        Error error;
+        picardy_start(this, x.data(), error.out());
+        return error;
+    }
+    Error begin(Span<const float> x, Memory memory, Run &run) const {
+        if (!fits(x.size())) return Error(PICARDY_ERROR_MEMORY);
+        Error error;
+        picardy_run_begin(this, x.data(), memory.data(), memory.size(), &run.run_, error.out());
+        run.numbers_ = batch * dim;
+        return error;
+    }
+    Error sample(const picardy_denoiser &denoiser, Memory memory, Span<float> x,
+                 picardy_report *report = nullptr) const {
+        auto always = [](const picardy_round &) { return true; };
+        return sample(denoiser, memory, x, always, report);
+    }
+    // `keep_going` is a callable bool(const picardy_round &): false stops the run with the best state so far. It must not throw.
+    template <class F>
+    Error sample(const picardy_denoiser &denoiser, Memory memory, Span<float> x, F &keep_going,
+                 picardy_report *report = nullptr) const {
+        if (!fits(x.size())) return Error(PICARDY_ERROR_MEMORY);
+        auto watch = [](void *context, const picardy_round *round) noexcept -> std::int32_t {
+            return (*static_cast<F *>(context))(*round);
+        };
+        Error error;
+        picardy_sample(this, &denoiser, watch, &keep_going, memory.data(), memory.size(), x.data(), report, error.out());
+        return error;
+    }
+
+  private:
+    bool fits(std::size_t numbers) const { return dim == 0 || numbers / dim >= batch; }
+};
+
+}  // namespace picardy
+
+#endif  // PICARDY_HPP

@@ -1,0 +1,135 @@
+//! What evaluates a run's rows: a function of C, or a network.
+
+use crate::error::{Fault, picardy_error as code};
+use crate::memory::{self, Region};
+use crate::network::{self, picardy_network};
+use core::ffi::c_void;
+use core::ops::Range;
+use picardy::nn::{MlpDenoiser, ResidualMlp};
+use picardy::{Batch, Denoiser, HostTensor, SliceFrames};
+
+/// One row of a call.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct picardy_row {
+    /// The item's place in the batch.
+    pub item: u32,
+    /// The plan's node.
+    pub node: u32,
+    /// What the network is told: a timestep, or a sigma.
+    pub t: f32,
+    /// The factor of the data in the row.
+    pub alpha: f32,
+    /// The factor of the noise in the row.
+    pub sigma: f32,
+}
+
+/// Evaluates `count` rows of `dim` floats in one call: `x` and `out` are [count, dim], row-major. A row's output must depend on
+/// that row alone. Returns 0, or an error of its own, which the run is then as it was before.
+pub type picardy_evaluate = Option<
+    unsafe extern "C" fn(
+        context: *mut c_void,
+        rows: *const picardy_row,
+        count: usize,
+        dim: usize,
+        x: *const f32,
+        out: *mut f32,
+    ) -> i32,
+>;
+
+/// What evaluates rows: a function with its context, or a network with its scratch; the other is null.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct picardy_denoiser {
+    /// The function.
+    pub evaluate: picardy_evaluate,
+    /// What it is given.
+    pub context: *mut c_void,
+    /// The network.
+    pub network: *const picardy_network,
+    /// What it works in.
+    pub scratch: *mut f32,
+    /// The floats there.
+    pub scratch_floats: usize,
+}
+
+/// A denoiser, checked.
+pub(crate) enum Bound<'a> {
+    Function {
+        evaluate:
+            unsafe extern "C" fn(*mut c_void, *const picardy_row, usize, usize, *const f32, *mut f32) -> i32,
+        context: *mut c_void,
+        rows: &'a mut [picardy_row],
+    },
+    Network {
+        model: &'a ResidualMlp<'static>,
+        scratch: &'a mut [f32],
+    },
+}
+
+impl picardy_denoiser {
+    /// # Safety
+    /// The pointers are null or point to what the header says, for as long as `'a` lasts; `others` are all the memory that
+    /// is written to meanwhile.
+    pub(crate) unsafe fn bind<'a>(
+        &self,
+        rows: &'a mut [picardy_row],
+        others: &[Region],
+    ) -> Result<Bound<'a>, Fault> {
+        match (self.evaluate, self.network.is_null()) {
+            (Some(evaluate), true) => Ok(Bound::Function { evaluate, context: self.context, rows }),
+            (None, false) => {
+                let lent = Region::new(self.scratch.cast_const(), self.scratch_floats, "scratch")?;
+                others.iter().try_for_each(|other| lent.apart_from(*other))?;
+                // SAFETY: the caller's promise.
+                let model = unsafe { network::model(self.network) }?;
+                // SAFETY: the caller's promise.
+                let scratch = unsafe { memory::slice_mut(self.scratch, self.scratch_floats, "scratch") }?;
+                Ok(Bound::Network { model, scratch })
+            }
+            _ => Err(Fault::new(code::PICARDY_ERROR_DENOISER)),
+        }
+    }
+}
+
+impl Denoiser<SliceFrames<'static, f32>> for Bound<'_> {
+    type Error = Fault;
+
+    fn evaluate(
+        &mut self,
+        batch: &Batch<'_>,
+        frames: &mut SliceFrames<'static, f32>,
+        x: Range<usize>,
+        out: Range<usize>,
+    ) -> Result<(), Fault> {
+        match self {
+            Self::Network { model, scratch } => {
+                Ok(MlpDenoiser::new(**model, scratch).evaluate(batch, frames, x, out)?)
+            }
+            Self::Function { evaluate, context, rows } => {
+                let dim = picardy::Tensor::dim(frames);
+                let count = batch.len();
+                // What `begin` has made room for.
+                let rows = rows.get_mut(..count).ok_or(Fault::new(code::PICARDY_ERROR_OTHER))?;
+                for (to, row) in rows.iter_mut().zip(batch.iter()) {
+                    *to = picardy_row {
+                        item: row.item as u32,
+                        node: row.node as u32,
+                        t: row.level.t as f32,
+                        alpha: row.level.alpha as f32,
+                        sigma: row.level.sigma as f32,
+                    };
+                }
+                let (x, out) = frames.slices(x, out);
+                // SAFETY: the function is the caller's, and is given what the header says: `count` rows, and as many times
+                // `dim` numbers to read and to write.
+                let said =
+                    unsafe { evaluate(*context, rows.as_ptr(), count, dim, x.as_ptr(), out.as_mut_ptr()) };
+                match said {
+                    0 => Ok(()),
+                    said => Err(Fault::new(code::PICARDY_ERROR_CALLBACK).callback(said)),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,379 @@
+//! Errors as codes, their texts, and the values that go with them.
+
+use crate::memory;
+use core::ffi::{CStr, c_char};
+use picardy::nn::{ArtifactError, CardError, ModelError};
+use picardy::{PlanError, SampleError, ScheduleError, SetupError};
+
+/// Why a call failed; `picardy_error_text` says each in words.
+#[repr(i32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum picardy_error {
+    /// It did not.
+    PICARDY_OK = 0,
+    /// A null pointer.
+    PICARDY_ERROR_NULL = 1,
+    /// A misaligned pointer.
+    PICARDY_ERROR_MISALIGNED = 2,
+    /// Too little memory.
+    PICARDY_ERROR_MEMORY = 3,
+    /// Two buffers share bytes.
+    PICARDY_ERROR_OVERLAP = 4,
+    /// A length beyond all memory.
+    PICARDY_ERROR_SIZE = 5,
+    /// An integer that is none of its enum's values.
+    PICARDY_ERROR_UNKNOWN_VALUE = 6,
+    /// An index past the end.
+    PICARDY_ERROR_INDEX = 7,
+    /// A pointer that is no plan's.
+    PICARDY_ERROR_NOT_A_PLAN = 8,
+    /// A pointer that is no network's.
+    PICARDY_ERROR_NOT_A_NETWORK = 9,
+    /// A pointer that is no run's, or a run that is finished.
+    PICARDY_ERROR_NOT_A_RUN = 10,
+    /// A run that is used inside its own callback.
+    PICARDY_ERROR_BUSY = 11,
+    /// A denoiser that is neither a function nor a network, or both.
+    PICARDY_ERROR_DENOISER = 12,
+    /// The denoiser's function returned an error.
+    PICARDY_ERROR_CALLBACK = 13,
+    /// The denoiser wrote a NaN or an infinity.
+    PICARDY_ERROR_NOT_FINITE = 14,
+    /// The last state overflowed.
+    PICARDY_ERROR_OVERFLOW = 15,
+    /// The start is not finite.
+    PICARDY_ERROR_START = 16,
+    /// No batch, or no coordinates.
+    PICARDY_ERROR_SHAPE = 17,
+    /// A setting of 0.
+    PICARDY_ERROR_ZERO = 18,
+    /// A number out of its range.
+    PICARDY_ERROR_RANGE = 19,
+    /// Fewer rows in a call than items.
+    PICARDY_ERROR_ROWS = 20,
+    /// No steps, or more than the schedule has.
+    PICARDY_ERROR_STEPS = 30,
+    /// A timestep that the schedule does not have.
+    PICARDY_ERROR_TIMESTEP = 31,
+    /// A schedule without timesteps, or with too many.
+    PICARDY_ERROR_TRAIN_STEPS = 32,
+    /// A beta outside (0, 1), or a product of betas that is 0 or 1.
+    PICARDY_ERROR_BETA = 33,
+    /// Sigmas that are no range.
+    PICARDY_ERROR_SIGMA_RANGE = 34,
+    /// A level that is none, or not cleaner than the one before.
+    PICARDY_ERROR_LEVEL = 35,
+    /// An order that the solver does not have.
+    PICARDY_ERROR_ORDER = 36,
+    /// The prediction says nothing at a level.
+    PICARDY_ERROR_SINGULAR = 37,
+    /// A table without a start, an evaluated node and an end.
+    PICARDY_ERROR_EMPTY = 38,
+    /// A term that reaches to where nothing is.
+    PICARDY_ERROR_TERM = 39,
+    /// A node that is not finite.
+    PICARDY_ERROR_NODE = 40,
+    /// Bytes that are no artifact.
+    PICARDY_ERROR_ARTIFACT = 50,
+    /// A tensor that is missing or of another type or shape.
+    PICARDY_ERROR_TENSOR = 51,
+    /// A network of a kind or size that this library does not run.
+    PICARDY_ERROR_MODEL = 52,
+    /// An artifact's card that is missing or wrong.
+    PICARDY_ERROR_CARD = 53,
+    /// Too little scratch.
+    PICARDY_ERROR_SCRATCH = 54,
+    /// States of another size than the network's.
+    PICARDY_ERROR_DIMENSION = 55,
+    /// An error that this border has no code for.
+    PICARDY_ERROR_OTHER = 99,
+}
+
+use picardy_error::*;
+
+/// The values of an error. Which count, its text says; the others are 0.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct picardy_detail {
+    /// A `picardy_error`.
+    pub code: i32,
+    /// What the denoiser's function returned.
+    pub callback: i32,
+    /// What is needed.
+    pub needed: usize,
+    /// What was given.
+    pub given: usize,
+    /// A node, level, timestep, tensor or byte.
+    pub index: usize,
+    /// An item of the batch.
+    pub item: usize,
+    /// A number.
+    pub value: f64,
+    /// An argument, field, tensor or key; ends with a 0.
+    pub name: [c_char; 48],
+}
+
+/// The text of a code: what happened, which values of `picardy_detail` say what, and what mends it. A static string, for
+/// every number.
+#[unsafe(no_mangle)]
+pub extern "C" fn picardy_error_text(code: i32) -> *const c_char {
+    text(code).as_ptr()
+}
+
+fn text(code: i32) -> &'static CStr {
+    /// The texts of some codes.
+    macro_rules! texts {
+        ($($code:ident: $text:literal,)*) => {
+            match code {
+                $(code if code == $code as i32 => $text,)*
+                _ => c"no such error code: use the header and the library of one version",
+            }
+        };
+    }
+    texts! {
+        PICARDY_OK: c"no error",
+        PICARDY_ERROR_NULL: c"the pointer `name` is null: give it an object",
+        PICARDY_ERROR_MISALIGNED: c"the pointer `name` is not a multiple of `needed`: align what it points to",
+        PICARDY_ERROR_MEMORY: c"`name` has `given` bytes of the `needed` ones: give as many as the function for its size says",
+        PICARDY_ERROR_OVERLAP: c"the buffer `name` shares bytes with another of this call or its run: give each its own",
+        PICARDY_ERROR_SIZE: c"`given` of `name` are more than there is memory: give a smaller number",
+        PICARDY_ERROR_UNKNOWN_VALUE: c"`value` is none of the values of the enum in `name`: take one from the header",
+        PICARDY_ERROR_INDEX: c"index `given` of `needed`: give a smaller one",
+        PICARDY_ERROR_NOT_A_PLAN: c"the pointer is no plan's, or the plan was moved: take the one that picardy_plan_make gave",
+        PICARDY_ERROR_NOT_A_NETWORK: c"the pointer is no network's, or it was moved: take the one that picardy_network_open gave",
+        PICARDY_ERROR_NOT_A_RUN: c"the pointer is no run's, or the run is finished or was moved: take the one that picardy_run_begin gave",
+        PICARDY_ERROR_BUSY: c"the run is under way: do not use it inside its own callback; after a longjmp out of one, begin anew",
+        PICARDY_ERROR_DENOISER: c"the denoiser has neither a function nor a network, or both: set one and leave the other null",
+        PICARDY_ERROR_CALLBACK: c"the denoiser's function returned `callback`: the run is as it was, the round can be asked for again",
+        PICARDY_ERROR_NOT_FINITE: c"the denoiser's output for item `item` at node `index` is NaN or infinite: check the network and its input; the round can be asked for again",
+        PICARDY_ERROR_OVERFLOW: c"the state of item `item` at node `index` overflowed: the network's outputs are far too large; the run has ended",
+        PICARDY_ERROR_START: c"the start of item `item` is NaN or infinite: check what x holds before the run",
+        PICARDY_ERROR_SHAPE: c"`name` is 0: give at least one item of at least one number",
+        PICARDY_ERROR_ZERO: c"the setting `name` is 0: give at least 1, or SIZE_MAX for no limit",
+        PICARDY_ERROR_RANGE: c"`value` of `name` is out of its range: the header gives it",
+        PICARDY_ERROR_ROWS: c"`given` rows a call for `needed` items: give a row for each at least, or fewer items",
+        PICARDY_ERROR_STEPS: c"`given` steps where there are 1 to `needed` (one for each timestep of the schedule): ask for as many",
+        PICARDY_ERROR_TIMESTEP: c"timestep `given` of a schedule of `needed`: lower the offset",
+        PICARDY_ERROR_TRAIN_STEPS: c"a schedule of `given` timesteps: give it 1 to `needed`",
+        PICARDY_ERROR_BETA: c"the beta (or the product of 1 - beta) `value` at timestep `index` lies outside (0, 1): check beta_start and beta_end",
+        PICARDY_ERROR_SIGMA_RANGE: c"the sigmas are no range (sigma_max is `value`): give finite 0 < sigma_min < sigma_max",
+        PICARDY_ERROR_LEVEL: c"level `index` is not finite, is negative, or is not cleaner than the one before: mend the schedule",
+        PICARDY_ERROR_ORDER: c"order `given`: this solver has orders 1 to `needed`",
+        PICARDY_ERROR_SINGULAR: c"at node `index` (alpha `value`) the prediction says nothing of the data: take v- or sample-prediction, or a schedule that does not end at zero SNR",
+        PICARDY_ERROR_EMPTY: c"the table is no plan: give a start, an evaluated node and an end",
+        PICARDY_ERROR_TERM: c"a term of node `index` reaches `given` nodes back, where there is nothing (or more than 255): mend the table",
+        PICARDY_ERROR_NODE: c"a number of node `index` is NaN or infinite: mend the table, or the schedule",
+        PICARDY_ERROR_ARTIFACT: c"the bytes are no artifact this library reads: wrong at byte or entry `index`, or cut short (`needed` of `given`); export the model again",
+        PICARDY_ERROR_TENSOR: c"the tensor `name` is missing or has another type or shape than the network's: export the model again",
+        PICARDY_ERROR_MODEL: c"the artifact holds a network of a kind or size that this library does not run (`given`): export another",
+        PICARDY_ERROR_CARD: c"the artifact's metadata lack `name`, or it is wrong: export the model again, or give schedule and prediction yourself",
+        PICARDY_ERROR_SCRATCH: c"the network's scratch has `given` numbers, a row needs `needed`: see picardy_network_scratch",
+        PICARDY_ERROR_DIMENSION: c"states of `given` numbers for a network of `needed`: set dim to that",
+        PICARDY_ERROR_OTHER: c"an error without a code of its own: use the header and the library of one version",
+    }
+}
+
+/// An error on its way out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fault(picardy_detail);
+
+impl Fault {
+    pub(crate) const fn new(code: picardy_error) -> Self {
+        Self(picardy_detail {
+            code: code as i32,
+            callback: 0,
+            needed: 0,
+            given: 0,
+            index: 0,
+            item: 0,
+            value: 0.0,
+            name: [0; 48],
+        })
+    }
+
+    pub(crate) const fn needed(mut self, needed: usize) -> Self {
+        self.0.needed = needed;
+        self
+    }
+
+    pub(crate) const fn given(mut self, given: usize) -> Self {
+        self.0.given = given;
+        self
+    }
+
+    pub(crate) const fn index(mut self, index: usize) -> Self {
+        self.0.index = index;
+        self
+    }
+
+    pub(crate) const fn item(mut self, item: usize) -> Self {
+        self.0.item = item;
+        self
+    }
+
+    pub(crate) const fn value(mut self, value: f64) -> Self {
+        self.0.value = value;
+        self
+    }
+
+    pub(crate) const fn callback(mut self, callback: i32) -> Self {
+        self.0.callback = callback;
+        self
+    }
+
+    pub(crate) fn name(mut self, name: &str) -> Self {
+        // The last byte stays 0.
+        let room = self.0.name.len() - 1;
+        for (to, from) in self.0.name.iter_mut().take(room).zip(name.bytes()) {
+            *to = from as c_char;
+        }
+        self
+    }
+}
+
+/// Does the work of a call, and tells C how it went.
+///
+/// # Safety
+/// `detail` is null, misaligned, or points to memory for one.
+pub(crate) unsafe fn guarded(detail: *mut picardy_detail, work: impl FnOnce() -> Result<(), Fault>) -> i32 {
+    let fault = work().err().unwrap_or(Fault::new(PICARDY_OK));
+    // SAFETY: the caller's promise.
+    unsafe { memory::write_if(detail, fault.0) };
+    fault.0.code
+}
+
+impl From<ScheduleError> for Fault {
+    fn from(error: ScheduleError) -> Self {
+        use ScheduleError as E;
+        let range = |name, value| Self::new(PICARDY_ERROR_RANGE).name(name).value(value);
+        match error {
+            E::NoSteps => Self::new(PICARDY_ERROR_STEPS).needed(1),
+            E::TooManySteps { asked, train_steps } => {
+                Self::new(PICARDY_ERROR_STEPS).given(asked).needed(train_steps)
+            }
+            E::Timestep { timestep, train_steps } => {
+                Self::new(PICARDY_ERROR_TIMESTEP).given(timestep).needed(train_steps)
+            }
+            E::AlphaBar { timestep, value } | E::Beta { timestep, value } => {
+                Self::new(PICARDY_ERROR_BETA).index(timestep).value(value)
+            }
+            E::NoTrainSteps => Self::new(PICARDY_ERROR_TRAIN_STEPS).needed(picardy::Betas::MOST_STEPS),
+            E::TooManyTrainSteps(given) => {
+                Self::new(PICARDY_ERROR_TRAIN_STEPS).given(given).needed(picardy::Betas::MOST_STEPS)
+            }
+            E::SigmaRange { sigma_max, .. } => Self::new(PICARDY_ERROR_SIGMA_RANGE).value(sigma_max),
+            E::Rho(value) => range("rho", value),
+            E::Shift(value) => range("shift", value),
+            E::Level { index } | E::NotDecreasing { index } => Self::new(PICARDY_ERROR_LEVEL).index(index),
+            _ => Self::new(PICARDY_ERROR_OTHER),
+        }
+    }
+}
+
+impl From<PlanError> for Fault {
+    fn from(error: PlanError) -> Self {
+        use PlanError as E;
+        match error {
+            E::Empty => Self::new(PICARDY_ERROR_EMPTY),
+            E::Eta(eta) => Self::new(PICARDY_ERROR_RANGE).name("eta").value(eta),
+            E::Order { order, most } => Self::new(PICARDY_ERROR_ORDER).given(order).needed(most),
+            E::Parameter { name, value } => Self::new(PICARDY_ERROR_RANGE).name(name).value(value),
+            E::Singular { node, alpha, .. } => Self::new(PICARDY_ERROR_SINGULAR).index(node).value(alpha),
+            E::Term { node, back } => Self::new(PICARDY_ERROR_TERM).index(node).given(back),
+            E::NotFinite { node } => Self::new(PICARDY_ERROR_NODE).index(node),
+            _ => Self::new(PICARDY_ERROR_OTHER),
+        }
+    }
+}
+
+impl From<SetupError> for Fault {
+    fn from(error: SetupError) -> Self {
+        use SetupError as E;
+        let range = |name, value| Self::new(PICARDY_ERROR_RANGE).name(name).value(value);
+        match error {
+            E::Shape { dim: 0, .. } => Self::new(PICARDY_ERROR_SHAPE).name("dim"),
+            E::Shape { .. } => Self::new(PICARDY_ERROR_SHAPE).name("batch"),
+            E::Zero(name) => Self::new(PICARDY_ERROR_ZERO).name(name),
+            E::History { given, .. } => range("directions", given as f64),
+            E::Rows { rows, batch } => Self::new(PICARDY_ERROR_ROWS).given(rows).needed(batch),
+            E::Tolerance(value) => range("tolerance", value),
+            E::DataVariance(value) => range("data_variance", value),
+            E::Start { item } => Self::new(PICARDY_ERROR_START).item(item),
+            _ => Self::new(PICARDY_ERROR_OTHER),
+        }
+    }
+}
+
+impl From<SampleError<Fault>> for Fault {
+    fn from(error: SampleError<Fault>) -> Self {
+        use SampleError as E;
+        match error {
+            E::Setup(error) => error.into(),
+            E::NotFinite { item, node } => Self::new(PICARDY_ERROR_NOT_FINITE).item(item).index(node),
+            E::Overflow { item, node } => Self::new(PICARDY_ERROR_OVERFLOW).item(item).index(node),
+            E::Denoiser(fault) => fault,
+            _ => Self::new(PICARDY_ERROR_OTHER),
+        }
+    }
+}
+
+impl From<ArtifactError> for Fault {
+    fn from(error: ArtifactError) -> Self {
+        use ArtifactError as E;
+        let artifact = Self::new(PICARDY_ERROR_ARTIFACT);
+        let saturated = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+        match error {
+            E::Truncated { needed, got } => artifact.needed(saturated(needed)).given(got),
+            E::HeaderTooLong { length } => artifact.needed(saturated(length)).given(picardy::nn::MAX_HEADER),
+            E::NotUtf8 { offset } | E::Syntax { offset } | E::Escape { offset } | E::Overflow { offset } => {
+                artifact.index(offset)
+            }
+            E::Duplicate { entry }
+            | E::Dtype { entry }
+            | E::Rank { entry }
+            | E::Incomplete { entry }
+            | E::Offsets { entry, .. }
+            | E::Overlap { entry } => artifact.index(entry),
+            E::Misaligned { alignment } => {
+                Self::new(PICARDY_ERROR_MISALIGNED).name("bytes").needed(alignment)
+            }
+            _ => artifact,
+        }
+    }
+}
+
+impl From<CardError> for Fault {
+    fn from(error: CardError) -> Self {
+        let card = Self::new(PICARDY_ERROR_CARD);
+        match error {
+            CardError::Missing { key } | CardError::Invalid { key, .. } | CardError::Length { key, .. } => {
+                card.name(key)
+            }
+            CardError::Version { .. } => card.name(picardy::nn::key::VERSION),
+            _ => card,
+        }
+    }
+}
+
+impl From<ModelError> for Fault {
+    fn from(error: ModelError) -> Self {
+        use ModelError as E;
+        match error {
+            E::Artifact { error: error @ ArtifactError::Misaligned { .. }, .. } => error.into(),
+            E::Artifact { name, error } if name.as_str().is_empty() => error.into(),
+            E::Artifact { name, .. } | E::Shape { name, .. } | E::Rank { name, .. } => {
+                Self::new(PICARDY_ERROR_TENSOR).name(name.as_str())
+            }
+            E::Card(error) => error.into(),
+            E::Rows(error) => Self::new(PICARDY_ERROR_CARD).name(error.argument),
+            E::OddWidth { width } => Self::new(PICARDY_ERROR_MODEL).given(width),
+            E::Blocks { got } => Self::new(PICARDY_ERROR_MODEL).given(got),
+            E::NoCoordinates | E::UnknownModel => Self::new(PICARDY_ERROR_MODEL),
+            E::Dimension { network, state } => {
+                Self::new(PICARDY_ERROR_DIMENSION).needed(network).given(state)
+            }
+            E::Scratch { needed, got } => Self::new(PICARDY_ERROR_SCRATCH).needed(needed).given(got),
+            _ => Self::new(PICARDY_ERROR_OTHER),
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! The C border of Picardy: `include/picardy.h`, and `include/picardy.hpp` over it.
+//!
+//! Nothing is owned: plans, networks and runs lie in memory that the caller gives, whose size a function tells, and are gone
+//! when it is. There are no globals and no allocation. A function returns 0 ([`PICARDY_OK`](picardy_error::PICARDY_OK)) or
+//! the code of an error, whose text [`picardy_error_text`] has and whose values a [`picardy_detail`] gets. Integers stand
+//! where C has enums, so that an unknown one is an error; null and misaligned pointers, sizes that overflow, memory that is too
+//! small and buffers that overlap are errors too. What cannot be checked is the caller's: that a pointer points to as
+//! much memory as is said, and that memory lent to a plan, a network or a run is left alone while that is used.
+//!
+//! Callbacks must return: neither an exception nor a `longjmp` may cross this library.
+//!
+//! ```
+//! use picardy_c::*;
+//! use core::ptr;
+//! let spec = picardy_plan_spec { steps: 10, ..picardy_plan_spec_ddim() };
+//! let mut bytes = 0;
+//! unsafe { assert_eq!(picardy_plan_size(&spec, &mut bytes, ptr::null_mut()), 0) };
+//! let mut memory = vec![0u64; bytes.div_ceil(8)];
+//! let mut plan = ptr::null();
+//! let code = unsafe { picardy_plan_make(&spec, memory.as_mut_ptr().cast(), bytes, &mut plan, ptr::null_mut()) };
+//! assert!(code == 0 && !plan.is_null());
+//! ```
+
+#![no_std]
+#![allow(unsafe_code, reason = "the C border is what this crate is")]
+#![allow(non_camel_case_types, reason = "names are the header's")]
+
+mod denoiser;
+mod error;
+#[cfg(feature = "handler")]
+mod handler;
+mod kinds;
+mod memory;
+mod network;
+mod plan;
+mod run;
+mod setup;
+mod source;
+mod stepping;
+
+pub use denoiser::{picardy_denoiser, picardy_evaluate, picardy_row};
+pub use error::{picardy_detail, picardy_error, picardy_error_text};
+pub use kinds::{
+    picardy_final, picardy_form, picardy_prediction, picardy_sampler_kind, picardy_schedule_kind,
+    picardy_slope, picardy_solver_kind, picardy_spacing,
+};
+pub use memory::PICARDY_ALIGNMENT;
+pub use network::{
+    PICARDY_NETWORK_BYTES, picardy_card, picardy_network, picardy_network_card, picardy_network_open,
+    picardy_network_restore, picardy_network_scratch, picardy_network_size,
+};
+pub use plan::{
+    PICARDY_NODE_BYTES, PICARDY_PLAN_HEADER_BYTES, picardy_level, picardy_node, picardy_plan,
+    picardy_plan_about, picardy_plan_from_table, picardy_plan_info, picardy_plan_make, picardy_plan_node,
+    picardy_plan_size, picardy_plan_table_size, picardy_term,
+};
+pub use run::{
+    PICARDY_ROW_BYTES, PICARDY_RUN_HEADER_BYTES, picardy_need, picardy_run, picardy_run_begin,
+    picardy_run_need, picardy_start,
+};
+pub use setup::{picardy_sampler, picardy_sampler_picard, picardy_sampler_sequential, picardy_setup};
+pub use source::{
+    picardy_plan_spec, picardy_plan_spec_ddim, picardy_schedule, picardy_schedule_linear, picardy_solver,
+};
+pub use stepping::{
+    picardy_report, picardy_round, picardy_run_best, picardy_run_finish, picardy_run_round, picardy_sample,
+    picardy_watch,
+};

@@ -1,0 +1,192 @@
+//! A network over an artifact's bytes, read where they lie.
+
+use crate::error::{Fault, guarded, picardy_detail, picardy_error as code};
+use crate::kinds;
+use crate::memory::{self, Arena, PICARDY_ALIGNMENT};
+use crate::source::picardy_schedule;
+use core::ffi::c_void;
+use core::mem;
+use picardy::nn::{Artifact, CardError, ModelCard, ModelError, ResidualMlp, key};
+
+/// A network: it lies in memory that the caller gave, its weights stay where the artifact is.
+#[derive(Debug)]
+pub struct picardy_network {
+    _private: [u8; 0],
+}
+
+/// What a network was trained for.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct picardy_card {
+    /// The numbers of a state.
+    pub dim: usize,
+    /// The network's width.
+    pub width: usize,
+    /// Its blocks.
+    pub blocks: usize,
+    /// Its schedule, to be walked from the last timestep.
+    pub schedule: picardy_schedule,
+    /// A `picardy_prediction`.
+    pub prediction: i32,
+    /// The variance of what it saw, per coordinate: for `picardy_sampler.data_variance`.
+    pub data_variance: f64,
+}
+
+/// Bytes that suffice for a network; `picardy_network_size` says how many it takes.
+pub const PICARDY_NETWORK_BYTES: usize = 2048;
+
+const _: () = assert!(mem::size_of::<Sealed>() <= PICARDY_NETWORK_BYTES);
+const _: () = assert!(mem::align_of::<Sealed>() <= PICARDY_ALIGNMENT);
+
+/// What a [`picardy_network`] points to; the seal is read before anything else is.
+#[repr(C)]
+struct Sealed {
+    seal: usize,
+    model: ResidualMlp<'static>,
+    card: Option<ModelCard<'static>>,
+}
+
+const KIND: usize = 2;
+
+/// # Safety
+/// Where it is not null, the pointer points to readable memory of a network's size, which lasts as long as `'a`.
+unsafe fn open<'a>(network: *const picardy_network) -> Result<&'a Sealed, Fault> {
+    let sealed = network.cast::<Sealed>();
+    // SAFETY: the seal is an integer; the caller's promise.
+    let found = unsafe { memory::read(sealed.cast::<usize>(), "network") }?;
+    if !sealed.is_aligned() || found != memory::seal(sealed, KIND) {
+        return Err(Fault::new(code::PICARDY_ERROR_NOT_A_NETWORK));
+    }
+    // SAFETY: the seal says that a `Sealed` was written here.
+    Ok(unsafe { &*sealed })
+}
+
+/// # Safety
+/// As for [`open`].
+pub(crate) unsafe fn model<'a>(network: *const picardy_network) -> Result<&'a ResidualMlp<'static>, Fault> {
+    // SAFETY: the caller's promise.
+    Ok(unsafe { &open(network)?.model })
+}
+
+/// The bytes that a network takes, at an alignment of `PICARDY_ALIGNMENT`.
+#[unsafe(no_mangle)]
+pub extern "C" fn picardy_network_size() -> usize {
+    mem::size_of::<Sealed>()
+}
+
+/// Makes a network of an artifact's `length` bytes, which are checked and read in place, in the caller's `memory`; `network`
+/// points into that then. The bytes lie at a multiple of 4, and stay there as long as the network is used.
+///
+/// # Safety
+/// Pointers are null or point to what their types say, `bytes` to `length` of them; `memory` is the network's as long as that is
+/// used.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn picardy_network_open(
+    bytes: *const c_void,
+    length: usize,
+    memory: *mut c_void,
+    memory_bytes: usize,
+    network: *mut *const picardy_network,
+    detail: *mut picardy_detail,
+) -> i32 {
+    let memory = memory.cast::<u8>();
+    let bytes = bytes.cast::<u8>();
+    let work = || {
+        memory::writable(network, "network")?;
+        let lent = memory::Region::new(memory.cast_const(), memory_bytes, "memory")?;
+        lent.apart_from(memory::Region::new(bytes, length, "bytes")?)?;
+        let mut arena = Arena::new(memory, memory_bytes, mem::size_of::<Sealed>())?;
+        let sealed = arena.take::<Sealed>(1)?;
+        // SAFETY: the caller's promise.
+        let artifact = Artifact::parse(unsafe { memory::slice(bytes, length, "bytes") }?)?;
+        let model = ResidualMlp::from_artifact(&artifact)?;
+        let card = match model.card(&artifact) {
+            Ok(card) => Some(card),
+            // An artifact of another maker: the caller says what it was trained for.
+            Err(ModelError::Card(CardError::Missing { key: key::VERSION })) => None,
+            Err(error) => return Err(error.into()),
+        };
+        // SAFETY: `sealed` is the arena's memory, which the caller lends.
+        unsafe { sealed.write(Sealed { seal: memory::seal(sealed, KIND), model, card }) };
+        // SAFETY: the caller's promise.
+        unsafe { memory::write(network, sealed.cast_const().cast(), "network") }
+    };
+    // SAFETY: the caller's promise.
+    unsafe { guarded(detail, work) }
+}
+
+/// What a network was trained for; `PICARDY_ERROR_CARD` where its artifact does not say.
+///
+/// # Safety
+/// Pointers are null or point to what their types say.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn picardy_network_card(
+    network: *const picardy_network,
+    card: *mut picardy_card,
+    detail: *mut picardy_detail,
+) -> i32 {
+    let work = || {
+        // SAFETY: the caller's promise.
+        let Sealed { model, card: found, .. } = unsafe { open(network) }?;
+        let found = found.as_ref().ok_or(Fault::new(code::PICARDY_ERROR_CARD).name(key::VERSION))?;
+        let about = picardy_card {
+            dim: model.dim(),
+            width: model.width(),
+            blocks: model.blocks(),
+            schedule: picardy_schedule::of(&found.schedule),
+            prediction: kinds::prediction_value(found.prediction),
+            data_variance: found.data_variance,
+        };
+        // SAFETY: the caller's promise.
+        unsafe { memory::write(card, about, "card") }
+    };
+    // SAFETY: the caller's promise.
+    unsafe { guarded(detail, work) }
+}
+
+/// The floats of scratch with which `rows` rows go through the network together: 1 suffices, more than 48 gain nothing.
+///
+/// # Safety
+/// Pointers are null or point to what their types say.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn picardy_network_scratch(
+    network: *const picardy_network,
+    rows: usize,
+    floats: *mut usize,
+    detail: *mut picardy_detail,
+) -> i32 {
+    let work = || {
+        // SAFETY: the caller's promise.
+        let needed = unsafe { model(network) }?.scratch_len(rows.max(1));
+        memory::bytes_of::<f32>(needed, "rows")?;
+        // SAFETY: the caller's promise.
+        unsafe { memory::write(floats, needed, "floats") }
+    };
+    // SAFETY: the caller's promise.
+    unsafe { guarded(detail, work) }
+}
+
+/// Takes `batch` samples to the data's own units.
+///
+/// # Safety
+/// Pointers are null or point to what their types say, `x` to `batch` times the network's `dim` floats.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn picardy_network_restore(
+    network: *const picardy_network,
+    x: *mut f32,
+    batch: usize,
+    detail: *mut picardy_detail,
+) -> i32 {
+    let work = || {
+        // SAFETY: the caller's promise.
+        let Sealed { model, card, .. } = unsafe { open(network) }?;
+        let card = card.as_ref().ok_or(Fault::new(code::PICARDY_ERROR_CARD).name(key::VERSION))?;
+        let numbers = batch.checked_mul(model.dim());
+        let numbers = numbers.ok_or(Fault::new(code::PICARDY_ERROR_SIZE).name("batch").given(batch))?;
+        // SAFETY: the caller's promise.
+        card.restore(unsafe { memory::slice_mut(x, numbers, "x") }?);
+        Ok(())
+    };
+    // SAFETY: the caller's promise.
+    unsafe { guarded(detail, work) }
+}
