@@ -116,12 +116,17 @@ impl<X, W: Weight<X>, F: FnMut(usize, usize, W::Sum)> Products<'_, X, W, F> {
     #[inline(always)]
     fn columns<const R: usize, const C: usize>(&mut self, row: usize, first: usize) -> usize {
         let k = self.inputs;
-        let rows: [&[X]; R] = core::array::from_fn(|r| &self.x[(row + r) * k..(row + r + 1) * k]);
+        let mut rows = [&self.x[..0]; R];
+        for (r, slot) in rows.iter_mut().enumerate() {
+            *slot = &self.x[(row + r) * k..(row + r + 1) * k];
+        }
         let mut output = first;
         while (output + C) * k <= self.weight.len() {
-            let weights: [&[W]; C] =
-                core::array::from_fn(|c| &self.weight[(output + c) * k..(output + c + 1) * k]);
-            let sums = W::products(rows, weights);
+            let mut weights = [&self.weight[..0]; C];
+            for (c, slot) in weights.iter_mut().enumerate() {
+                *slot = &self.weight[(output + c) * k..(output + c + 1) * k];
+            }
+            let sums = W::products(&rows, &weights);
             for (r, sums) in sums.into_iter().enumerate() {
                 for (c, sum) in sums.into_iter().enumerate() {
                     (self.put)(row + r, output + c, sum);

@@ -18,15 +18,36 @@ pub trait Weight<X>: Pod {
     type Sum: Copy;
 
     /// The `R` x `C` dot products of rows that are equally long.
-    fn products<const R: usize, const C: usize>(x: [&[X]; R], w: [&[Self]; C]) -> [[Self::Sum; C]; R];
+    fn products<const R: usize, const C: usize>(x: &[&[X]; R], w: &[&[Self]; C]) -> [[Self::Sum; C]; R];
+}
+
+/// A weight that becomes a `T` exactly, in [`float_products`].
+trait Widen<T>: Pod {
+    fn widen(self) -> T;
+
+    /// The products of whole lanes.
+    #[inline(always)]
+    fn whole<const R: usize, const C: usize>(x: &[&[[T; LANES]]; R], w: &[&[[Self; LANES]]; C]) -> [[T; C]; R]
+    where
+        T: Scalar,
+    {
+        whole_lanes(x, w)
+    }
 }
 
 impl Weight<f64> for f64 {
     type Sum = f64;
 
     #[inline(always)]
-    fn products<const R: usize, const C: usize>(x: [&[f64]; R], w: [&[f64]; C]) -> [[f64; C]; R] {
-        in_lanes(x, w, |w| w, whole_lanes)
+    fn products<const R: usize, const C: usize>(x: &[&[f64]; R], w: &[&[f64]; C]) -> [[f64; C]; R] {
+        float_products(x, w)
+    }
+}
+
+impl Widen<f64> for f64 {
+    #[inline(always)]
+    fn widen(self) -> f64 {
+        self
     }
 }
 
@@ -34,19 +55,27 @@ impl Weight<f32> for f32 {
     type Sum = f32;
 
     #[inline(always)]
-    fn products<const R: usize, const C: usize>(x: [&[f32]; R], w: [&[f32]; C]) -> [[f32; C]; R] {
-        in_lanes(
-            x,
-            w,
-            |w| w,
-            |x, w, widen| {
-                #[cfg(cortex_m_fp)]
-                if let ([x], [first, second]) = (&x[..], &w[..]) {
-                    return block(cortex_m::two_f32(x, first, second));
-                }
-                whole_lanes(x, w, widen)
-            },
-        )
+    fn products<const R: usize, const C: usize>(x: &[&[f32]; R], w: &[&[f32]; C]) -> [[f32; C]; R] {
+        float_products(x, w)
+    }
+}
+
+impl Widen<f32> for f32 {
+    #[inline(always)]
+    fn widen(self) -> f32 {
+        self
+    }
+
+    #[cfg(cortex_m_fp)]
+    #[inline(always)]
+    fn whole<const R: usize, const C: usize>(
+        x: &[&[[f32; LANES]]; R],
+        w: &[&[[f32; LANES]]; C],
+    ) -> [[f32; C]; R] {
+        if let ([x], [first, second]) = (&x[..], &w[..]) {
+            return block(cortex_m::two_f32(x, first, second));
+        }
+        whole_lanes(x, w)
     }
 }
 
@@ -55,17 +84,37 @@ impl Weight<f32> for u16 {
     type Sum = f32;
 
     #[inline(always)]
-    fn products<const R: usize, const C: usize>(x: [&[f32]; R], w: [&[u16]; C]) -> [[f32; C]; R] {
-        in_lanes(x, w, widen, |x, w, widen| {
+    fn products<const R: usize, const C: usize>(x: &[&[f32]; R], w: &[&[u16]; C]) -> [[f32; C]; R] {
+        float_products(x, w)
+    }
+}
+
+impl Widen<f32> for u16 {
+    /// Exact for finite numbers, which is what a network's weights are checked to be when it is loaded.
+    ///
+    /// Four operations without a branch, so that it vectorises (`half`'s own conversion asks the CPU or branches): the
+    /// sign fills the upper half, exponent and mantissa go to their places, and the factor mends the exponent's bias.
+    #[inline(always)]
+    fn widen(self) -> f32 {
+        /// 2^112: the difference of the two formats' exponent biases.
+        const REBIAS: f32 = f32::from_bits((112 + 127) << 23);
+        let bits = i32::from(self as i16) as u32;
+        f32::from_bits((bits << 13) & 0x8fff_e000) * REBIAS
+    }
+
+    #[cfg(cortex_m_fp)]
+    #[inline(always)]
+    fn whole<const R: usize, const C: usize>(
+        x: &[&[[f32; LANES]]; R],
+        w: &[&[[u16; LANES]]; C],
+    ) -> [[f32; C]; R] {
+        if let ([x], [first, second]) = (&x[..], &w[..]) {
             // Rows of an odd number of halves lie at halves of words, which that kernel cannot load.
-            #[cfg(cortex_m_fp)]
-            if let ([x], [first, second]) = (&x[..], &w[..]) {
-                if first.as_ptr().addr() % 4 == 0 && second.as_ptr().addr() % 4 == 0 {
-                    return block(cortex_m::two_f16(x, first, second));
-                }
+            if first.as_ptr().addr() % 4 == 0 && second.as_ptr().addr() % 4 == 0 {
+                return block(cortex_m::two_f16(x, first, second));
             }
-            whole_lanes(x, w, widen)
-        })
+        }
+        whole_lanes(x, w)
     }
 }
 
@@ -74,56 +123,39 @@ impl Weight<i16> for i8 {
     type Sum = i32;
 
     #[inline(always)]
-    fn products<const R: usize, const C: usize>(x: [&[i16]; R], w: [&[i8]; C]) -> [[i32; C]; R] {
-        let (x, w) = (x.map(split::<_, PAIRS>), w.map(split::<_, PAIRS>));
-        let mut sums = whole_pairs(x.map(|x| x.0), w.map(|w| w.0));
-        for (sums, x) in sums.iter_mut().zip(x) {
-            for (sum, w) in sums.iter_mut().zip(w) {
-                for (&x, &w) in x.1.iter().zip(w.1) {
-                    *sum = sum.wrapping_add(i32::from(x).wrapping_mul(i32::from(w)));
+    fn products<const R: usize, const C: usize>(x: &[&[i16]; R], w: &[&[i8]; C]) -> [[i32; C]; R] {
+        let (x, x_tails) = split_all(x);
+        let (w, w_tails) = split_all(w);
+        let mut out = whole_pairs(&x, &w);
+        for r in 0..R {
+            for c in 0..C {
+                for (&x, &w) in x_tails[r].iter().zip(w_tails[c]) {
+                    out[r][c] = i32::from(x).wrapping_mul(i32::from(w)).wrapping_add(out[r][c]);
                 }
             }
         }
-        sums
+        out
     }
-}
-
-/// A half from its bits, exact for finite numbers, which a network's weights are checked to be when it is loaded.
-///
-/// Four operations without a branch, so that it vectorises (`half`'s own conversion asks the CPU or branches): the
-/// sign fills the upper half, exponent and mantissa go to their places, and the factor mends the exponent's bias.
-#[inline(always)]
-fn widen(bits: u16) -> f32 {
-    /// 2^112: the difference of the two formats' exponent biases.
-    const REBIAS: f32 = f32::from_bits((112 + 127) << 23);
-    let bits = i32::from(bits as i16) as u32;
-    f32::from_bits((bits << 13) & 0x8fff_e000) * REBIAS
 }
 
 /// Elements of a turn of [`whole_pairs`]: one AVX2 register of `i16`, whose neighbours are multiplied and added at once.
 const PAIRS: usize = 2 * LANES;
 
-/// A row in whole groups of `N`, and its tail.
-#[inline(always)]
-fn split<T: Pod, const N: usize>(row: &[T]) -> (&[[T; N]], &[T]) {
-    let (whole, tail) = row.split_at(row.len() - row.len() % N);
-    (bytemuck::cast_slice(whole), tail)
-}
-
+/// Loops instead of closures in what follows: a closure keeps the build's own target where `dispatch` widens it.
+///
 /// The one order of a dot product: partial sums in lanes, then [`reduce`], then the tail.
 #[inline(always)]
-fn in_lanes<T: Scalar, W: Pod, F: Fn(W) -> T + Copy, const R: usize, const C: usize>(
-    x: [&[T]; R],
-    w: [&[W]; C],
-    widen: F,
-    whole: impl Fn([&[[T; LANES]]; R], [&[[W; LANES]]; C], F) -> [[T; C]; R],
+fn float_products<T: Scalar, W: Widen<T>, const R: usize, const C: usize>(
+    x: &[&[T]; R],
+    w: &[&[W]; C],
 ) -> [[T; C]; R] {
-    let (x, w) = (x.map(split), w.map(split));
-    let mut out = whole(x.map(|x| x.0), w.map(|w| w.0), widen);
-    for (out, x) in out.iter_mut().zip(x) {
-        for (out, w) in out.iter_mut().zip(w) {
-            for (&x, &w) in x.1.iter().zip(w.1) {
-                *out += x * widen(w);
+    let (x, x_tails) = split_all(x);
+    let (w, w_tails) = split_all(w);
+    let mut out = W::whole(&x, &w);
+    for r in 0..R {
+        for c in 0..C {
+            for (&x, &w) in x_tails[r].iter().zip(w_tails[c]) {
+                out[r][c] += x * w.widen();
             }
         }
     }
@@ -131,17 +163,19 @@ fn in_lanes<T: Scalar, W: Pod, F: Fn(W) -> T + Copy, const R: usize, const C: us
 }
 
 #[inline(always)]
-fn whole_lanes<T: Scalar, W: Pod, const R: usize, const C: usize>(
-    x: [&[[T; LANES]]; R],
-    w: [&[[W; LANES]]; C],
-    widen: impl Fn(W) -> T + Copy,
+fn whole_lanes<T: Scalar, W: Widen<T>, const R: usize, const C: usize>(
+    x: &[&[[T; LANES]]; R],
+    w: &[&[[W; LANES]]; C],
 ) -> [[T; C]; R] {
-    // All are of this length; that it is their least spares the checks in the loop.
-    let turns = x.iter().map(|x| x.len()).chain(w.iter().map(|w| w.len())).min().unwrap_or(0);
-    let (x, w) = (x.map(|x| &x[..turns]), w.map(|w| &w[..turns]));
+    let (x, w, turns) = equally_long(x, w);
     let mut acc = [[[T::ZERO; LANES]; C]; R];
     for turn in 0..turns {
-        let weights = w.map(|w| w[turn].map(widen));
+        let mut weights = [[T::ZERO; LANES]; C];
+        for c in 0..C {
+            for lane in 0..LANES {
+                weights[c][lane] = w[c][turn][lane].widen();
+            }
+        }
         for r in 0..R {
             let input = x[r][turn];
             for c in 0..C {
@@ -151,34 +185,78 @@ fn whole_lanes<T: Scalar, W: Pod, const R: usize, const C: usize>(
             }
         }
     }
-    acc.map(|row| row.map(reduce))
+    let mut out = [[T::ZERO; C]; R];
+    for r in 0..R {
+        for c in 0..C {
+            out[r][c] = reduce(acc[r][c]);
+        }
+    }
+    out
 }
 
 #[inline(always)]
 fn whole_pairs<const R: usize, const C: usize>(
-    x: [&[[i16; PAIRS]]; R],
-    w: [&[[i8; PAIRS]]; C],
+    x: &[&[[i16; PAIRS]]; R],
+    w: &[&[[i8; PAIRS]]; C],
 ) -> [[i32; C]; R] {
     #[cfg(cortex_m_dsp)]
     if let ([x], [first, second]) = (&x[..], &w[..]) {
         return block(cortex_m::two_i8(x, first, second));
     }
-    let turns = x.iter().map(|x| x.len()).chain(w.iter().map(|w| w.len())).min().unwrap_or(0);
-    let (x, w) = (x.map(|x| &x[..turns]), w.map(|w| &w[..turns]));
-    let mut acc = [[[0i32; LANES]; C]; R];
-    for turn in 0..turns {
-        let weights = w.map(|w| w[turn].map(i16::from));
+    let (mut flat_x, mut flat_w) = ([&[][..]; R], [&[][..]; C]);
+    for r in 0..R {
+        flat_x[r] = x[r].as_flattened();
+    }
+    for c in 0..C {
+        flat_w[c] = w[c].as_flattened();
+    }
+    let (x, w, n) = equally_long(&flat_x, &flat_w);
+    let mut out = [[0i32; C]; R];
+    for i in 0..n {
         for r in 0..R {
-            let input = x[r][turn];
             for c in 0..C {
-                let product = |i: usize| i32::from(input[i]).wrapping_mul(i32::from(weights[c][i]));
-                for (lane, acc) in acc[r][c].iter_mut().enumerate() {
-                    *acc = acc.wrapping_add(product(2 * lane).wrapping_add(product(2 * lane + 1)));
-                }
+                out[r][c] = out[r][c].wrapping_add(i32::from(x[r][i]).wrapping_mul(i32::from(w[c][i])));
             }
         }
     }
-    acc.map(|row| row.map(|lanes| lanes.iter().fold(0, |sum: i32, &lane| sum.wrapping_add(lane))))
+    out
+}
+
+/// Rows in whole groups of `N`, and their tails.
+#[inline(always)]
+fn split_all<'a, T: Pod, const N: usize, const R: usize>(
+    rows: &[&'a [T]; R],
+) -> ([&'a [[T; N]]; R], [&'a [T]; R]) {
+    let (mut whole, mut tails) = ([&[][..]; R], [&[][..]; R]);
+    for r in 0..R {
+        let (groups, tail) = rows[r].split_at(rows[r].len() - rows[r].len() % N);
+        whole[r] = bytemuck::cast_slice(groups);
+        tails[r] = tail;
+    }
+    (whole, tails)
+}
+
+/// All cut to their least length, which they have anyway: that spares the checks in the loops.
+#[inline(always)]
+fn equally_long<'a, X, W, const R: usize, const C: usize>(
+    x: &[&'a [X]; R],
+    w: &[&'a [W]; C],
+) -> ([&'a [X]; R], [&'a [W]; C], usize) {
+    let mut turns = usize::MAX;
+    for x in x {
+        turns = turns.min(x.len());
+    }
+    for w in w {
+        turns = turns.min(w.len());
+    }
+    let (mut cut_x, mut cut_w) = (*x, *w);
+    for x in &mut cut_x {
+        *x = &x[..turns];
+    }
+    for w in &mut cut_w {
+        *w = &w[..turns];
+    }
+    (cut_x, cut_w, turns)
 }
 
 /// Two sums as the one row of two that they are.
@@ -196,7 +274,7 @@ mod tests {
     #[test]
     fn every_finite_half_is_exact() {
         for half in (0..=u16::MAX).map(f16::from_bits).filter(|half| half.is_finite()) {
-            assert_eq!(widen(half.to_bits()).to_bits(), half.to_f32().to_bits(), "{half:?}");
+            assert_eq!(half.to_bits().widen().to_bits(), half.to_f32().to_bits(), "{half:?}");
         }
     }
 
@@ -209,9 +287,9 @@ mod tests {
             let low = [i8::MIN; 511];
             let want =
                 |w: &[i8]| -> i64 { x[..n].iter().zip(w).map(|(&x, &w)| i64::from(x) * i64::from(w)).sum() };
-            let [[first, second]] = <i8 as Weight<i16>>::products([&x[..n]], [&w[..n], &low[..n]]);
+            let [[first, second]] = <i8 as Weight<i16>>::products(&[&x[..n]], &[&w[..n], &low[..n]]);
             assert_eq!([i64::from(first), i64::from(second)], [want(&w[..n]), want(&low[..n])], "{n}");
-            let [[one], [two]] = <i8 as Weight<i16>>::products([&x[..n], &x[..n]], [&w[..n]]);
+            let [[one], [two]] = <i8 as Weight<i16>>::products(&[&x[..n], &x[..n]], &[&w[..n]]);
             assert_eq!([i64::from(one), i64::from(two)], [want(&w[..n]); 2], "{n}");
         }
     }
