@@ -124,6 +124,20 @@ fn rows<'a>(nodes: &'a [Node], span: &'a Span, conditional: bool) -> impl Iterat
 }
 
 impl Span {
+    /// No rows: what a static array of spans begins as.
+    pub const EMPTY: Self = Self {
+        first_item: 0,
+        items: 0,
+        first_node: 0,
+        end_node: 0,
+        stride: 0,
+        done: 0,
+        front: 0,
+        swept: 0,
+        seen: 0,
+        seen_stride: 0,
+    };
+
     /// The nodes that have rows.
     fn nodes<'a>(&self, nodes: &'a [Node]) -> impl Iterator<Item = (usize, Level, Readout)> + Clone + 'a {
         let (first, stride) = (self.first_node, self.stride.max(1));

@@ -23,9 +23,9 @@ impl<'a> Grid<'a> {
         if let Some(index) = levels.iter().position(|level| !level.is_sound()) {
             return Err(ScheduleError::Level { index });
         }
-        for (i, pair) in levels.windows(2).enumerate() {
-            let still = i + 2 == levels.len() && pair[0] == pair[1];
-            if !still && !pair[1].is_cleaner_than(&pair[0]) {
+        for (i, (from, to)) in levels.iter().zip(levels.iter().skip(1)).enumerate() {
+            let still = i + 2 == levels.len() && from == to;
+            if !still && !to.is_cleaner_than(from) {
                 return Err(ScheduleError::NotDecreasing { index: i + 1 });
             }
         }

@@ -269,6 +269,15 @@ impl<'a> Plan<'a> {
 }
 
 impl Node {
+    /// At no noise, and nothing else: what a static array of nodes begins as.
+    pub const EMPTY: Self = Self {
+        level: Level::DATA,
+        evaluate: None,
+        states: [Term::NONE; MAX_STATES],
+        outputs: [Term::NONE; MAX_OUTPUTS],
+        noise: 0.0,
+    };
+
     /// The state terms that are there.
     #[inline]
     pub fn state_terms(&self) -> impl Iterator<Item = Term> + '_ {

@@ -7,6 +7,7 @@ mod gaussian;
 mod parareal;
 mod picard;
 mod recurrence;
+mod ring;
 mod sequential;
 mod small;
 mod speculative;

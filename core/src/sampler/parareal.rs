@@ -139,7 +139,7 @@ impl Sampler for Parareal {
         divide(plan, self.blocks, |i, block| lanes.set_block(i, &block));
         let rows = Rows::new(&blocks, plan, batch, self.pipelined);
         frames.begin();
-        for (item, x) in x.chunks(dim).enumerate() {
+        for (item, x) in x.chunks(dim.max(1)).enumerate() {
             frames.load(rows.next_start(item, 0), x);
             let start = Lane { stage: Stage::Due, node: lanes.block(0).asked, settled: true, calm: true };
             lanes.set(item, At::Next(0), start);

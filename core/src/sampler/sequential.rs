@@ -1,6 +1,7 @@
 //! One node after the other.
 
 use super::recurrence::Draw;
+use super::ring::slot;
 use super::{
     Need, Report, Round, Run, SampleError, Sampler, SetupError, Workspace, batch_of, check_start, recurrence,
 };
@@ -64,7 +65,7 @@ impl Sampler for Sequential {
         let frames = &mut workspace.frames;
         check_start(x, dim)?;
         frames.begin();
-        for (item, x) in x.chunks(dim).enumerate() {
+        for (item, x) in x.chunks(dim.max(1)).enumerate() {
             frames.load(item, x);
         }
         Ok(SequentialRun {
@@ -134,7 +135,7 @@ impl<F: Tensor> Run<F> for SequentialRun<'_, F> {
     /// says what the run cost.
     fn finish(self, x: &mut [F::Scalar]) -> Report {
         let (dim, finished) = (self.frames.dim(), self.node == self.plan.last());
-        for (item, x) in x.chunks_mut(dim).take(self.batch).enumerate() {
+        for (item, x) in x.chunks_mut(dim.max(1)).take(self.batch).enumerate() {
             let mut row = self.state(self.node, item);
             if let (false, Some(before)) = (finished || self.interrupted, self.last_evaluated()) {
                 // In data form the last output is the estimate; in noise form the newest state makes it one.
@@ -154,14 +155,12 @@ impl<F: Tensor> SequentialRun<'_, F> {
         nodes.iter().rposition(|node| node.evaluate.is_some())
     }
 
-    // States and outputs live in rings over the nodes, each as long as the plan reaches back.
     fn state(&self, node: usize, item: usize) -> usize {
-        node % self.plan.reach().states * self.batch + item
+        slots(self.plan.reach(), node).0 * self.batch + item
     }
 
     fn output(&self, node: usize, item: usize) -> usize {
-        let reach = self.plan.reach();
-        (reach.states + node % reach.outputs) * self.batch + item
+        slots(self.plan.reach(), node).1 * self.batch + item
     }
 
     /// The first of a batch's rows that is not finite: one question for all, which a device answers in one trip.
@@ -210,19 +209,22 @@ impl<F: Tensor> SequentialRun<'_, F> {
     fn advance(&mut self) {
         let k = self.node + 1;
         for item in 0..self.batch {
-            let (dst, states, outputs) =
-                (self.state(k, item), self.plan.reach().states, self.plan.reach().outputs);
-            let batch = self.batch;
+            let (dst, reach, batch) = (self.state(k, item), self.plan.reach(), self.batch);
             recurrence::step(
                 self.frames,
                 self.plan,
                 k,
                 dst,
-                |j| j % states * batch + item,
-                |j| (states + j % outputs) * batch + item,
+                |j| slots(reach, j).0 * batch + item,
+                |j| slots(reach, j).1 * batch + item,
                 Draw::New(self.noise, item),
             );
         }
         self.node = k;
     }
+}
+
+/// Where the state and the output of a node are, in rows of one item: each in a ring as long as the plan reaches back.
+fn slots(reach: Reach, node: usize) -> (usize, usize) {
+    (slot(node, reach.states), reach.states + slot(node, reach.outputs))
 }

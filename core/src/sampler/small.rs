@@ -7,27 +7,38 @@ pub(super) fn solve<const N: usize>(a: &mut [[f64; N]; N], b: &mut [f64; N], n: 
     // Cholesky, in place.
     for i in 0..n {
         for j in 0..=i {
-            let known: f64 = (0..j).map(|k| a[i][k] * a[j][k]).sum();
-            let sum = a[i][j] - known + if i == j { ridge } else { 0.0 };
-            if i == j {
-                if !(sum > 0.0 && sum.is_finite()) {
-                    return false;
-                }
-                a[i][i] = crate::math::sqrt(sum);
-            } else {
-                a[i][j] = sum / a[j][j];
+            let known: f64 = (0..j).map(|k| at(a, i, k) * at(a, j, k)).sum();
+            let sum = at(a, i, j) - known + if i == j { ridge } else { 0.0 };
+            if i == j && !(sum > 0.0 && sum.is_finite()) {
+                return false;
+            }
+            let entry = if i == j { crate::math::sqrt(sum) } else { sum / at(a, j, j) };
+            if let Some(place) = a.get_mut(i).and_then(|row| row.get_mut(j)) {
+                *place = entry;
             }
         }
     }
     for i in 0..n {
-        let known: f64 = (0..i).map(|k| a[i][k] * b[k]).sum();
-        b[i] = (b[i] - known) / a[i][i];
+        let known: f64 = b.iter().enumerate().take(i).map(|(k, b)| at(a, i, k) * b).sum();
+        divide(b, i, known, at(a, i, i));
     }
     for i in (0..n).rev() {
-        let known: f64 = (i + 1..n).map(|k| a[k][i] * b[k]).sum();
-        b[i] = (b[i] - known) / a[i][i];
+        let known: f64 = b.iter().enumerate().take(n).skip(i + 1).map(|(k, b)| at(a, k, i) * b).sum();
+        divide(b, i, known, at(a, i, i));
     }
     b.iter().take(n).all(|x| x.is_finite())
+}
+
+/// An entry of a matrix; there are no others. (Indices that a compiler cannot follow would leave a panic in the image.)
+fn at<const N: usize>(a: &[[f64; N]; N], i: usize, j: usize) -> f64 {
+    a.get(i).and_then(|row| row.get(j)).copied().unwrap_or_default()
+}
+
+/// `b_i <- (b_i - known) / pivot`
+fn divide<const N: usize>(b: &mut [f64; N], i: usize, known: f64, pivot: f64) {
+    if let Some(b) = b.get_mut(i) {
+        *b = (*b - known) / pivot;
+    }
 }
 
 #[cfg(test)]

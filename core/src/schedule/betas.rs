@@ -251,15 +251,17 @@ impl Betas {
         let levels = room(steps, self.train_steps, levels)?;
         // Timesteps rise as the place in the run falls, so one walk over the betas meets them all.
         let mut table = Table::new(self)?;
-        levels[steps] = match last {
-            Final::Data => Level::DATA,
-            Final::FirstTimestep => Level::vp(table.bar, 0.0),
-        };
-        for (i, level) in levels[..steps].iter_mut().enumerate().rev() {
-            *level = table.level(spacing.timestep(i, steps, self.train_steps))?;
-            // Products of large betas underflow, tiny betas vanish beside 1: no level is left then.
-            if level.sigma == 0.0 || (level.alpha == 0.0 && !self.zero_snr) {
-                return Err(ScheduleError::AlphaBar { timestep: table.timestep, value: table.bar });
+        if let Some((end, run)) = levels.split_last_mut() {
+            *end = match last {
+                Final::Data => Level::DATA,
+                Final::FirstTimestep => Level::vp(table.bar, 0.0),
+            };
+            for (i, level) in run.iter_mut().enumerate().rev() {
+                *level = table.level(spacing.timestep(i, steps, self.train_steps))?;
+                // Products of large betas underflow, tiny betas vanish beside 1: no level is left then.
+                if level.sigma == 0.0 || (level.alpha == 0.0 && !self.zero_snr) {
+                    return Err(ScheduleError::AlphaBar { timestep: table.timestep, value: table.bar });
+                }
             }
         }
         Grid::new(levels)

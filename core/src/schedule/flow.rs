@@ -37,12 +37,14 @@ impl FlowShift {
         let levels = self.room(steps, levels)?;
         let train = self.train_steps as f64;
         let least = self.shifted(1.0 / train);
-        for (i, level) in levels[..steps].iter_mut().enumerate() {
-            let u = if i == 0 { 1.0 } else { 1.0 + i as f64 / (steps - 1) as f64 * (least - 1.0) };
-            let sigma = self.shifted(u);
-            *level = Level { alpha: 1.0 - sigma, sigma, t: train * sigma };
+        if let Some((end, run)) = levels.split_last_mut() {
+            for (i, level) in run.iter_mut().enumerate() {
+                let u = if i == 0 { 1.0 } else { 1.0 + i as f64 / (steps - 1) as f64 * (least - 1.0) };
+                let sigma = self.shifted(u);
+                *level = Level { alpha: 1.0 - sigma, sigma, t: train * sigma };
+            }
+            *end = Level::DATA;
         }
-        levels[steps] = Level::DATA;
         Grid::new(levels)
     }
 
@@ -72,11 +74,13 @@ impl FlowShift {
         if !(bottom >= 0.0 && bottom < top && top <= 1.0) {
             return Err(ScheduleError::SigmaRange { sigma_min: bottom, sigma_max: top });
         }
-        for (i, level) in levels[..steps].iter_mut().enumerate() {
-            let sigma = self.shifted(top + i as f64 / steps as f64 * (bottom - top)).min(1.0 - 1e-6);
-            *level = Level { alpha: 1.0 - sigma, sigma, t: math::floor(self.train_steps as f64 * sigma) };
+        if let Some((end, run)) = levels.split_last_mut() {
+            for (i, level) in run.iter_mut().enumerate() {
+                let sigma = self.shifted(top + i as f64 / steps as f64 * (bottom - top)).min(1.0 - 1e-6);
+                *level = Level { alpha: 1.0 - sigma, sigma, t: math::floor(self.train_steps as f64 * sigma) };
+            }
+            *end = Level::DATA;
         }
-        levels[steps] = Level::DATA;
         Grid::new(levels)
     }
 

@@ -83,28 +83,30 @@ impl Betas {
             curve.shape.check(sigma_min, sigma_max)?;
         }
 
-        levels[steps] = match last {
-            Final::Data => Level::DATA,
-            Final::FirstTimestep => at_ratio(first, 0.0),
-        };
-        // Sigmas rise as the place in the run falls, so one walk over the betas finds all their timesteps.
-        let mut table = Table::new(self)?;
-        for (i, level) in levels[..steps].iter_mut().enumerate().rev() {
-            let sigma = curve.shape.sigma(i, steps, sigma_min, sigma_max);
-            while ratio(table.above) <= sigma && table.timestep + 2 < train_steps {
-                table.step();
-            }
-            let (low, high) = (math::ln(ratio(table.bar)), math::ln(ratio(table.above)));
-            let part =
-                if high > low { ((math::ln(sigma) - low) / (high - low)).clamp(0.0, 1.0) } else { 0.0 };
-            let t = table.timestep as f64 + part;
-            let told = match curve.told {
-                Told::Fractional => t,
-                Told::Rounded => math::rint(t),
-                // A hair, so that a timestep met exactly but for rounding is not the one below.
-                Told::Truncated => math::floor(t + 1e-9),
+        if let Some((end, run)) = levels.split_last_mut() {
+            *end = match last {
+                Final::Data => Level::DATA,
+                Final::FirstTimestep => at_ratio(first, 0.0),
             };
-            *level = at_ratio(sigma, told);
+            // Sigmas rise as the place in the run falls, so one walk over the betas finds all their timesteps.
+            let mut table = Table::new(self)?;
+            for (i, level) in run.iter_mut().enumerate().rev() {
+                let sigma = curve.shape.sigma(i, steps, sigma_min, sigma_max);
+                while ratio(table.above) <= sigma && table.timestep + 2 < train_steps {
+                    table.step();
+                }
+                let (low, high) = (math::ln(ratio(table.bar)), math::ln(ratio(table.above)));
+                let part =
+                    if high > low { ((math::ln(sigma) - low) / (high - low)).clamp(0.0, 1.0) } else { 0.0 };
+                let t = table.timestep as f64 + part;
+                let told = match curve.told {
+                    Told::Fractional => t,
+                    Told::Rounded => math::rint(t),
+                    // A hair, so that a timestep met exactly but for rounding is not the one below.
+                    Told::Truncated => math::floor(t + 1e-9),
+                };
+                *level = at_ratio(sigma, told);
+            }
         }
         Grid::new(levels)
     }

@@ -47,10 +47,12 @@ impl Sigmas {
         let Self { sigma_min, sigma_max, shape } = *self;
         shape.check(sigma_min, sigma_max)?;
         let levels = room(steps, usize::MAX, levels)?;
-        for (i, level) in levels[..steps].iter_mut().enumerate() {
-            *level = Level::ve(shape.sigma(i, steps, sigma_min, sigma_max));
+        if let Some((end, run)) = levels.split_last_mut() {
+            for (i, level) in run.iter_mut().enumerate() {
+                *level = Level::ve(shape.sigma(i, steps, sigma_min, sigma_max));
+            }
+            *end = Level::ve(final_sigma);
         }
-        levels[steps] = Level::ve(final_sigma);
         Grid::new(levels)
     }
 }

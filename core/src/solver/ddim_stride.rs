@@ -1,6 +1,6 @@
 //! DDIM as diffusers steps it.
 
-use super::{Solver, check_start, ddim, own_node, room, start_error, stride_to};
+use super::{Solver, check_start, ddim, level_at, own_node, room, start_error, stride_to};
 use crate::schedule::Table;
 use crate::{Betas, Final, Form, Grid, Node, Plan, PlanError, Prediction};
 
@@ -59,15 +59,15 @@ impl Solver for DdimStride {
         check_start(grid, &self.betas)?;
         let (levels, steps) = (grid.levels(), grid.steps());
         let nodes = room(nodes, levels.len())?;
-        let stride = (self.betas.train_steps / steps) as f64;
+        let stride = (self.betas.train_steps / steps.max(1)) as f64;
         let start = start_error(grid);
         // From the last node to the first the timesteps rise, so one walk over the betas meets them all.
         let mut table = Table::new(&self.betas).map_err(|_| start)?;
         for (k, node) in nodes.iter_mut().enumerate().rev() {
             let read = (k < steps).then_some((prediction, Form::Data));
-            *node = own_node(k, &levels[k], read)?;
-            let Some(current) = k.checked_sub(1).map(|i| &levels[i]) else {
-                node.noise = levels[k].sigma;
+            *node = own_node(k, level_at(levels, k), read)?;
+            let Some(current) = k.checked_sub(1).map(|i| level_at(levels, i)) else {
+                node.noise = level_at(levels, k).sigma;
                 continue;
             };
             let t = current.t - stride;

@@ -1,7 +1,7 @@
 //! DEIS: exponential integrator, polynomials in log rho.
 
 use super::multistep::{check_order, order_at};
-use super::{Solver, own_node, write_each};
+use super::{Solver, level_at, own_node, write_each};
 use crate::{Form, Grid, Node, Plan, PlanError, Prediction, Term, math};
 
 /// DEIS (arXiv 2204.13902, "rho AB" with polynomials in `ln rho`, its eq. 15 and appendix), noise form. With
@@ -40,18 +40,19 @@ impl Default for Deis {
 /// `integral of prod_(l != j) (ln rho - u_l)/(u_j - u_l)` from `rho_0` to `rho_n`, `u_l` the logarithms of `at`.
 fn integral(at: &[f64], j: usize, rho: f64) -> f64 {
     // In v = ln(rho/rho_0), so that nothing large cancels: integral = rho_0 [F(v)], F'(v) = e^v p(v).
-    let v = |rho: f64| math::ln(rho) - math::ln(at[0]);
+    let (Some(start), Some(here)) = (at.first(), at.get(j)) else { return 0.0 };
+    let v = |rho: f64| math::ln(rho) - math::ln(*start);
     let mut others = at.iter().enumerate().filter(|(l, _)| *l != j).map(|(_, rho)| v(*rho));
-    let here = v(at[j]);
+    let here = v(*here);
     let end = v(rho);
     let zeroth = math::expm1(end);
     let (grown, first) = (zeroth + 1.0, (zeroth + 1.0) * end - zeroth);
     match (others.next(), others.next()) {
-        (None, _) => at[0] * zeroth,
-        (Some(b), None) => at[0] * (first - b * zeroth) / (here - b),
+        (None, _) => start * zeroth,
+        (Some(b), None) => start * (first - b * zeroth) / (here - b),
         (Some(b), Some(c)) => {
             let second = grown * end * end - 2.0 * first;
-            at[0] * (second - (b + c) * first + b * c * zeroth) / ((here - b) * (here - c))
+            start * (second - (b + c) * first + b * c * zeroth) / ((here - b) * (here - c))
         }
     }
 }
@@ -64,13 +65,13 @@ impl Solver for Deis {
         nodes: &'a mut [Node],
     ) -> Result<Plan<'a>, PlanError> {
         check_order(self.order, 3)?;
-        let start = grid.levels()[0];
+        let start = *level_at(grid.levels(), 0);
         if start.alpha == 0.0 {
             // eps-hat alone says nothing of the data there, whatever the network predicts.
             return Err(PlanError::Singular { node: 0, alpha: start.alpha, sigma: start.sigma });
         }
         write_each(own_node, grid, prediction, Form::Noise, nodes, |i, levels, node| {
-            let (current, next) = (&levels[i], node.level);
+            let (current, next) = (level_at(levels, i), node.level);
             let order = order_at(grid, i, self.order, self.lower_order_final);
             node.states[0] = Term::new(1, next.alpha / current.alpha);
             if order == 1 {
@@ -80,11 +81,12 @@ impl Solver for Deis {
             }
             let mut at = [0.0; 3];
             for (j, rho) in at.iter_mut().enumerate().take(order) {
-                *rho = levels[i - j].sigma / levels[i - j].alpha;
+                *rho = level_at(levels, i - j).sigma / level_at(levels, i - j).alpha;
             }
-            for j in 0..order {
-                let weight = next.alpha * integral(&at[..order], j, next.sigma / next.alpha);
-                node.outputs[j] = Term::new(j as u8 + 1, weight);
+            let at = at.get(..order).unwrap_or(&at);
+            for (j, term) in node.outputs.iter_mut().enumerate().take(order) {
+                let weight = next.alpha * integral(at, j, next.sigma / next.alpha);
+                *term = Term::new(j as u8 + 1, weight);
             }
         })
     }

@@ -1,7 +1,7 @@
 //! DPM-Solver++, multistep.
 
 use super::multistep::{check_order, lambda, order_at, phi2, phi3};
-use super::{Solver, own_node, write_each};
+use super::{Solver, level_at, own_node, write_each};
 use crate::{Form, Grid, Level, Node, Plan, PlanError, Prediction, Term, math};
 
 /// How the differences of outputs enter a step of order 2 or 3.
@@ -105,11 +105,11 @@ impl Solver for DpmSolverPp {
     ) -> Result<Plan<'a>, PlanError> {
         check_order(self.order, if self.sde { 2 } else { 3 })?;
         write_each(own_node, grid, prediction, Form::Data, nodes, |i, levels, node| {
-            let (current, next) = (&levels[i], node.level);
+            let (current, next) = (level_at(levels, i), node.level);
             let order = order_at(grid, i, self.order, self.lower_order_final);
             let (state, h) = first_order(current, &next, self.sde, node);
             let [one, two] = self.differences(order, h);
-            let past = |j: usize| lambda(&levels[i - j]) - lambda(&levels[i - j - 1]);
+            let past = |j: usize| lambda(level_at(levels, i - j)) - lambda(level_at(levels, i - j - 1));
             let step = lambda(&next) - lambda(current);
             // 1/r rather than r: at zero terminal SNR a past step is infinitely long, and 1/r is 0.
             let mut weights = [-math::expm1(-h), 0.0, 0.0];

@@ -1,7 +1,7 @@
 //! DPM-Solver++, single step.
 
 use super::multistep::{check_order, lambda, phi2, phi3};
-use super::{Solver, own_node, write_each};
+use super::{Solver, level_at, own_node, write_each};
 use crate::{Form, Grid, Node, Plan, PlanError, Prediction, Term, math};
 
 /// DPM-Solver++ single-step, 2S and 3S (arXiv 2211.01095, algorithm 1; arXiv 2206.00927, algorithm 2, in data
@@ -49,19 +49,19 @@ impl Solver for DpmSolverSingle {
     ) -> Result<Plan<'a>, PlanError> {
         check_order(self.order, 3)?;
         let steps = grid.steps();
-        let at = grid.levels();
+        let at = |i: usize| level_at(grid.levels(), i);
         // Intervals at the ends that allow order 1 alone: from no signal, to no noise, or of no length.
-        let first = usize::from(at[0].alpha == 0.0);
-        let last = steps - usize::from(at[steps].sigma == 0.0 || at[steps] == at[steps - 1]);
+        let first = usize::from(at(0).alpha == 0.0);
+        let last = steps - usize::from(at(steps).sigma == 0.0 || at(steps) == at(steps - 1));
         write_each(own_node, grid, prediction, Form::Data, nodes, |i, levels, node| {
             // Which stage of its step this interval ends in, counted from 0.
-            let stage = if i < first || i >= last { 0 } else { (i - first) % self.order };
+            let stage = if i < first || i >= last { 0 } else { (i - first) % self.order.max(1) };
             let start = i - stage;
-            let (from, next) = (&levels[start], node.level);
+            let (from, next) = (level_at(levels, start), node.level);
             let h = lambda(&next) - lambda(from);
             // A finished step is an end, an unfinished one a stage or the end of a shorter step: the same formulas, but for
             // the rule of the two-stage end.
-            let r = |j: usize| (lambda(&levels[start + j]) - lambda(from)) / h;
+            let r = |j: usize| (lambda(level_at(levels, start + j)) - lambda(from)) / h;
             let mut weights = [-math::expm1(-h), 0.0, 0.0];
             match stage {
                 0 => {}

@@ -1,6 +1,6 @@
 //! Heun's method with churn.
 
-use super::{Coordinates, Solver, Writer, heun};
+use super::{Coordinates, Solver, Writer, heun, level_at};
 use crate::{Form, Grid, Level, Node, Plan, PlanError, Prediction, Term, math};
 
 /// EDM's stochastic sampler (arXiv 2206.00364, algorithm 2), variance-exploding coordinates, data form. Before
@@ -54,14 +54,14 @@ impl Edm {
 
 /// What the network is told at `ratio`, a sigma between those of `levels[i]` and `levels[i - 1]` or above.
 fn told(levels: &[Level], i: usize, ratio: f64) -> f64 {
-    let here = levels[i];
+    let here = *level_at(levels, i);
     if here.alpha == 1.0 && here.t == here.sigma {
         return ratio; // a network that is told sigma
     }
-    let Some(above) = i.checked_sub(1).map(|j| levels[j]) else { return here.t };
+    let Some(above) = i.checked_sub(1).map(|j| *level_at(levels, j)) else { return here.t };
     let ln = |level: &Level| math::ln(level.sigma) - math::ln(level.alpha);
     let t = here.t + (above.t - here.t) * (math::ln(ratio) - ln(&here)) / (ln(&above) - ln(&here));
-    if above.t > here.t { t.min(levels[0].t) } else { t.max(levels[0].t) }
+    if above.t > here.t { t.min(level_at(levels, 0).t) } else { t.max(level_at(levels, 0).t) }
 }
 
 impl Solver for Edm {
@@ -87,19 +87,19 @@ impl Solver for Edm {
         }
         let (steps, read, ve) = (grid.steps(), (prediction, Form::Data), Coordinates::Ve);
         let levels = grid.levels();
-        let sigma = |i: usize| ve.level(&levels[i]).sigma;
+        let sigma = |i: usize| ve.level(level_at(levels, i)).sigma;
         let churned = (0..steps).filter(|i| self.gamma(sigma(*i), steps) > 0.0).count();
         let mut writer = Writer::new(nodes, heun::count(grid) + churned)?;
         // The state before churn is not evaluated, the one after it is.
         let is_churned = |i: usize| i < steps && self.gamma(sigma(i), steps) > 0.0;
-        let mut start = ve.node(0, &levels[0], if is_churned(0) { None } else { Some(read) })?;
+        let mut start = ve.node(0, level_at(levels, 0), if is_churned(0) { None } else { Some(read) })?;
         start.noise = start.level.sigma;
         writer.push(start)?;
         for i in 0..steps {
             let mut from = sigma(i);
             if is_churned(i) {
                 let hat = from * (1.0 + self.gamma(from, steps));
-                let level = levels[i].with_ratio(hat, told(levels, i, hat));
+                let level = level_at(levels, i).with_ratio(hat, told(levels, i, hat));
                 let mut node = ve.node(writer.next(), &level, Some(read))?;
                 node.states[0] = Term::new(1, 1.0);
                 node.noise = self.s_noise * math::sqrt((hat * hat - from * from).max(0.0));
@@ -107,7 +107,7 @@ impl Solver for Edm {
                 from = hat;
             }
             let no_call_after = i + 1 == steps || is_churned(i + 1);
-            heun::write_step(&mut writer, ve, from, &levels[i + 1], no_call_after, read)?;
+            heun::write_step(&mut writer, ve, from, level_at(levels, i + 1), no_call_after, read)?;
         }
         writer.finish(Form::Data)
     }

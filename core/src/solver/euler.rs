@@ -1,6 +1,6 @@
 //! Euler's method on the probability flow.
 
-use super::{Coordinates, Solver, write_steps};
+use super::{Coordinates, Solver, level_at, write_steps};
 use crate::{Form, Grid, Node, Plan, PlanError, Prediction, Term};
 
 /// Euler's method on `dx/ds = (x - x0)/s`, in variance-exploding or flow coordinates, data form:
@@ -47,7 +47,7 @@ impl Solver for Euler {
         nodes: &'a mut [Node],
     ) -> Result<Plan<'a>, PlanError> {
         write_steps(self.coordinates, grid, prediction, Form::Data, nodes, |i, levels, node| {
-            let ratio = node.level.sigma / self.coordinates.level(&levels[i]).sigma;
+            let ratio = node.level.sigma / self.coordinates.level(level_at(levels, i)).sigma;
             node.states[0] = Term::new(1, ratio);
             node.outputs[0] = Term::new(1, 1.0 - ratio);
         })

@@ -1,6 +1,6 @@
 //! Euler's method with fresh noise.
 
-use super::{Coordinates, Solver, write_steps};
+use super::{Coordinates, Solver, level_at, write_steps};
 use crate::{Form, Grid, Node, Plan, PlanError, Prediction, Term, math};
 
 /// Ancestral sampling in variance-exploding coordinates, data form: an Euler step down to `s_down`, then noise
@@ -47,7 +47,7 @@ impl Solver for EulerAncestral {
         }
         write_steps(Coordinates::Ve, grid, prediction, Form::Data, nodes, |i, levels, node| {
             let next = node.level.sigma;
-            let current = Coordinates::Ve.level(&levels[i]).sigma;
+            let current = Coordinates::Ve.level(level_at(levels, i)).sigma;
             let ratio = next / current;
             let fresh = self.eta * self.eta * (1.0 - ratio * ratio).max(0.0);
             let down = ratio * math::sqrt(1.0 - fresh);

@@ -1,6 +1,6 @@
 //! Gradient estimation.
 
-use super::{Coordinates, Solver, write_steps};
+use super::{Coordinates, Solver, level_at, write_steps};
 use crate::{Form, Grid, Node, Plan, PlanError, Prediction, Term, math};
 
 /// Gradient estimation (arXiv 2306.04848, algorithm 1 and eq. 16), variance-exploding coordinates, noise form: the
@@ -51,7 +51,7 @@ impl Solver for GradientEstimation {
             return Err(PlanError::Parameter { name: "mu", value: self.mu });
         }
         write_steps(Coordinates::Ve, grid, prediction, Form::Noise, nodes, |i, levels, node| {
-            let (current, next) = (Coordinates::Ve.level(&levels[i]).sigma, node.level.sigma);
+            let (current, next) = (Coordinates::Ve.level(level_at(levels, i)).sigma, node.level.sigma);
             // (s_n / s_c^mu)^(1/(1-mu)) = s_n (s_n/s_c)^(mu/(1-mu)): exact at mu = 0, and at s_n = 0.
             let down = next * math::pow(next / current, self.mu / (1.0 - self.mu));
             let step = down - current;

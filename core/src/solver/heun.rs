@@ -1,6 +1,6 @@
 //! Heun's method on the probability flow.
 
-use super::{Coordinates, Solver, Writer};
+use super::{Coordinates, Solver, Writer, level_at};
 use crate::{Form, Grid, Level, Node, Plan, PlanError, Prediction, Term};
 
 /// Heun's method on `dx/ds = (x - x0)/s`, in variance-exploding or flow coordinates, data form: two nodes a step,
@@ -86,7 +86,7 @@ impl Solver for Heun {
     ) -> Result<Plan<'a>, PlanError> {
         let (levels, read) = (grid.levels(), (prediction, Form::Data));
         let mut writer = Writer::new(nodes, count(grid))?;
-        let mut start = self.coordinates.node(0, &levels[0], Some(read))?;
+        let mut start = self.coordinates.node(0, level_at(levels, 0), Some(read))?;
         start.noise = start.level.sigma;
         let mut from = start.level.sigma;
         writer.push(start)?;

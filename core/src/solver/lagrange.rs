@@ -15,7 +15,7 @@ pub(super) fn integral(at: &[f64], j: usize, from: f64, to: f64) -> f64 {
 }
 
 fn value(at: &[f64], j: usize, u: f64) -> f64 {
-    let here = at[j];
+    let Some(here) = at.get(j) else { return 0.0 };
     let others = at.iter().enumerate().filter(|(l, _)| *l != j);
     others.fold(1.0, |product, (_, other)| product * (u - other) / (here - other))
 }

@@ -1,6 +1,6 @@
 //! Latent consistency models.
 
-use super::{Solver, own_node, write_each};
+use super::{Solver, level_at, own_node, write_each};
 use crate::{Form, Grid, Node, Plan, PlanError, Prediction, Term};
 
 /// The multistep sampler of consistency models as latent consistency models use it (arXiv 2310.04378, algorithm 3; arXiv
@@ -52,7 +52,7 @@ impl Solver for Lcm {
             return Err(PlanError::Parameter { name, value });
         }
         write_each(own_node, grid, prediction, Form::Data, nodes, |i, levels, node| {
-            let (t, d) = (self.timestep_scaling * levels[i].t, self.sigma_data);
+            let (t, d) = (self.timestep_scaling * level_at(levels, i).t, self.sigma_data);
             let norm = t * t + d * d;
             node.states[0] = Term::new(1, node.level.alpha * d * d / norm);
             node.outputs[0] = Term::new(1, node.level.alpha * t / crate::math::sqrt(norm));

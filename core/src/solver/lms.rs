@@ -1,6 +1,6 @@
 //! Linear multistep in sigma.
 
-use super::{Coordinates, Solver, lagrange, write_steps};
+use super::{Coordinates, Solver, lagrange, level_at, write_steps};
 use crate::{Form, Grid, Node, Plan, PlanError, Prediction, Term};
 
 /// Linear multistep (Adams and Bashforth, for steps of any lengths) on `dx/d sigma = eps`, variance-exploding
@@ -48,12 +48,13 @@ impl Solver for Lms {
             let order = self.order.min(i + 1);
             let mut at = [0.0; lagrange::MAX];
             for (j, sigma) in at.iter_mut().take(order).enumerate() {
-                *sigma = Coordinates::Ve.level(&levels[i - j]).sigma;
+                *sigma = Coordinates::Ve.level(level_at(levels, i - j)).sigma;
             }
             node.states[0] = Term::new(1, 1.0);
-            for j in 0..order {
-                let weight = lagrange::integral(&at[..order], j, at[0], node.level.sigma);
-                node.outputs[j] = Term::new(j as u8 + 1, weight);
+            let (from, to) = (at[0], node.level.sigma);
+            let at = at.get(..order).unwrap_or(&at);
+            for (j, term) in node.outputs.iter_mut().enumerate().take(order) {
+                *term = Term::new(j as u8 + 1, lagrange::integral(at, j, from, to));
             }
         })
     }

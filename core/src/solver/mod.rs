@@ -97,14 +97,19 @@ fn room(nodes: &mut [Node], needed: usize) -> Result<&mut [Node], PlanError> {
     nodes.get_mut(..needed).ok_or(PlanError::Buffer { needed, given })
 }
 
+/// Level `i`; past the end of a grid there is no noise. (An index that a compiler cannot follow would leave a panic in the image.)
+fn level_at(levels: &[Level], i: usize) -> &Level {
+    levels.get(i).unwrap_or(&Level::DATA)
+}
+
 /// For the solvers that look levels up in a table of betas: whether the grid's first timestep is in it, and so are all.
 fn check_start(grid: &Grid<'_>, betas: &Betas) -> Result<(), PlanError> {
-    let first = grid.levels()[0].t;
+    let first = level_at(grid.levels(), 0).t;
     if first >= 0.0 && first < betas.train_steps as f64 { Ok(()) } else { Err(start_error(grid)) }
 }
 
 fn start_error(grid: &Grid<'_>) -> PlanError {
-    PlanError::Parameter { name: "the grid's first timestep", value: grid.levels()[0].t }
+    PlanError::Parameter { name: "the grid's first timestep", value: level_at(grid.levels(), 0).t }
 }
 
 /// The level of a timestep; where it is below 0, that of `last`.
@@ -128,7 +133,7 @@ fn one_step<'a>(
     step: impl Fn(&Level, &Level) -> [f64; 3],
 ) -> Result<Plan<'a>, PlanError> {
     write_each(own_node, grid, prediction, form, nodes, |i, levels, node| {
-        let [state, output, noise] = step(&levels[i], &levels[i + 1]);
+        let [state, output, noise] = step(level_at(levels, i), level_at(levels, i + 1));
         *node = Node { evaluate: node.evaluate, ..Node::one_step(node.level, state, output, noise) };
     })
 }

@@ -1,5 +1,6 @@
 //! What the exponential multistep solvers share: log-SNRs, and orders at the two ends of a run.
 
+use super::level_at;
 use crate::{Grid, Level, PlanError, math};
 
 /// DPM-Solver's lambda, half the log-SNR: `ln(a/s)`. Infinite at the two ends.
@@ -15,7 +16,7 @@ pub(super) fn order_at(grid: &Grid<'_>, i: usize, order: usize, lower_order_fina
     let (steps, levels) = (grid.steps(), grid.levels());
     let left = if lower_order_final && steps < 15 { steps - i } else { order };
     // A step that stands still has no polynomial.
-    if levels[i + 1].sigma == 0.0 || levels[i + 1] == levels[i] {
+    if level_at(levels, i + 1).sigma == 0.0 || level_at(levels, i + 1) == level_at(levels, i) {
         1
     } else {
         order.min(i + 1).min(left.max(1))

@@ -1,6 +1,6 @@
 //! The pinned (Foellmer) process.
 
-use super::{Solver, placed, write_each};
+use super::{Solver, level_at, placed, write_each};
 use crate::{Form, Grid, Level, Node, Plan, PlanError, Prediction, Term, math};
 
 /// The pinned, or Foellmer, process (arXiv 2305.09605): it starts from a point, at time `tau = 0`, and ends at the data, at
@@ -65,7 +65,8 @@ impl Solver for Pinned {
             placed(index, level, own, level.alpha / tau, read)
         };
         write_each(place, grid, prediction, Form::Data, nodes, |i, levels, node| {
-            let ((tau, left), (_, left_next)) = (self.time(&levels[i]), self.time(&levels[i + 1]));
+            let ((tau, left), (_, left_next)) =
+                (self.time(level_at(levels, i)), self.time(level_at(levels, i + 1)));
             let forward = node.level.alpha - tau;
             node.states[0] = Term::new(1, left_next / left);
             node.outputs[0] = Term::new(1, forward / left);

@@ -1,6 +1,6 @@
 //! PNDM without its Runge-Kutta start: PLMS.
 
-use super::{Solver, check_start, own_node, room, start_error, stride_to};
+use super::{Solver, check_start, level_at, own_node, room, start_error, stride_to};
 use crate::schedule::Table;
 use crate::{Betas, Final, Form, Grid, Level, Node, Plan, PlanError, Prediction, Term};
 
@@ -76,18 +76,22 @@ impl Solver for Pndm {
     ) -> Result<Plan<'a>, PlanError> {
         let (levels, steps) = (grid.levels(), grid.steps());
         let read = Some((prediction, Form::Noise));
-        if levels[0].alpha == 0.0 {
+        if level_at(levels, 0).alpha == 0.0 {
             // eps-hat alone says nothing of the data there, whatever the network predicts.
-            return Err(PlanError::Singular { node: 0, alpha: levels[0].alpha, sigma: levels[0].sigma });
+            return Err(PlanError::Singular {
+                node: 0,
+                alpha: level_at(levels, 0).alpha,
+                sigma: level_at(levels, 0).sigma,
+            });
         }
         check_start(grid, &self.betas)?;
-        let stride = (self.betas.train_steps / steps) as f64;
+        let stride = (self.betas.train_steps / steps.max(1)) as f64;
         let nodes = room(nodes, if steps == 1 { 2 } else { steps + 2 })?;
         let (last, no_level) = (nodes.len() - 1, |_| start_error(grid));
         // From the last node to the first the timesteps rise, so one walk over the betas meets them all.
         let mut table = Table::new(&self.betas).map_err(no_level)?;
         for (k, node) in nodes.iter_mut().enumerate().rev() {
-            let level = &levels[if k < 2 { k } else { k - 1 }];
+            let level = level_at(levels, if k < 2 { k } else { k - 1 });
             *node = own_node(k, level, if k < last { read } else { None })?;
             if k == 0 {
                 node.noise = level.sigma;
@@ -95,7 +99,7 @@ impl Solver for Pndm {
             }
             if k == 2 {
                 // Not above the start: grids of other spacings would lead past the table's end.
-                let t = (level.t + stride).min(levels[0].t);
+                let t = (level.t + stride).min(level_at(levels, 0).t);
                 let above = Table::new(&self.betas).and_then(|mut table| table.level(t));
                 let [state, output] = step(&above.map_err(no_level)?, level);
                 node.states[0] = Term::new(2, state);
@@ -103,8 +107,8 @@ impl Solver for Pndm {
                 continue;
             }
             let i = k.saturating_sub(2);
-            let to = stride_to(&mut table, self.last, levels[i].t - stride).map_err(no_level)?;
-            let [state, output] = step(&levels[i], &to);
+            let to = stride_to(&mut table, self.last, level_at(levels, i).t - stride).map_err(no_level)?;
+            let [state, output] = step(level_at(levels, i), &to);
             node.states[0] = Term::new(1, state);
             // The first step has one output, the one after it two, and so on.
             let weights = if k == 1 { WEIGHTS[0] } else { WEIGHTS[i.min(3)] };

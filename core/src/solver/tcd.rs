@@ -1,6 +1,6 @@
 //! Trajectory consistency distillation.
 
-use super::{Solver, check_start, own_node, room, start_error};
+use super::{Solver, check_start, level_at, own_node, room, start_error};
 use crate::schedule::Table;
 use crate::{Betas, Form, Grid, Node, Plan, PlanError, Prediction, Term, math};
 
@@ -56,7 +56,7 @@ impl Solver for Tcd {
         let mut table = Table::new(&self.betas).map_err(|_| start_error(grid))?;
         for (k, (node, level)) in nodes.iter_mut().zip(levels).enumerate().rev() {
             *node = own_node(k, level, if k < grid.steps() { Some((prediction, Form::Data)) } else { None })?;
-            let Some(current) = k.checked_sub(1).map(|i| &levels[i]) else {
+            let Some(current) = k.checked_sub(1).map(|i| level_at(levels, i)) else {
                 node.noise = level.sigma;
                 continue;
             };

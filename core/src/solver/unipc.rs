@@ -1,7 +1,7 @@
 //! UniPC: predictor and corrector.
 
 use super::multistep::{check_order, lambda, tail};
-use super::{Solver, Writer, own_node};
+use super::{Solver, Writer, level_at, own_node};
 use crate::{Form, Grid, Level, MAX_OUTPUTS, Node, Plan, PlanError, Prediction, Term, math};
 
 /// The function `B(h)` by which UniPC weighs differences of outputs.
@@ -62,9 +62,9 @@ impl UniPc {
         let (steps, levels) = (grid.steps(), grid.levels());
         let left = if self.lower_order_final { steps - i } else { self.order };
         // A level without any signal (only the first can be one) lies at lambda = -infinity: no polynomial has it.
-        let known = i + 1 - usize::from(levels[0].alpha == 0.0 && i > 0);
+        let known = i + 1 - usize::from(level_at(levels, 0).alpha == 0.0 && i > 0);
         // To no noise and on the spot, lambda gives no polynomial either.
-        let limit = levels[i + 1].sigma == 0.0 || levels[i + 1] == levels[i];
+        let limit = level_at(levels, i + 1).sigma == 0.0 || level_at(levels, i + 1) == level_at(levels, i);
         if limit { 1 } else { self.order.min(known).min(left) }
     }
 
@@ -106,6 +106,7 @@ fn power(base: f64, exponent: usize) -> f64 {
 /// Gauss elimination of the first `n` rows and columns, right side in column 3. The rows are Vandermonde's with
 /// distinct places, so no pivot is 0.
 fn solve(mut rows: [[f64; 4]; 3], n: usize) -> [f64; 3] {
+    let n = n.min(rows.len());
     for pivot in 0..n {
         let by = rows[pivot];
         for (_, row) in rows.iter_mut().enumerate().take(n).filter(|(i, _)| *i != pivot) {
@@ -133,7 +134,9 @@ fn base(node: &mut Node, current: &Level, back: usize, back_m0: usize) {
 /// Adds `-a_n weight (m - m_0)`, `m` the output `back` nodes earlier, as term `slot`.
 fn difference(node: &mut Node, slot: usize, back: usize, weight: f64) {
     let weight = -node.level.alpha * weight;
-    node.outputs[slot] = Term::new(back as u8, weight);
+    if let Some(term) = node.outputs.get_mut(slot) {
+        *term = Term::new(back as u8, weight);
+    }
     node.outputs[0].weight -= weight;
 }
 
@@ -151,22 +154,22 @@ impl Solver for UniPc {
         check_order(self.order, MAX_OUTPUTS - 1)?;
         let (steps, levels, read) = (grid.steps(), grid.levels(), Some((prediction, Form::Data)));
         let mut writer = Writer::new(nodes, 2 * steps)?;
-        let mut start = own_node(0, &levels[0], read)?;
-        start.noise = levels[0].sigma;
+        let mut start = own_node(0, level_at(levels, 0), read)?;
+        start.noise = level_at(levels, 0).sigma;
         writer.push(start)?;
         for i in 0..steps {
-            let (current, level) = (&levels[i], &levels[i + 1]);
+            let (current, level) = (level_at(levels, i), level_at(levels, i + 1));
             let order = self.order_at(grid, i);
             let h = lambda(level) - lambda(current);
             let mut r = [1.0; 3];
             for (j, r) in r.iter_mut().enumerate().take(order - 1) {
-                *r = (lambda(&levels[i - j - 1]) - lambda(current)) / h;
+                *r = (lambda(level_at(levels, i - j - 1)) - lambda(current)) / h;
             }
 
             let k = writer.next();
             let mut node = own_node(k, level, if i + 1 < steps { read } else { None })?;
             base(&mut node, current, 1, k - evaluated(i));
-            let weights = self.weights(&r[..order - 1], h, order == 2);
+            let weights = self.weights(r.get(..order - 1).unwrap_or(&r), h, order == 2);
             for (j, weight) in weights.into_iter().enumerate().take(order - 1) {
                 difference(&mut node, j + 1, k - evaluated(i - j - 1), weight);
             }
@@ -180,8 +183,10 @@ impl Solver for UniPc {
             base(&mut node, current, 2, k - evaluated(i));
             // A step from no signal at all (h infinite) has nothing to correct by: what is predicted stands.
             if h.is_finite() && h > 0.0 {
-                r[order - 1] = 1.0;
-                let weights = self.weights(&r[..order], h, order == 1);
+                if let Some(here) = r.get_mut(order - 1) {
+                    *here = 1.0;
+                }
+                let weights = self.weights(r.get(..order).unwrap_or(&r), h, order == 1);
                 for (j, weight) in weights.into_iter().enumerate().take(order) {
                     let back = if j + 1 == order { 1 } else { k - evaluated(i - j - 1) };
                     difference(&mut node, j + 1, back, weight);

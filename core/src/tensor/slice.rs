@@ -36,11 +36,9 @@ impl<'a, T: Real> SliceFrames<'a, T> {
     }
 
     fn copy(&mut self, dst: usize, row: usize) {
-        let inside = |range: &Range<usize>| range.end <= self.memory.len();
-        let [from, to] = [row, dst].map(|row| self.range(row..row.saturating_add(1)).filter(inside));
-        if let (Some(from), Some(to)) = (from, to) {
-            self.memory.copy_within(from, to.start);
-        }
+        // The same row twice is no two rows, and stays as it is.
+        let (from, to) = self.slices(row..row.saturating_add(1), dst..dst.saturating_add(1));
+        set(to, from);
     }
 
     /// Where elements `at .. at + width` of a row lie.
@@ -55,7 +53,7 @@ impl<'a, T: Real> SliceFrames<'a, T> {
 
     fn set_chunk(&mut self, row: usize, at: usize, values: &[T]) {
         if let Some(to) = self.part(row, at, values.len()).and_then(|part| self.memory.get_mut(part)) {
-            to.copy_from_slice(values);
+            set(to, values);
         }
     }
 
@@ -99,6 +97,14 @@ const CHUNK: usize = 32;
 /// Partial sums of an inner product.
 const LANES: usize = 8;
 
+/// Copies as much as there is of both. (`copy_from_slice` panics where that is not the same.)
+#[inline(always)]
+fn set<T: Real>(to: &mut [T], from: &[T]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = *from;
+    }
+}
+
 /// The sum of the partial sums, of which a short row has used only the first.
 fn total<T: Real>(sums: [T; LANES], dim: usize) -> f64 {
     sums.iter().take(dim).map(|sum| sum.to_f64()).sum()
@@ -115,15 +121,11 @@ impl<T: Real> Tensor for SliceFrames<'_, T> {
     }
 
     fn load(&mut self, row: usize, values: &[T]) {
-        for (to, from) in self.numbers(row).iter_mut().zip(values) {
-            *to = *from;
-        }
+        set(self.numbers(row), values);
     }
 
     fn store(&mut self, row: usize, values: &mut [T]) {
-        for (to, from) in values.iter_mut().zip(self.row(row)) {
-            *to = *from;
-        }
+        set(values, self.row(row));
     }
 
     fn combine(&mut self, dst: usize, terms: &[(f64, usize)]) {

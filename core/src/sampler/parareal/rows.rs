@@ -2,6 +2,7 @@
 
 use super::blocks::Blocks;
 use crate::Plan;
+use crate::sampler::ring::slot;
 
 /// Where a run's rows are. Per item and block: the start that the fine run began with and the one that came after it, what
 /// the coarse solver made of each, the network's output at the newer one, and the rings of the fine run's states and
@@ -67,12 +68,12 @@ impl Rows {
 
     /// The fine run's state at a node.
     pub(super) const fn state(&self, item: usize, block: usize, node: usize) -> usize {
-        self.block(item, block) + SINGLE + node % self.states
+        self.block(item, block) + SINGLE + slot(node, self.states)
     }
 
     /// The fine run's output at a node.
     pub(super) const fn output(&self, item: usize, block: usize, node: usize) -> usize {
-        self.block(item, block) + SINGLE + self.states + node % self.outputs
+        self.block(item, block) + SINGLE + self.states + slot(node, self.outputs)
     }
 
     /// The newest guess of the last state.
@@ -87,12 +88,12 @@ impl Rows {
 
     /// The coarse solver's state at a node.
     pub(super) const fn coarse_state(&self, node: usize) -> usize {
-        self.sum() + 1 + node % self.states
+        self.sum() + 1 + slot(node, self.states)
     }
 
     /// The coarse solver's output at a node.
     pub(super) const fn coarse_output(&self, node: usize) -> usize {
-        self.sum() + 1 + self.states + node % self.outputs
+        self.sum() + 1 + self.states + slot(node, self.outputs)
     }
 
     pub(super) const fn shown(&self, row: usize) -> usize {

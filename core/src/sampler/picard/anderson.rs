@@ -29,7 +29,7 @@ pub(super) struct Mixing {
 impl Mixing {
     /// The slot of the round `back` before this one.
     fn slot(&self, back: usize) -> usize {
-        (self.round + back * self.history) % (self.history + 1)
+        (self.round + back * self.history) % self.history.saturating_add(1)
     }
 
     fn path(&self, back: usize, node: usize) -> usize {

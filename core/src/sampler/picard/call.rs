@@ -1,5 +1,6 @@
 //! A round's call of the network, and what it tells.
 
+use super::known::is_asked;
 use super::run::PicardRun;
 use super::slope::Slope;
 use crate::denoiser::Span;
@@ -7,17 +8,38 @@ use crate::sampler::{SampleError, recurrence};
 use crate::{Batch, Denoiser, Plan, Tensor};
 
 /// The rows of a call in their order: (item, node).
-pub(super) fn rows_of<'a>(
+pub(super) fn rows_of<'a>(plan: &'a Plan<'a>, spans: &'a [Span]) -> CallRows<'a> {
+    CallRows { plan, spans: spans.iter(), item: 0, node: 0, end: 0, stride: 1 }
+}
+
+/// What [`rows_of`] gives. A type of its own, as nested adapters would be compiled anew, and large, at each of its uses.
+#[derive(Clone)]
+pub(super) struct CallRows<'a> {
     plan: &'a Plan<'a>,
-    spans: &'a [Span],
-) -> impl Iterator<Item = (usize, usize)> + Clone + 'a {
-    let nodes = plan.nodes();
-    spans.iter().flat_map(move |span| {
-        let (stride, item) = (span.stride.max(1), span.first_item);
-        let places = (span.first_node.next_multiple_of(stride)..span.end_node).step_by(stride);
-        let asked = move |k: &usize| nodes.get(*k).is_some_and(|node| node.evaluate.is_some());
-        places.filter(asked).map(move |k| (item, k))
-    })
+    spans: core::slice::Iter<'a, Span>,
+    item: usize,
+    node: usize,
+    end: usize,
+    stride: usize,
+}
+
+impl Iterator for CallRows<'_> {
+    type Item = (usize, usize);
+
+    fn next(&mut self) -> Option<(usize, usize)> {
+        loop {
+            while self.node < self.end {
+                let node = self.node;
+                self.node = node.saturating_add(self.stride);
+                if is_asked(self.plan, node) {
+                    return Some((self.item, node));
+                }
+            }
+            let span = self.spans.next()?;
+            (self.item, self.end, self.stride) = (span.first_item, span.end_node, span.stride.max(1));
+            self.node = span.first_node.next_multiple_of(self.stride);
+        }
+    }
 }
 
 impl<F: Tensor> PicardRun<'_, F> {

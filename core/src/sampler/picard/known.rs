@@ -22,11 +22,15 @@ pub struct Mark {
 
 impl Default for Mark {
     fn default() -> Self {
-        Self { slope: 0.0, doubt: f32::INFINITY, learnt: false, known: false, moved: 0.0 }
+        Self::UNKNOWN
     }
 }
 
 impl Mark {
+    /// Nothing is known yet: what a static array of marks begins as.
+    pub const UNKNOWN: Self =
+        Self { slope: 0.0, doubt: f32::INFINITY, learnt: false, known: false, moved: 0.0 };
+
     /// Takes in what the last evaluations told, if anything.
     pub(super) fn learn(&mut self, seen: Option<Seen>) {
         let (slope, doubt) = seen.map_or((0.0, f64::INFINITY), |seen| (seen.g, seen.doubt));

@@ -2,6 +2,7 @@
 
 use super::{MAX_HISTORY, Picard};
 use crate::Plan;
+use crate::sampler::ring::slot;
 
 /// Where a run's rows are. Per item, over the nodes of the window (rings, as the window moves):
 ///
@@ -65,18 +66,12 @@ impl Rows {
     /// A node's mark.
     #[inline]
     pub(super) const fn mark(&self, item: usize, node: usize) -> usize {
-        item * self.ring + self.slot(node)
-    }
-
-    /// A node's place in its ring. A window of the whole run never wraps, and a division would be dear there.
-    #[inline]
-    const fn slot(&self, node: usize) -> usize {
-        if node < self.ring { node } else { node % self.ring }
+        item * self.ring + slot(node, self.ring)
     }
 
     #[inline]
     const fn in_ring(&self, item: usize, ring: usize, node: usize) -> usize {
-        item * self.item() + ring * self.ring + self.slot(node)
+        item * self.item() + ring * self.ring + slot(node, self.ring)
     }
 
     /// How many nodes back a state is still there.

@@ -78,7 +78,7 @@ impl<F: Tensor> Run<F> for PicardRun<'_, F> {
     fn finish(self, x: &mut [F::Scalar]) -> Report {
         let (dim, last) = (self.frames.dim(), self.plan.last());
         let finished = self.is_finished();
-        for ((item, span), x) in self.spans.iter().step_by(2).enumerate().zip(x.chunks_mut(dim)) {
+        for ((item, span), x) in self.spans.iter().step_by(2).enumerate().zip(x.chunks_mut(dim.max(1))) {
             let end = self.end(span.done);
             // What a sweep has carried last, while it is there.
             let mut swept = end.saturating_sub(self.plan.reach().outputs)..end;
@@ -140,7 +140,7 @@ impl<'r, F: Tensor> PicardRun<'r, F> {
         run.marks.fill(Mark::default());
         run.leading = run.leading.and_then(|_| (0..run.end(0)).find(|node| run.is_asked(*node)));
         run.frames.begin();
-        for (item, x) in x.chunks(dim).enumerate() {
+        for (item, x) in x.chunks(dim.max(1)).enumerate() {
             run.frames.load(run.rows.state(item, 0), x);
             let end = run.end(0);
             run.enter(item, 1..end + 1, None, &mut None);
@@ -204,7 +204,7 @@ impl<'r, F: Tensor> PicardRun<'r, F> {
                 dense = front.min(first.saturating_add(share - share / 4)).max(head + 1).min(end);
                 let rest = share.saturating_sub(dense - first);
                 stride = self.picard.stride;
-                while (end - dense).div_ceil(stride) > rest && stride < end {
+                while (end - dense).div_ceil(stride.max(1)) > rest && stride < end {
                     stride *= 2;
                 }
                 sparse = if rest == 0 { dense } else { end };

@@ -131,7 +131,7 @@ impl Sampler for Speculative {
         };
         run.frames.begin();
         run.frames.combine(rows.scratch(ZERO), &[]);
-        for (item, x) in x.chunks(dim).enumerate() {
+        for (item, x) in x.chunks(dim.max(1)).enumerate() {
             if let Some(span) = run.spans.get_mut(item) {
                 *span = Span { first_item: item, items: 1, ..Span::default() };
             }
@@ -215,7 +215,7 @@ impl<F: Tensor> Run<F> for SpeculativeRun<'_, F> {
     fn finish(self, x: &mut [F::Scalar]) -> Report {
         let (dim, last) = (self.frames.dim(), self.plan.last());
         let mut finished = true;
-        for ((item, span), x) in self.spans.iter().enumerate().zip(x.chunks_mut(dim)) {
+        for ((item, span), x) in self.spans.iter().enumerate().zip(x.chunks_mut(dim.max(1))) {
             finished &= span.first_node == last;
             let drafted = (span.first_node..span.end_node).rev().find(|j| is_evaluated(self.plan, *j));
             let row = match drafted {

@@ -1,6 +1,7 @@
 //! Where a speculative run's rows are.
 
 use crate::Plan;
+use crate::sampler::ring::slot;
 
 /// Generations of states and outputs: the last two rounds'.
 pub(super) const GENERATIONS: usize = 2;
@@ -35,9 +36,7 @@ impl Rows {
 
     /// The first row of an item's ring: states, then outputs, by generation, then the drafts' estimates.
     const fn at(&self, item: usize, ring: usize, node: usize) -> usize {
-        // A run that is drafted whole never wraps, and a division would be dear there.
-        let slot = if node < self.ring { node } else { node % self.ring };
-        (item * (2 * GENERATIONS + 1) + ring) * self.ring + slot
+        (item * (2 * GENERATIONS + 1) + ring) * self.ring + slot(node, self.ring)
     }
 
     pub(super) const fn state(&self, item: usize, generation: usize, node: usize) -> usize {

@@ -1,0 +1,43 @@
+//! Samples on a Cortex-M4F from an artifact in flash, in sequence and in parallel over time, without a heap.
+//!
+//! Prints digests of what must be the same bits on every target, the samples, and how deep the stack went.
+
+#![no_std]
+#![no_main]
+
+use core::fmt::Write;
+use cortex_m_rt::entry;
+use picardy_firmware::{Output, Paint};
+use picardy_firmware_shared::{Buffers, DIM, Error, ITEMS, Kind, sample, write_digests, write_samples};
+use semihosting::{eprintln, process};
+
+#[entry]
+fn main() -> ! {
+    static mut BUFFERS: Buffers = Buffers::new();
+    match run(BUFFERS, &mut Output) {
+        Ok(()) => process::exit(0),
+        Err(error) => {
+            eprintln!("error: {error}");
+            process::exit(1)
+        }
+    }
+}
+
+fn run(buffers: &mut Buffers, out: &mut Output) -> Result<(), Error> {
+    write_digests(out)?;
+    for kind in Kind::ALL {
+        let mut x = [0.0; ITEMS * DIM];
+        let stack = Paint::new();
+        let report = sample(kind, &mut x, buffers)?;
+        let deepest = stack.deepest();
+        write_samples(kind, &x, &report, out)?;
+        writeln!(out, "stack {} {deepest}", kind.name())?;
+    }
+    Ok(())
+}
+
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    eprintln!("{info}");
+    process::exit(1)
+}
