@@ -36,6 +36,7 @@ mod shape;
 mod simd;
 mod sinusoidal;
 mod weight;
+mod weight_format;
 
 pub use activation::{gelu, gelu_with_slope};
 pub use artifact::{Aligned, Artifact, Dtype, MAX_HEADER, MAX_RANK, MAX_TENSORS, TensorView};
@@ -51,3 +52,4 @@ pub use scalar::Scalar;
 pub use shape::ShapeError;
 pub use simd::{Kernel, LANES, dispatch, dot, sum};
 pub use sinusoidal::{frequencies, sinusoidal};
+pub use weight_format::{UnknownWeights, WeightFormat};
