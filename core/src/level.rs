@@ -33,6 +33,9 @@ impl Level {
     /// No noise at all: where every full run ends.
     pub const DATA: Self = Self { alpha: 1.0, sigma: 0.0, t: 0.0 };
 
+    /// All zero, which is no level: what a static array of levels begins as, at no cost in flash.
+    pub const EMPTY: Self = Self { alpha: 0.0, sigma: 0.0, t: 0.0 };
+
     /// A variance-preserving level: `alpha = sqrt(alpha_bar)`, `sigma = sqrt(1 - alpha_bar)`.
     pub fn vp(alpha_bar: f64, t: f64) -> Self {
         Self { alpha: math::sqrt(alpha_bar), sigma: math::sqrt(1.0 - alpha_bar), t }

@@ -269,9 +269,9 @@ impl<'a> Plan<'a> {
 }
 
 impl Node {
-    /// At no noise, and nothing else: what a static array of nodes begins as.
+    /// All zero, which is no node: what a static array of nodes begins as, at no cost in flash.
     pub const EMPTY: Self = Self {
-        level: Level::DATA,
+        level: Level::EMPTY,
         evaluate: None,
         states: [Term::NONE; MAX_STATES],
         outputs: [Term::NONE; MAX_OUTPUTS],

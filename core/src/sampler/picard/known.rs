@@ -22,14 +22,13 @@ pub struct Mark {
 
 impl Default for Mark {
     fn default() -> Self {
-        Self::UNKNOWN
+        Self { doubt: f32::INFINITY, ..Self::EMPTY }
     }
 }
 
 impl Mark {
-    /// Nothing is known yet: what a static array of marks begins as.
-    pub const UNKNOWN: Self =
-        Self { slope: 0.0, doubt: f32::INFINITY, learnt: false, known: false, moved: 0.0 };
+    /// All zero: what a static array of marks begins as, at no cost in flash. (A run writes them before it reads them.)
+    pub const EMPTY: Self = Self { slope: 0.0, doubt: 0.0, learnt: false, known: false, moved: 0.0 };
 
     /// Takes in what the last evaluations told, if anything.
     pub(super) fn learn(&mut self, seen: Option<Seen>) {

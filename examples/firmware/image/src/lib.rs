@@ -7,6 +7,10 @@ mod output;
 mod paint;
 pub mod plans;
 
+#[cfg(target_arch = "arm")]
+pub use cortex_m_rt::entry;
 pub use model::Model;
 pub use output::Output;
 pub use paint::Paint;
+#[cfg(target_arch = "riscv32")]
+pub use riscv_rt::entry;

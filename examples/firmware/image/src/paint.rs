@@ -49,10 +49,12 @@ impl Default for Paint {
 #[allow(unsafe_code)]
 fn stack_end() -> usize {
     unsafe extern "C" {
-        static _stack_end: u32;
+        #[cfg_attr(target_arch = "arm", link_name = "_stack_end")]
+        #[cfg_attr(target_arch = "riscv32", link_name = "__eheap")]
+        static STACK_END: u32;
     }
     // The linker script's: only its address means anything.
-    (&raw const _stack_end) as usize
+    (&raw const STACK_END) as usize
 }
 
 #[allow(unsafe_code)]

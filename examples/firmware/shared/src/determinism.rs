@@ -69,7 +69,7 @@ struct Grids {
 
 impl Grids {
     fn new() -> Self {
-        Self { digest: Digest::new(), count: 0, levels: [Level::DATA; STEPS + 1] }
+        Self { digest: Digest::new(), count: 0, levels: [Level::EMPTY; STEPS + 1] }
     }
 
     /// Takes in the grid that `make` makes; one that is an error counts for nothing.
@@ -121,7 +121,7 @@ fn schedules(out: &mut impl fmt::Write) -> fmt::Result {
 }
 
 fn plans(out: &mut impl fmt::Write) -> fmt::Result {
-    let mut levels = [[Level::DATA; STEPS + 1]; 4];
+    let mut levels = [[Level::EMPTY; STEPS + 1]; 4];
     let [linear, cosine, karras, flow] = &mut levels;
     let grids = [
         BETAS[0].trailing(STEPS, linear),

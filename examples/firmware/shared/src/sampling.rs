@@ -57,12 +57,12 @@ impl Buffers {
     /// Nothing in it yet.
     pub const fn new() -> Self {
         Self {
-            levels: [Level::DATA; STEPS + 1],
+            levels: [Level::EMPTY; STEPS + 1],
             nodes: [Node::EMPTY; STEPS + 1],
             scratch: [0.0; 2048],
             rows: [0.0; 512 * DIM],
             spans: [Span::EMPTY; 2 * ITEMS],
-            marks: [Mark::UNKNOWN; (STEPS + 1) * ITEMS],
+            marks: [Mark::EMPTY; (STEPS + 1) * ITEMS],
         }
     }
 }

@@ -49,8 +49,7 @@ pub(crate) fn compare(host: &str, image: &str) -> Result<Agreement, String> {
         }
         for (a, b) in a.into_iter().zip(b) {
             let difference = (a - b).abs();
-            // Also false for NaN.
-            if !(difference <= TOLERANCE) {
+            if difference > TOLERANCE || difference.is_nan() {
                 return Err(format!("`{name}`: {a} on the host, {b} in the image"));
             }
             agreement.numbers += 1;

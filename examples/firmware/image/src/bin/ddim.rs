@@ -6,9 +6,8 @@
 #![no_main]
 
 use core::hint::black_box;
-use cortex_m_rt::entry;
 use picardy::{Form, Noise, Plan, Reach, Sampler, Sequential, SliceFrames, Workspace};
-use picardy_firmware::{Model, plans};
+use picardy_firmware::{Model, entry, plans};
 use semihosting::process;
 
 const DIM: usize = 64;

@@ -5,13 +5,12 @@
 #![no_main]
 
 use core::hint::black_box;
-use cortex_m_rt::entry;
 use picardy::{
     AnySampler, AnySolver, Auto, Betas, Curve, Final, FlowShift, Grid, Level, Mark, Node, Noise, Parareal,
     Picard, Prediction, Run, Sampler, Sequential, SigmaShape, Sigmas, SliceFrames, Slope, Solver, Spacing,
     Span, Speculative, Workspace,
 };
-use picardy_firmware::Model;
+use picardy_firmware::{Model, entry};
 use semihosting::process;
 
 const STEPS: usize = 10;
@@ -29,12 +28,12 @@ struct Memory {
 #[entry]
 fn main() -> ! {
     static mut MEMORY: Memory = Memory {
-        levels: [Level::DATA; STEPS + 1],
+        levels: [Level::EMPTY; STEPS + 1],
         nodes: [Node::EMPTY; 32],
         x: [0.0; DIM],
         rows: [0.0; 512 * DIM],
         spans: [Span::EMPTY; 64],
-        marks: [Mark::UNKNOWN; 64],
+        marks: [Mark::EMPTY; 64],
     };
     let mut runs = 0;
     for grid in 0..black_box(6) {

@@ -1,4 +1,4 @@
-//! Samples on a Cortex-M4F from an artifact in flash, in sequence and in parallel over time, without a heap.
+//! Samples on a Cortex-M4F, or a RISC-V without an FPU, from an artifact in flash, in sequence and in parallel over time, without a heap.
 //!
 //! Prints digests of what must be the same bits on every target, the samples, and how deep the stack went.
 
@@ -6,15 +6,17 @@
 #![no_main]
 
 use core::fmt::Write;
-use cortex_m_rt::entry;
-use picardy_firmware::{Output, Paint};
+use picardy_firmware::{Output, Paint, entry};
 use picardy_firmware_shared::{Buffers, DIM, Error, ITEMS, Kind, sample, write_digests, write_samples};
 use semihosting::{eprintln, process};
+use static_cell::ConstStaticCell;
+
+/// Not on the stack, whose depth is measured.
+static BUFFERS: ConstStaticCell<Buffers> = ConstStaticCell::new(Buffers::new());
 
 #[entry]
 fn main() -> ! {
-    static mut BUFFERS: Buffers = Buffers::new();
-    match run(BUFFERS, &mut Output) {
+    match run(BUFFERS.take(), &mut Output) {
         Ok(()) => process::exit(0),
         Err(error) => {
             eprintln!("error: {error}");

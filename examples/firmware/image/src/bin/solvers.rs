@@ -6,12 +6,11 @@
 #![no_main]
 
 use core::hint::black_box;
-use cortex_m_rt::entry;
 use picardy::{
     Betas, Ddim, DpmSolverPp, Level, Mark, Node, Noise, Picard, Plan, Prediction, Sampler, Sequential,
     SliceFrames, Solver, Span, Workspace,
 };
-use picardy_firmware::Model;
+use picardy_firmware::{Model, entry};
 use semihosting::process;
 
 const STEPS: usize = 10;
@@ -20,12 +19,12 @@ const DIM: usize = 16;
 #[entry]
 fn main() -> ! {
     static mut MEMORY: Memory = Memory {
-        levels: [Level::DATA; STEPS + 1],
+        levels: [Level::EMPTY; STEPS + 1],
         nodes: [Node::EMPTY; STEPS + 1],
         x: [0.0; DIM],
         rows: [0.0; 128 * DIM],
         spans: [Span::EMPTY; 2],
-        marks: [Mark::UNKNOWN; STEPS + 2],
+        marks: [Mark::EMPTY; STEPS + 2],
     };
     process::exit(i32::from(run(MEMORY).is_none()))
 }

@@ -6,9 +6,8 @@
 #![no_main]
 
 use core::hint::black_box;
-use cortex_m_rt::entry;
 use picardy::{Form, Mark, Node, Noise, Picard, Plan, Sampler, Sequential, SliceFrames, Span, Workspace};
-use picardy_firmware::{Model, plans};
+use picardy_firmware::{Model, entry, plans};
 use semihosting::process;
 
 const DIM: usize = 16;
@@ -20,7 +19,7 @@ fn main() -> ! {
         x: [0.0; DIM],
         rows: [0.0; 128 * DIM],
         spans: [Span::EMPTY; 2],
-        marks: [Mark::UNKNOWN; NODES + 1],
+        marks: [Mark::EMPTY; NODES + 1],
     };
     process::exit(i32::from(run(MEMORY).is_none()))
 }
