@@ -15,6 +15,9 @@ const CANDIDATES: usize = 24;
 /// Times that every weight of an output is rounded anew, given the others.
 const SWEEPS: usize = 4;
 
+/// A matrix of fewer inputs stays f32: its scales would take what it saves, and few inputs do not average the rounding.
+const LEAST_INPUTS: usize = 16;
+
 /// Means and products of what each matrix is multiplied with.
 ///
 /// An output's error is `d^T C d` with `d` the change of its weights and `C` its inputs' covariance: what is constant in
@@ -121,7 +124,8 @@ impl Int8 {
             }
         }
         let mut layers = BTreeMap::new();
-        for (name, moments) in &calibration.moments {
+        let wide = calibration.moments.iter().filter(|(_, moments)| moments.sum.len() >= LEAST_INPUTS);
+        for (name, moments) in wide {
             let parameter = |of: &str| model.parameter(&format!("{name}.{of}")).map_or(&[][..], |p| p.0);
             let (mean, covariance) = moments.statistics();
             let mut layer = Layer { whole: vec![], scale: vec![], bias: vec![] };
@@ -141,7 +145,7 @@ impl Int8 {
 }
 
 impl Mlp<f32> {
-    /// The network as a safetensors file whose matrices are int8.
+    /// The network as a safetensors file whose matrices are int8, but for those of fewer than 16 inputs.
     ///
     /// # Errors
     /// As [`Mlp::to_safetensors`].
