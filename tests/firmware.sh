@@ -2,6 +2,7 @@
 # The firmware example: builds its images for a Cortex-M4F, runs them under QEMU, and checks
 #   - that noise, schedules and plans are the host's to the bit, and samples within 1e-5;
 #   - that no panic is left in the images of the samplers and solvers;
+#   - that the network's kernels take few enough instructions (tests/firmware_count.sh), with the host's bits;
 #   - that they fit: examples/firmware/sizes.toml has what they take, and they may not grow by more than 2%.
 # The first also on a RISC-V without an FPU, and that core builds for a Cortex-M0, which has no atomics.
 #
@@ -119,6 +120,10 @@ for image in solvers stored ddim every; do
 Who calls it: arm-none-eabi-objdump -dC $images/$image"
     echo "$image: none"
 done
+
+echo "-- instructions"
+compile $TARGET build --profile fast --bin count
+"$root/tests/firmware_count.sh" "$CARGO_TARGET_DIR/$TARGET/fast/count"
 
 echo "-- sizes"
 # section IMAGE NAMES...: the bytes of its sections.

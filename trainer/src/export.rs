@@ -4,7 +4,7 @@ use crate::data::Dataset;
 use crate::model::{Mlp, Precision, SaveError};
 use crate::onnx::{OnnxError, export_mlp};
 use crate::train::stage;
-use picardy::nn::{ModelCard, Numbers};
+use picardy::nn::{ModelCard, Numbers, WeightFormat};
 use picardy::{Betas, Prediction};
 use std::path::{Path, PathBuf};
 
@@ -62,6 +62,7 @@ pub(crate) fn metadata(data: &Dataset, about: &About<'_>) -> Vec<(String, String
             seed: about.seed,
             data_mean,
             data_scale,
+            weights: WeightFormat::F32,
             data_variance: squares / data.data().len() as f64 + about.added_variance,
         };
         card.entries(|key, value| entries.push((key.to_owned(), value.to_string())));
@@ -92,19 +93,42 @@ pub fn write(
     metadata: &[(String, String)],
     precision: Precision,
 ) -> Result<[PathBuf; 2], ExportError> {
+    write_bytes(folder, stem, model.to_safetensors(metadata, precision)?, model, metadata)
+}
+
+/// [`write`] with the safetensors file's bytes already made, such as those of [`small`](crate::small).
+///
+/// # Errors
+/// As there.
+pub fn write_bytes(
+    folder: &Path,
+    stem: &str,
+    safetensors: Vec<u8>,
+    model: &Mlp<f32>,
+    metadata: &[(String, String)],
+) -> Result<[PathBuf; 2], ExportError> {
     let files = [
-        (folder.join(format!("{stem}.safetensors")), model.to_safetensors(metadata, precision)?),
+        (folder.join(format!("{stem}.safetensors")), safetensors),
         (folder.join(format!("{stem}.onnx")), onnx(model, metadata)?),
     ];
+    write_files(&files)?;
+    Ok(files.map(|(path, _)| path))
+}
+
+/// Writes files, all of them in full under temporary names before any takes its own.
+///
+/// # Errors
+/// The file system's.
+pub fn write_files(files: &[(PathBuf, Vec<u8>)]) -> Result<(), ExportError> {
     let failed = |path: &Path, error| ExportError::File { path: path.to_owned(), error };
     let mut staged = Vec::new();
-    for (path, bytes) in &files {
+    for (path, bytes) in files {
         staged.push((path, stage(path, bytes).map_err(|error| failed(path, error))?));
     }
     for (path, file) in staged {
         file.persist(path).map_err(|error| failed(path, error.error))?;
     }
-    Ok(files.map(|(path, _)| path))
+    Ok(())
 }
 
 #[cfg(test)]

@@ -21,4 +21,5 @@ pub mod onnx;
 pub mod op;
 pub mod optimiser;
 pub mod rng;
+pub mod small;
 pub mod train;

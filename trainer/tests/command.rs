@@ -96,10 +96,30 @@ fn eval_and_export_work_on_a_run_and_on_its_model() {
     assert_eq!(said(&by_run), said(&by_file));
 
     let half = folder.path().join("half");
-    let output = picardy_train(&["export", run.to_str().unwrap(), "--out", half.to_str().unwrap(), "--half"]);
-    assert!(output.status.success(), "{}", said(&output));
+    let output = picardy_train(&[
+        "export",
+        run.to_str().unwrap(),
+        "--out",
+        half.to_str().unwrap(),
+        "--weights",
+        "f16",
+    ]);
+    assert!(output.status.success() && said(&output).contains("f16: relative error"), "{}", said(&output));
     assert!(read(&half, "model.safetensors").len() < read(&run, "model.safetensors").len() * 2 / 3);
     assert!(read(&half, "model.onnx") == read(&run, "model.onnx"));
+
+    // One file, which is evaluated as any other.
+    let int8 = folder.path().join("new/int8.safetensors");
+    let file = int8.to_str().unwrap();
+    let output = picardy_train(&["export", run.to_str().unwrap(), "--weights", "int8", "--out", file]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(said(&output).contains("int8: relative error") && said(&output).contains("distance of samples"));
+    assert!(std::fs::read(&int8).unwrap().len() < read(&half, "model.safetensors").len() * 3 / 4);
+    assert_eq!(std::fs::read_dir(folder.path().join("new")).unwrap().count(), 1);
+    let output = picardy_train(&[&["eval", file, "--data", "two-moons"], &few[..]].concat());
+    assert!(output.status.success() && said(&output).contains("mmd 0."), "{}", said(&output));
+    let output = picardy_train(&["export", run.to_str().unwrap(), "--weights", "int4"]);
+    assert!(!output.status.success() && said(&output).contains("f32, f16 or int8"), "{}", said(&output));
 
     let again = train(&run, &["--steps", "50"]);
     assert!(!again.status.success() && said(&again).contains("resume"), "{}", said(&again));

@@ -46,6 +46,8 @@ pub enum Dtype {
     F32,
     /// IEEE 754 half precision.
     F16,
+    /// 8-bit whole numbers, -128 to 127.
+    I8,
 }
 
 impl Dtype {
@@ -54,6 +56,7 @@ impl Dtype {
         match self {
             Self::F32 => 4,
             Self::F16 => 2,
+            Self::I8 => 1,
         }
     }
 }
@@ -104,6 +107,18 @@ impl<'a> TensorView<'a> {
         let bits: &'a [u16] =
             bytemuck::try_cast_slice(self.bytes).map_err(|_| ArtifactError::Misaligned { alignment: 2 })?;
         Ok(bits.reinterpret_cast())
+    }
+
+    /// The elements, in place.
+    ///
+    /// # Errors
+    ///
+    /// [`ArtifactError::WrongDtype`] where they are not I8.
+    pub fn i8(&self) -> Result<&'a [i8], ArtifactError> {
+        if self.dtype != Dtype::I8 {
+            return Err(ArtifactError::WrongDtype);
+        }
+        Ok(bytemuck::cast_slice(self.bytes))
     }
 }
 
@@ -364,6 +379,7 @@ fn read_dtype(reader: &mut Reader<'_>, entry: usize) -> Result<Dtype, ArtifactEr
     match reader.string()? {
         "F32" => Ok(Dtype::F32),
         "F16" => Ok(Dtype::F16),
+        "I8" => Ok(Dtype::I8),
         _ => Err(ArtifactError::Dtype { entry }),
     }
 }

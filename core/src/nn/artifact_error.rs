@@ -45,7 +45,7 @@ pub enum ArtifactError {
         /// Which entry of the header repeats an earlier one, from 0.
         entry: usize,
     },
-    /// An element type other than F32 and F16.
+    /// An element type other than F32, F16 and I8.
     Dtype {
         /// Which tensor, from 0.
         entry: usize,
@@ -128,7 +128,7 @@ impl fmt::Display for ArtifactError {
                 write!(f, "entry {entry} of the header has an earlier one's name: export it again")
             }
             Self::Dtype { entry } => {
-                write!(f, "tensor {entry} is neither F32 nor F16: convert it before it is read here")
+                write!(f, "tensor {entry} is not F32, F16 or I8: convert it before it is read here")
             }
             Self::Rank { entry } => write!(
                 f,

@@ -4,7 +4,8 @@ use core::fmt::{Arguments, Display};
 use core::str::FromStr;
 
 use super::card_fields::key;
-use super::{CardError, Numbers};
+use super::weight_format::UnknownWeights;
+use super::{CardError, Numbers, WeightFormat};
 use crate::{Betas, Name, Prediction};
 
 /// The format that is written and read.
@@ -43,6 +44,8 @@ pub struct ModelCard<'a> {
     pub data_scale: Numbers<'a>,
     /// The mean variance per coordinate of what the network saw (1 for standardised data).
     pub data_variance: f64,
+    /// What the matrices are stored as.
+    pub weights: WeightFormat,
 }
 
 impl<'a> ModelCard<'a> {
@@ -104,7 +107,14 @@ impl<'a> ModelCard<'a> {
         };
         let schedule = if zero_snr { schedule.zero_snr() } else { schedule };
         schedule.check().map_err(|_| invalid(key::BETA_END, end, "the end of betas in (0, 1)"))?;
+        let weights = match lookup(key::WEIGHTS) {
+            None => WeightFormat::F32,
+            Some(name) => {
+                name.parse().map_err(|UnknownWeights| invalid(key::WEIGHTS, name, "one of f32, f16, int8"))?
+            }
+        };
         let card = Self {
+            weights,
             model: text(key::MODEL)?,
             schedule,
             prediction,
@@ -158,6 +168,10 @@ impl<'a> ModelCard<'a> {
         put(key::DATA_MEAN, &self.data_mean);
         put(key::DATA_SCALE, &self.data_scale);
         put(key::DATA_VARIANCE, &self.data_variance);
+        // Absent is f32, as in cards of before.
+        if self.weights != WeightFormat::F32 {
+            put(key::WEIGHTS, &self.weights);
+        }
     }
 
     /// The rules between the fields.
@@ -264,6 +278,27 @@ mod tests {
         assert_eq!(written, 1);
         assert_eq!(lookup("false"), read(("", None)));
         assert!(matches!(lookup("yes"), Err(CardError::Invalid { key: key::ZERO_SNR, .. })));
+    }
+
+    /// A card that says nothing of its weights has f32; others keep what they say, and an unknown format is named.
+    #[test]
+    fn the_weights_format_is_carried() {
+        assert_eq!(read(("", None)).unwrap().weights, WeightFormat::F32);
+        let lookup = |format: &'static str| {
+            ModelCard::from_lookup(move |key| match key {
+                key::WEIGHTS => Some(format),
+                _ => GOOD.iter().find(|(k, _)| *k == key).map(|(_, value)| *value),
+            })
+        };
+        let card = lookup("int8").unwrap();
+        assert_eq!(card.weights, WeightFormat::Int8);
+        let mut written = 0;
+        card.entries(|key, value| {
+            written += usize::from(key == key::WEIGHTS && Name::new(value).as_str() == "int8");
+        });
+        assert_eq!(written, 1);
+        let error = lookup("int4").unwrap_err();
+        assert!(matches!(error, CardError::Invalid { key: key::WEIGHTS, got, .. } if got.as_str() == "int4"));
     }
 
     #[test]

@@ -41,6 +41,10 @@ pub mod key {
     pub const DATA_SCALE: &str = "picardy.data_scale";
     /// The mean variance per coordinate of what the network saw.
     pub const DATA_VARIANCE: &str = "picardy.data_variance";
+    /// What the matrices are stored as: `f32`, `f16` or `int8`, absent for `f32`.
+    pub const WEIGHTS: &str = "picardy.weights";
+    /// What smaller weights change, in words; not part of the card.
+    pub const WEIGHTS_ERROR: &str = "picardy.weights_error";
 }
 
 /// Why metadata is no model card.

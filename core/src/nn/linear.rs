@@ -5,7 +5,7 @@
 //! under way at once, so an element's bits depend neither on the batch nor on its place in it.
 
 use super::shape::{self, ShapeError};
-use super::simd::{LANES, lanes, reduce};
+use super::weight::Weight;
 use super::{Kernel, Scalar, dispatch};
 
 /// `y = x W^T + b`: x is [n, inputs], W [outputs, inputs] (as PyTorch stores it), b `[outputs]`, y [n, outputs].
@@ -24,7 +24,7 @@ use super::{Kernel, Scalar, dispatch};
 /// ```
 pub fn linear<T: Scalar>(x: &[T], weight: &[T], bias: &[T], y: &mut [T]) -> Result<(), ShapeError> {
     let inputs = check(x, weight, bias, y)?;
-    dispatch(Linear { x, inputs, weight, bias, y, stride: bias.len(), add: false });
+    dispatch(Linear { x, inputs, weight, bias, y, add: false });
     Ok(())
 }
 
@@ -35,7 +35,7 @@ pub fn linear<T: Scalar>(x: &[T], weight: &[T], bias: &[T], y: &mut [T]) -> Resu
 /// [`ShapeError`] where the lengths do not fit.
 pub fn linear_add<T: Scalar>(x: &[T], weight: &[T], bias: &[T], y: &mut [T]) -> Result<(), ShapeError> {
     let inputs = check(x, weight, bias, y)?;
-    dispatch(Linear { x, inputs, weight, bias, y, stride: bias.len(), add: true });
+    dispatch(Linear { x, inputs, weight, bias, y, add: true });
     Ok(())
 }
 
@@ -75,30 +75,30 @@ impl<T: Scalar> Kernel for Add<'_, T> {
     }
 }
 
-/// `y[r, ..outputs] = x W^T + b` in rows of `stride` elements, so that a block of W can be applied alone.
-pub(crate) struct Linear<'a, T> {
-    pub(crate) x: &'a [T],
+/// Every product of a row of `x` with a row of `weight`, both `inputs` long, in blocks: `put` is given its row, its
+/// output and its sum. (A convolution is one over its patches.)
+pub(crate) struct Products<'a, X, W, F> {
+    pub(crate) x: &'a [X],
     pub(crate) inputs: usize,
-    pub(crate) weight: &'a [T],
-    pub(crate) bias: &'a [T],
-    pub(crate) y: &'a mut [T],
-    pub(crate) stride: usize,
-    pub(crate) add: bool,
+    pub(crate) weight: &'a [W],
+    pub(crate) put: F,
 }
 
-/// Rows and outputs of the main register block: 9 sums, 3 weights and an input fit 16 vector registers.
-const BLOCK: usize = 3;
+/// Whether the target has scalar registers alone, as a Cortex-M4F does.
+const SCALAR: bool = cfg!(target_arch = "arm");
+/// Rows and outputs of the main register block. With vectors, 9 sums, 3 weights and an input fit 16 registers.
+pub(crate) const BLOCK: usize = if SCALAR { 1 } else { 3 };
 /// Outputs of the block for a single row, where only the weights stream.
-const STREAM: usize = 4;
+const STREAM: usize = if SCALAR { 2 } else { 4 };
 
-impl<T: Scalar> Kernel for Linear<'_, T> {
+impl<X, W: Weight<X>, F: FnMut(usize, usize, W::Sum)> Kernel for Products<'_, X, W, F> {
     type Output = ();
 
     #[inline(always)]
     fn run(mut self) {
         let rows = self.x.len().checked_div(self.inputs).unwrap_or(0);
         let mut row = 0;
-        while row + BLOCK <= rows {
+        while BLOCK > 1 && row + BLOCK <= rows {
             let done = self.columns::<BLOCK, BLOCK>(row, 0);
             self.columns::<BLOCK, 1>(row, done);
             row += BLOCK;
@@ -111,7 +111,7 @@ impl<T: Scalar> Kernel for Linear<'_, T> {
     }
 }
 
-impl<T: Scalar> Linear<'_, T> {
+impl<X, W: Weight<X>, F: FnMut(usize, usize, W::Sum)> Products<'_, X, W, F> {
     /// The outputs from `first` on, `C` at a time, for the `R` rows from `row`; gives back where it stopped.
     #[inline(always)]
     fn columns<const R: usize, const C: usize>(&mut self, row: usize, first: usize) -> usize {
@@ -121,18 +121,15 @@ impl<T: Scalar> Linear<'_, T> {
             *slot = &self.x[(row + r) * k..(row + r + 1) * k];
         }
         let mut output = first;
-        while output + C <= self.bias.len() {
+        while (output + C) * k <= self.weight.len() {
             let mut weights = [&self.weight[..0]; C];
             for (c, slot) in weights.iter_mut().enumerate() {
                 *slot = &self.weight[(output + c) * k..(output + c + 1) * k];
             }
-            let block = products(&rows, &weights, k);
-            for (r, values) in block.iter().enumerate() {
-                let start = (row + r) * self.stride + output;
-                let y = &mut self.y[start..start + C];
-                for ((y, &value), &bias) in y.iter_mut().zip(values).zip(&self.bias[output..output + C]) {
-                    let value = value + bias;
-                    *y = if self.add { *y + value } else { value };
+            let sums = W::products(&rows, &weights);
+            for (r, sums) in sums.into_iter().enumerate() {
+                for (c, sum) in sums.into_iter().enumerate() {
+                    (self.put)(row + r, output + c, sum);
                 }
             }
             output += C;
@@ -141,46 +138,29 @@ impl<T: Scalar> Linear<'_, T> {
     }
 }
 
-/// The `R` x `C` dot products of length `k`.
-#[inline(always)]
-fn products<T: Scalar, const R: usize, const C: usize>(
-    x: &[&[T]; R],
-    w: &[&[T]; C],
-    k: usize,
-) -> [[T; C]; R] {
-    let whole = k - k % LANES;
-    let mut acc = [[[T::ZERO; LANES]; C]; R];
-    let mut at = 0;
-    while at < whole {
-        let mut weights = [[T::ZERO; LANES]; C];
-        for c in 0..C {
-            weights[c] = lanes(w[c], at);
-        }
-        for r in 0..R {
-            let input = lanes(x[r], at);
-            for c in 0..C {
-                for lane in 0..LANES {
-                    acc[r][c][lane] += input[lane] * weights[c][lane];
-                }
-            }
-        }
-        at += LANES;
+/// `y = x W^T + b` for weights that are multiplied as they are.
+pub(crate) struct Linear<'a, T, W = T> {
+    pub(crate) x: &'a [T],
+    pub(crate) inputs: usize,
+    pub(crate) weight: &'a [W],
+    pub(crate) bias: &'a [T],
+    pub(crate) y: &'a mut [T],
+    pub(crate) add: bool,
+}
+
+impl<T: Scalar, W: Weight<T, Sum = T>> Kernel for Linear<'_, T, W> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { x, inputs, weight, bias, y, add } = self;
+        let put = |row: usize, output: usize, sum: T| {
+            let value = sum + bias[output];
+            let y = &mut y[row * bias.len() + output];
+            *y = if add { *y + value } else { value };
+        };
+        Products { x, inputs, weight, put }.run();
     }
-    let mut out = [[T::ZERO; C]; R];
-    for r in 0..R {
-        for c in 0..C {
-            out[r][c] = reduce(acc[r][c]);
-        }
-    }
-    while at < k {
-        for r in 0..R {
-            for c in 0..C {
-                out[r][c] += x[r][at] * w[c][at];
-            }
-        }
-        at += 1;
-    }
-    out
 }
 
 #[cfg(test)]

@@ -1,14 +1,9 @@
 //! The trainer's residual network, run from an artifact's bytes.
 
-use core::fmt::Arguments;
-
-use super::half_weights::widen;
-use half::f16;
-
-use super::linear::Linear;
+use super::layer::{Layer, Norm, Tensors};
 use super::{
-    Artifact, ArtifactError, Dtype, ModelCard, ModelError, ShapeError, add, dispatch, frequencies, gelu, key,
-    layer_norm, shape, sinusoidal,
+    Artifact, ArtifactError, ModelCard, ModelError, ShapeError, add, frequencies, gelu, key, layer_norm,
+    shape, sinusoidal,
 };
 use crate::Name;
 
@@ -17,8 +12,6 @@ pub const MAX_BLOCKS: usize = 8;
 
 /// Rows that go through the network together: enough for the products, few enough for the cache.
 const CHUNK: usize = 48;
-/// Weight rows that are converted from half precision at a time: a multiple of the product's blocks.
-const HALF_ROWS: usize = 12;
 
 /// A residual MLP denoiser over weights that stay where the artifact's bytes are.
 ///
@@ -30,7 +23,11 @@ const HALF_ROWS: usize = 12;
 /// ```
 ///
 /// Tensors: `input.{weight,bias}`, `blocks.{i}.norm.*`, `blocks.{i}.fc1.*`, `blocks.{i}.fc2.*`, `norm.*`, `output.*`, each
-/// weight [outputs, inputs]. Matrices may be F32 or F16, vectors are F32; products and sums are f32.
+/// weight [outputs, inputs]. Vectors are F32. Each matrix may be
+///
+/// - F32 or F16: products and sums are f32, with the same bits for the same weights;
+/// - I8, with its scales in a vector `*.scale` `[outputs]`, all positive: the weight is `scale[o] q[o, i]`. Each row of
+///   inputs is rounded to 16-bit whole numbers, and sums are exact.
 ///
 /// # Examples
 ///
@@ -178,7 +175,7 @@ impl<'a> ResidualMlp<'a> {
         }
         let chunk = fit.min(CHUNK);
         let (f, rest) = scratch.split_at_mut(self.width / 2);
-        let (converted, rest) = rest.split_at_mut(self.converted_len());
+        let (layer, rest) = rest.split_at_mut(self.layer_len());
         frequencies(f);
         let mut t = t.into_iter();
         let mut done = 0;
@@ -189,7 +186,7 @@ impl<'a> ResidualMlp<'a> {
                 *slot = t.next().ok_or(ModelError::Times { rows, got: done })?;
                 done += 1;
             }
-            self.chunk(x, times, f, out, buffers, converted)?;
+            self.chunk(x, times, f, out, buffers, layer)?;
         }
         Ok(())
     }
@@ -202,7 +199,7 @@ impl<'a> ResidualMlp<'a> {
         f: &[f32],
         out: &mut [f32],
         buffers: &mut [f32],
-        converted: &mut [f32],
+        layer: &mut [f32],
     ) -> Result<(), ShapeError> {
         let size = t.len() * self.width;
         let (h, rest) = buffers.split_at_mut(size);
@@ -210,93 +207,36 @@ impl<'a> ResidualMlp<'a> {
         let (u, rest) = rest.split_at_mut(size);
         let v = &mut rest[..size];
         sinusoidal(t, f, e)?;
-        self.input.apply(x, h, false, converted);
+        self.input.apply(x, h, false, layer);
         for block in self.blocks.iter().take(self.block_count) {
             add(h, e, v)?;
             layer_norm(v, block.norm.weight, block.norm.bias, u)?;
-            block.fc1.apply(u, v, false, converted);
+            block.fc1.apply(u, v, false, layer);
             gelu(v);
-            block.fc2.apply(v, h, true, converted);
+            block.fc2.apply(v, h, true, layer);
         }
         layer_norm(h, self.norm.weight, self.norm.bias, u)?;
-        self.output.apply(u, out, false, converted);
+        self.output.apply(u, out, false, layer);
         Ok(())
     }
 
     const fn fixed_len(&self) -> usize {
-        self.width / 2 + self.converted_len()
+        self.width / 2 + self.layer_len()
     }
 
-    /// Room for the weight rows that are converted at a time, 0 where none is of half precision.
-    const fn converted_len(&self) -> usize {
-        let mut half = self.input.is_half() || self.output.is_half();
+    /// The most scratch that a layer needs, 0 where none is int8.
+    const fn layer_len(&self) -> usize {
+        let (first, last) = (self.input.scratch_len(), self.output.scratch_len());
+        let mut most = if first > last { first } else { last };
         let mut i = 0;
         while i < self.block_count {
-            half = half || self.blocks[i].fc1.is_half() || self.blocks[i].fc2.is_half();
+            let (first, last) = (self.blocks[i].fc1.scratch_len(), self.blocks[i].fc2.scratch_len());
+            let larger = if first > last { first } else { last };
+            most = if larger > most { larger } else { most };
             i += 1;
         }
-        let longest = if self.dim > self.width { self.dim } else { self.width };
-        if half { HALF_ROWS * longest } else { 0 }
+        most
     }
-}
-
-/// Weights where they lie.
-#[derive(Debug, Clone, Copy)]
-enum Weights<'a> {
-    F32(&'a [f32]),
-    F16(&'a [f16]),
-}
-
-/// An affine layer.
-#[derive(Debug, Clone, Copy)]
-struct Layer<'a> {
-    weight: Weights<'a>,
-    bias: &'a [f32],
-    inputs: usize,
-}
-
-impl Default for Layer<'_> {
-    fn default() -> Self {
-        Self { weight: Weights::F32(&[]), bias: &[], inputs: 0 }
-    }
-}
-
-impl Layer<'_> {
-    const fn is_half(&self) -> bool {
-        matches!(self.weight, Weights::F16(_))
-    }
-
-    /// `y = x W^T + b`, or `y += x W^T + b`; half-precision rows of W go through `converted`.
-    fn apply(&self, x: &[f32], y: &mut [f32], add: bool, converted: &mut [f32]) {
-        let Self { bias, inputs, .. } = *self;
-        let stride = bias.len();
-        match self.weight {
-            Weights::F32(weight) => dispatch(Linear { x, inputs, weight, bias, y, stride, add }),
-            Weights::F16(weight) => {
-                let blocks = weight.chunks(HALF_ROWS * inputs).zip(bias.chunks(HALF_ROWS));
-                for (i, (weight, bias)) in blocks.enumerate() {
-                    let wide = &mut converted[..weight.len()];
-                    widen(weight, wide);
-                    dispatch(Linear {
-                        x,
-                        inputs,
-                        weight: wide,
-                        bias,
-                        y: &mut y[i * HALF_ROWS..],
-                        stride,
-                        add,
-                    });
-                }
-            }
-        }
-    }
-}
-
-/// A layer norm's parameters.
-#[derive(Debug, Clone, Copy, Default)]
-struct Norm<'a> {
-    weight: &'a [f32],
-    bias: &'a [f32],
 }
 
 /// A residual block's parameters.
@@ -305,45 +245,4 @@ struct Block<'a> {
     norm: Norm<'a>,
     fc1: Layer<'a>,
     fc2: Layer<'a>,
-}
-
-/// Takes layers from an artifact and checks their shapes.
-struct Tensors<'b, 'a> {
-    artifact: &'b Artifact<'a>,
-}
-
-impl<'a> Tensors<'_, 'a> {
-    fn layer(&self, prefix: Arguments<'_>, outputs: usize, inputs: usize) -> Result<Layer<'a>, ModelError> {
-        let name = Name::new(format_args!("{prefix}.weight"));
-        let wrap = |error| ModelError::Artifact { name, error };
-        let tensor = self.artifact.tensor(name.as_str()).map_err(wrap)?;
-        if *tensor.shape() != [outputs, inputs] {
-            let got = first_axes(tensor.shape());
-            return Err(ModelError::Shape { name, expected: [outputs, inputs], got });
-        }
-        let weight = match tensor.dtype() {
-            Dtype::F32 => Weights::F32(tensor.f32().map_err(wrap)?),
-            Dtype::F16 => Weights::F16(tensor.f16().map_err(wrap)?),
-        };
-        Ok(Layer { weight, bias: self.vector(format_args!("{prefix}.bias"), outputs)?, inputs })
-    }
-
-    fn norm(&self, prefix: Arguments<'_>, width: usize) -> Result<Norm<'a>, ModelError> {
-        let weight = self.vector(format_args!("{prefix}.weight"), width)?;
-        Ok(Norm { weight, bias: self.vector(format_args!("{prefix}.bias"), width)? })
-    }
-
-    fn vector(&self, name: Arguments<'_>, len: usize) -> Result<&'a [f32], ModelError> {
-        let name = Name::new(name);
-        let wrap = |error| ModelError::Artifact { name, error };
-        let tensor = self.artifact.tensor(name.as_str()).map_err(wrap)?;
-        if *tensor.shape() != [len] {
-            return Err(ModelError::Shape { name, expected: [len, 0], got: first_axes(tensor.shape()) });
-        }
-        tensor.f32().map_err(wrap)
-    }
-}
-
-fn first_axes(shape: &[usize]) -> [usize; 2] {
-    [shape.first().copied().unwrap_or(0), shape.get(1).copied().unwrap_or(0)]
 }

@@ -27,6 +27,31 @@ pub enum ModelError {
         /// The shape it has, of the first two axes.
         got: [usize; 2],
     },
+    /// A half-precision weight that is infinite or NaN.
+    NotFinite {
+        /// The tensor.
+        name: Name,
+        /// Which element, from 0.
+        index: usize,
+    },
+    /// An int8 matrix's scale that is not a positive finite number.
+    Scale {
+        /// The tensor.
+        name: Name,
+        /// Which element, from 0.
+        index: usize,
+        /// The element's bits, as [`f32::to_bits`] gives them (a NaN is not equal to itself).
+        bits: u32,
+    },
+    /// An int8 matrix with more inputs than whole numbers can be summed.
+    Inputs {
+        /// The tensor.
+        name: Name,
+        /// Its inputs.
+        got: usize,
+        /// The most there may be.
+        limit: usize,
+    },
     /// A weight that is no matrix.
     Rank {
         /// The tensor.
@@ -102,6 +127,27 @@ impl fmt::Display for ModelError {
             }
             Self::Shape { name, expected, got } => {
                 write!(f, "tensor `{name}` has shape {got:?} where the network's is {expected:?}")
+            }
+            Self::NotFinite { name, index } => {
+                write!(
+                    f,
+                    "element {index} of tensor `{name}` is not finite: the network diverged or its weights do not fit \
+                     F16; export it as f32"
+                )
+            }
+            Self::Scale { name, index, bits } => {
+                let value = f32::from_bits(bits);
+                write!(
+                    f,
+                    "element {index} of tensor `{name}` is {value} where a scale is positive and finite; export the \
+                     network again"
+                )
+            }
+            Self::Inputs { name, got, limit } => {
+                write!(
+                    f,
+                    "the int8 tensor `{name}` has {got} inputs where {limit} are the most; export the network as f16"
+                )
             }
             Self::Rank { name, got } => {
                 write!(

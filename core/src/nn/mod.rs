@@ -21,9 +21,12 @@ mod artifact_error;
 mod artifact_tests;
 mod card;
 mod card_fields;
+#[cfg(any(cortex_m_fp, cortex_m_dsp))]
+mod cortex_m;
 mod denoiser;
-mod half_weights;
+mod int8;
 mod json;
+mod layer;
 mod layer_norm;
 mod linear;
 mod mlp;
@@ -32,6 +35,8 @@ mod scalar;
 mod shape;
 mod simd;
 mod sinusoidal;
+mod weight;
+mod weight_format;
 
 pub use activation::{gelu, gelu_with_slope};
 pub use artifact::{Aligned, Artifact, Dtype, MAX_HEADER, MAX_RANK, MAX_TENSORS, TensorView};
@@ -47,3 +52,4 @@ pub use scalar::Scalar;
 pub use shape::ShapeError;
 pub use simd::{Kernel, LANES, dispatch, dot, sum};
 pub use sinusoidal::{frequencies, sinusoidal};
+pub use weight_format::{UnknownWeights, WeightFormat};

@@ -1,12 +1,13 @@
 //! The functions that a network needs of its number type.
 
+use super::weight::Weight;
 use crate::Real;
 
 /// A number type that networks run in: `f32`, or `f64` for finite-difference checks.
 ///
 /// The `f32` functions are branch-free polynomials of this module, so that loops over them vectorise on every
 /// target and give the same bits there; the `f64` ones come from `libm`.
-pub trait Scalar: Real {
+pub trait Scalar: Real + Weight<Self, Sum = Self> {
     /// The square root, correctly rounded.
     fn sqrt(self) -> Self;
     /// `e^x`. The `f32` one is good to 2 units in the last place on [-87, 88] and saturates outside of it.

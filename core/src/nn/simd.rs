@@ -44,18 +44,12 @@ pub fn dispatch<K: Kernel>(kernel: K) -> K::Output {
 }
 
 /// Runs the kernel with the widest vectors that this build may use on this CPU.
+///
+/// Never inlined: a kernel gets the registers to itself, and is there once.
 #[cfg(not(all(feature = "std", target_arch = "x86_64")))]
-#[inline]
+#[inline(never)]
 pub fn dispatch<K: Kernel>(kernel: K) -> K::Output {
     kernel.run()
-}
-
-/// The lanes of `values` from `start`.
-#[inline(always)]
-pub(crate) fn lanes<T: Scalar>(values: &[T], start: usize) -> [T; LANES] {
-    let mut out = [T::ZERO; LANES];
-    out.copy_from_slice(&values[start..start + LANES]);
-    out
 }
 
 /// The one order in which partial sums are added up.

@@ -1,5 +1,7 @@
 //! Puts the target's memory.x where the linker looks for it, and computes the plans that images keep in flash.
 
+mod networks;
+
 use picardy::{Betas, Ddim, DpmSolverPp, Level, Node, Prediction, Solver};
 use std::error::Error;
 use std::fs;
@@ -21,6 +23,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let ddim = table("DDIM", "DDIM in ten steps", &Ddim { eta: 0.0 })?;
     let dpm = table("DPM_SOLVER_PP", "DPM-Solver++ 2M in ten steps", &DpmSolverPp::order2())?;
     fs::write(out.join("plans.rs"), ddim + &dpm)?;
+    println!("cargo:rerun-if-changed=networks.rs");
+    networks::write(&out)?;
     Ok(())
 }
 

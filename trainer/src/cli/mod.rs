@@ -4,9 +4,9 @@ mod eval;
 mod settings;
 mod training;
 
-use crate::model::Precision;
 use crate::train::Trainer;
 use clap::{Parser, Subcommand};
+use picardy::nn::WeightFormat;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -34,12 +34,13 @@ enum Command {
     Export {
         /// The run's folder.
         run: PathBuf,
-        /// The folder to write to; the run's own without.
+        /// The folder to write to, or one .safetensors file; the run's own folder without.
         #[arg(long)]
         out: Option<PathBuf>,
-        /// Half-precision matrices in the safetensors file.
-        #[arg(long)]
-        half: bool,
+        /// What the safetensors file's matrices are stored as: f32, f16 or int8. Smaller ones are calibrated on the run's
+        /// data, and what they change is measured. (The ONNX file is f32.)
+        #[arg(long, default_value_t)]
+        weights: WeightFormat,
     },
     /// Prints the MMD of the samples to the data and the negative log-likelihood of the data.
     Eval(eval::EvalArgs),
@@ -61,11 +62,9 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Train(args) => training::train(&args),
         Command::Resume { run, checkpoint_every } => training::resume(&run, checkpoint_every),
-        Command::Export { run, out, half } => {
+        Command::Export { run, out, weights } => {
             let checkpoint = Trainer::resume(&run.join(training::CHECKPOINT))?;
-            let precision = if half { Precision::F16 } else { Precision::F32 };
-            let out = out.as_deref().unwrap_or(&run);
-            training::export(&checkpoint.trainer, out, precision)
+            training::export(&checkpoint.trainer, out.as_deref().unwrap_or(&run), weights)
         }
         Command::Eval(args) => eval::eval(&args),
     }

@@ -2,10 +2,11 @@
 
 use super::settings::TrainArgs;
 use crate::export;
-use crate::model::Precision;
+use crate::small::shrink;
 use crate::train::{Checkpoint, Log, LogState, Origin, Trainer};
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
+use picardy::nn::WeightFormat;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,12 +36,30 @@ pub(super) fn resume(run: &Path, every: u64) -> anyhow::Result<()> {
     go_on(Trainer::resume(&run.join(CHECKPOINT))?, run, every)
 }
 
-pub(super) fn export(trainer: &Trainer, out: &Path, precision: Precision) -> anyhow::Result<()> {
-    std::fs::create_dir_all(out).with_context(|| format!("{}", out.display()))?;
-    for path in export::write(out, "model", &trainer.averaged(), &trainer.card(), precision)? {
+/// Writes a folder's two files, or one file where `out` ends in `.safetensors`.
+pub(super) fn export(trainer: &Trainer, out: &Path, weights: WeightFormat) -> anyhow::Result<()> {
+    let (model, card) = (trainer.averaged(), trainer.card());
+    let small = shrink(&model, trainer.data(), trainer.config().schedule.betas()?, &card, weights)?;
+    let paths = if out.extension().is_some_and(|extension| extension == "safetensors") {
+        let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
+        create(folder.unwrap_or(Path::new(".")))?;
+        export::write_files(&[(out.to_owned(), small.bytes)])?;
+        vec![out.to_owned()]
+    } else {
+        create(out)?;
+        export::write_bytes(out, "model", small.bytes, &model, &card)?.to_vec()
+    };
+    for path in paths {
         println!("wrote {}", path.display());
     }
+    if let Some(change) = small.change {
+        println!("{weights}: {change}");
+    }
     Ok(())
+}
+
+fn create(folder: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("{}", folder.display()))
 }
 
 /// Trains to the end, or to Ctrl-C.
@@ -97,7 +116,7 @@ fn go_on(mut checkpoint: Checkpoint, run: &Path, every: u64) -> anyhow::Result<(
         }
     }
     if checkpoint.trainer.is_finished() {
-        export(&checkpoint.trainer, run, Precision::F32)
+        export(&checkpoint.trainer, run, WeightFormat::F32)
     } else {
         println!(
             "stopped; `picardy-train resume {}` goes on from step {}",

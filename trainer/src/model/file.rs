@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use picardy::nn::{Artifact, ModelError, ResidualMlp};
+use picardy::nn::{Artifact, ModelError, ResidualMlp, WeightFormat, key};
 use safetensors::tensor::{Dtype, TensorView};
 
 use super::{Mlp, MlpConfig, MlpError};
@@ -90,14 +90,19 @@ impl<T: Element> Mlp<T> {
                     false => bytes.extend(value.to_le_bytes()),
                 }
             }
-            stored.push((parameter, if half { Dtype::F16 } else { Dtype::F32 }, bytes));
+            let dtype = if half { Dtype::F16 } else { Dtype::F32 };
+            stored.push(Tensor {
+                name: parameter.name.clone(),
+                dtype,
+                shape: parameter.shape.clone(),
+                bytes,
+            });
         }
-        let mut views = Vec::new();
-        for (parameter, dtype, bytes) in &stored {
-            views.push((parameter.name.as_str(), TensorView::new(*dtype, parameter.shape.clone(), bytes)?));
-        }
-        let metadata: HashMap<String, String> = metadata.iter().cloned().collect();
-        sort_header(safetensors::serialize(views, Some(metadata))?)
+        let format = match precision {
+            Precision::F32 => WeightFormat::F32,
+            Precision::F16 => WeightFormat::F16,
+        };
+        serialise(&stored, metadata, format)
     }
 
     /// The network in a safetensors file's bytes, ready to train on.
@@ -123,10 +128,50 @@ impl<T: Element> Mlp<T> {
                     let values = tensor.f16().map_err(ModelError::from)?;
                     slots.iter_mut().zip(values).for_each(|(slot, &v)| *slot = T::from_f64(v.into()));
                 }
+                picardy::nn::Dtype::I8 => {
+                    let scale = format!("{}.scale", parameter.name.trim_end_matches(".weight"));
+                    let scales =
+                        artifact.tensor(&scale).and_then(|scales| scales.f32()).map_err(ModelError::from)?;
+                    let values = tensor.i8().map_err(ModelError::from)?;
+                    let inputs = parameter.shape.last().copied().unwrap_or(1);
+                    let rows = slots.chunks_mut(inputs).zip(values.chunks(inputs)).zip(scales);
+                    for ((slots, values), &scale) in rows {
+                        slots.iter_mut().zip(values).for_each(|(slot, &v)| {
+                            *slot = T::from_f64(f64::from(scale) * f64::from(v));
+                        });
+                    }
+                }
             }
         }
         Ok(model)
     }
+}
+
+/// A tensor as it is stored.
+pub(super) struct Tensor {
+    pub(super) name: String,
+    pub(super) dtype: Dtype,
+    pub(super) shape: Vec<usize>,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// The file of these tensors and of `metadata`, which is told what the weights are.
+pub(super) fn serialise(
+    tensors: &[Tensor],
+    metadata: &[(String, String)],
+    format: WeightFormat,
+) -> Result<Vec<u8>, SaveError> {
+    let mut views = Vec::new();
+    for Tensor { name, dtype, shape, bytes } in tensors {
+        views.push((name.as_str(), TensorView::new(*dtype, shape.clone(), bytes)?));
+    }
+    let mut metadata: HashMap<String, String> = metadata.iter().cloned().collect();
+    // Absent is f32.
+    metadata.remove(key::WEIGHTS);
+    if format != WeightFormat::F32 {
+        metadata.insert(key::WEIGHTS.to_owned(), format.to_string());
+    }
+    sort_header(safetensors::serialize(views, Some(metadata))?)
 }
 
 /// Puts the header's entries in the order of their names: the library writes the metadata in a random one.

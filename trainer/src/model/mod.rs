@@ -7,11 +7,13 @@ use picardy::nn::{MAX_BLOCKS, ShapeError, add};
 use crate::op::{Element, Gelu, LayerNorm, Linear, Sinusoidal, accumulate};
 
 mod file;
+mod int8;
 mod layout;
 #[cfg(test)]
 mod tests;
 
 pub use file::{Precision, SaveError};
+pub use int8::{Calibration, Int8};
 use layout::{Places, initial};
 
 /// The sizes of a residual MLP.
@@ -308,6 +310,19 @@ impl<T: Element> Mlp<T> {
         norm.forward(ln.weight(p), ln.bias(p), h, normed, &mut kept.stats[..2 * rows])?;
         Linear { inputs: width, outputs: dim }.forward(output.weight(p), output.bias(p), normed, out)?;
         Ok(out)
+    }
+
+    /// What each matrix was multiplied with in the last forward pass: its layer's name, and rows of its inputs.
+    fn matrix_inputs(&self) -> impl Iterator<Item = (String, &[T])> {
+        let MlpConfig { dim, width, .. } = self.config;
+        let (narrow, wide) = (self.rows * dim, self.rows * width);
+        let blocks = self.kept.blocks.iter().enumerate().flat_map(move |(i, kept)| {
+            let fc1 = (format!("blocks.{i}.fc1"), &kept.normed[..wide]);
+            [fc1, (format!("blocks.{i}.fc2"), &kept.active[..wide])]
+        });
+        std::iter::once(("input".to_owned(), &self.kept.x[..narrow]))
+            .chain(blocks)
+            .chain(std::iter::once(("output".to_owned(), &self.kept.normed[..wide])))
     }
 
     /// Adds the gradient of `sum(out * dout)` with respect to every parameter, for the last forward pass.

@@ -1,0 +1,15 @@
+//! Says what a Cortex-M has: the compiler keeps that to itself on its stable channel.
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rustc-check-cfg=cfg(cortex_m_fp, cortex_m_dsp)");
+    let target = std::env::var("TARGET").unwrap_or_default();
+    // Single precision with 32 registers and conversions of half precision.
+    if matches!(target.as_str(), "thumbv7em-none-eabihf" | "thumbv8m.main-none-eabihf") {
+        println!("cargo:rustc-cfg=cortex_m_fp");
+    }
+    // A Cortex-M33 may lack it.
+    if target.starts_with("thumbv7em-none") {
+        println!("cargo:rustc-cfg=cortex_m_dsp");
+    }
+}

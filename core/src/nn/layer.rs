@@ -1,0 +1,136 @@
+//! Layers as they lie in an artifact.
+
+use core::fmt::Arguments;
+
+use half::slice::HalfFloatSliceExt;
+
+use super::int8::{self, Int8Linear};
+use super::linear::Linear;
+use super::{Artifact, Dtype, ModelError, dispatch};
+use crate::Name;
+
+/// Weights where they lie.
+#[derive(Debug, Clone, Copy)]
+enum Weights<'a> {
+    F32(&'a [f32]),
+    /// The halves' bits.
+    F16(&'a [u16]),
+    Int8 {
+        weight: &'a [i8],
+        /// One for each output.
+        scale: &'a [f32],
+    },
+}
+
+/// An affine layer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Layer<'a> {
+    weight: Weights<'a>,
+    bias: &'a [f32],
+    inputs: usize,
+}
+
+impl Default for Layer<'_> {
+    fn default() -> Self {
+        Self { weight: Weights::F32(&[]), bias: &[], inputs: 0 }
+    }
+}
+
+impl Layer<'_> {
+    /// Elements of scratch that [`Layer::apply`] needs.
+    pub(crate) const fn scratch_len(&self) -> usize {
+        match self.weight {
+            Weights::Int8 { .. } => int8::scratch(self.inputs),
+            _ => 0,
+        }
+    }
+
+    /// `y = x W^T + b`, or `y += x W^T + b`.
+    pub(crate) fn apply(&self, x: &[f32], y: &mut [f32], add: bool, scratch: &mut [f32]) {
+        let Self { bias, inputs, .. } = *self;
+        match self.weight {
+            Weights::F32(weight) => dispatch(Linear { x, inputs, weight, bias, y, add }),
+            Weights::F16(weight) => dispatch(Linear { x, inputs, weight, bias, y, add }),
+            Weights::Int8 { weight, scale } => {
+                let room = bytemuck::cast_slice_mut(scratch);
+                dispatch(Int8Linear { x, inputs, weight, scale, bias, y, add, room });
+            }
+        }
+    }
+}
+
+/// A layer norm's parameters.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Norm<'a> {
+    pub(crate) weight: &'a [f32],
+    pub(crate) bias: &'a [f32],
+}
+
+/// Takes layers from an artifact and checks their shapes and numbers.
+pub(crate) struct Tensors<'b, 'a> {
+    pub(crate) artifact: &'b Artifact<'a>,
+}
+
+impl<'a> Tensors<'_, 'a> {
+    pub(crate) fn layer(
+        &self,
+        prefix: Arguments<'_>,
+        outputs: usize,
+        inputs: usize,
+    ) -> Result<Layer<'a>, ModelError> {
+        let name = Name::new(format_args!("{prefix}.weight"));
+        let wrap = |error| ModelError::Artifact { name, error };
+        let tensor = self.artifact.tensor(name.as_str()).map_err(wrap)?;
+        if *tensor.shape() != [outputs, inputs] {
+            let got = first_axes(tensor.shape());
+            return Err(ModelError::Shape { name, expected: [outputs, inputs], got });
+        }
+        let weight = match tensor.dtype() {
+            Dtype::F32 => Weights::F32(tensor.f32().map_err(wrap)?),
+            Dtype::F16 => {
+                let halves = tensor.f16().map_err(wrap)?;
+                match halves.iter().position(|half| !half.is_finite()) {
+                    None => Weights::F16(halves.reinterpret_cast()),
+                    Some(index) => return Err(ModelError::NotFinite { name, index }),
+                }
+            }
+            Dtype::I8 if inputs > int8::MAX_INPUTS => {
+                return Err(ModelError::Inputs { name, got: inputs, limit: int8::MAX_INPUTS });
+            }
+            Dtype::I8 => Weights::Int8 {
+                weight: tensor.i8().map_err(wrap)?,
+                scale: self.scales(format_args!("{prefix}.scale"), outputs)?,
+            },
+        };
+        Ok(Layer { weight, bias: self.vector(format_args!("{prefix}.bias"), outputs)?, inputs })
+    }
+
+    pub(crate) fn norm(&self, prefix: Arguments<'_>, width: usize) -> Result<Norm<'a>, ModelError> {
+        let weight = self.vector(format_args!("{prefix}.weight"), width)?;
+        Ok(Norm { weight, bias: self.vector(format_args!("{prefix}.bias"), width)? })
+    }
+
+    fn scales(&self, name: Arguments<'_>, len: usize) -> Result<&'a [f32], ModelError> {
+        let scales = self.vector(name, len)?;
+        match scales.iter().enumerate().find(|(_, scale)| !(**scale > 0.0 && scale.is_finite())) {
+            None => Ok(scales),
+            Some((index, scale)) => {
+                Err(ModelError::Scale { name: Name::new(name), index, bits: scale.to_bits() })
+            }
+        }
+    }
+
+    fn vector(&self, name: Arguments<'_>, len: usize) -> Result<&'a [f32], ModelError> {
+        let name = Name::new(name);
+        let wrap = |error| ModelError::Artifact { name, error };
+        let tensor = self.artifact.tensor(name.as_str()).map_err(wrap)?;
+        if *tensor.shape() != [len] {
+            return Err(ModelError::Shape { name, expected: [len, 0], got: first_axes(tensor.shape()) });
+        }
+        tensor.f32().map_err(wrap)
+    }
+}
+
+fn first_axes(shape: &[usize]) -> [usize; 2] {
+    [shape.first().copied().unwrap_or(0), shape.get(1).copied().unwrap_or(0)]
+}
