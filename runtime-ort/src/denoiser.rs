@@ -46,8 +46,15 @@ pub struct OrtDenoiser {
     asked: Vec<Asked>,
     /// Of runs whose rows stay on the device, what is told beside them.
     told: Vec<Told>,
-    /// The model with such rows around it: not tried yet, or not possible.
-    over_rows: Option<Option<OverRows>>,
+    around: Around,
+}
+
+/// Whether the model has resident rows around it. Where it has, the model alone rests.
+#[derive(Debug)]
+enum Around {
+    Untried,
+    Impossible,
+    Loaded(OverRows),
 }
 
 /// What a run over resident rows works with.
@@ -95,7 +102,7 @@ impl OrtDenoiser {
             limit: Limit::default(),
             asked: Vec::new(),
             told: Vec::new(),
-            over_rows: None,
+            around: Around::Untried,
         })
     }
 
@@ -209,36 +216,40 @@ impl OrtDenoiser {
 
     /// The parts that a run over resident rows works with.
     pub(crate) fn parts(&mut self) -> Parts<'_> {
-        let Self { model, over_rows, layout, conditions, told, limit, .. } = self;
-        Parts {
-            model,
-            over_rows: over_rows.as_mut().and_then(Option::as_mut),
-            layout,
-            conditions,
-            told,
-            limit,
-        }
+        let Self { model, around, layout, conditions, told, limit, .. } = self;
+        let over_rows = match around {
+            Around::Loaded(over_rows) => Some(over_rows),
+            Around::Untried | Around::Impossible => None,
+        };
+        Parts { model, over_rows, layout, conditions, told, limit }
     }
 
-    /// Puts the rows around the model, where that is possible, in place of the model alone.
+    /// Puts the rows around the model, where that is possible, in place of the model alone: one of the two sessions is there at a
+    /// time.
     pub(crate) fn over_rows(&mut self) -> Result<(), OrtError> {
-        if self.over_rows.is_some() {
+        if !matches!(self.around, Around::Untried) {
             return Ok(());
         }
         self.settle_channels()?;
-        let over_rows = OverRows::load(&self.model, &self.layout);
-        if over_rows.is_some() {
-            self.bound.clear();
-            self.model.rest()?;
+        let loaded = match OverRows::graft(&self.model, &self.layout) {
+            Some(bytes) => {
+                self.bound.clear();
+                self.model.rest()?;
+                OverRows::load(&self.model, &bytes)
+            }
+            None => None,
+        };
+        if loaded.is_none() && self.model.is_resting() {
+            self.model.wake()?;
         }
-        self.over_rows = Some(over_rows);
+        self.around = loaded.map_or(Around::Impossible, Around::Loaded);
         Ok(())
     }
 
     /// Takes them away again, for rows in host memory.
     fn alone(&mut self) -> Result<(), OrtError> {
         if self.model.is_resting() {
-            self.over_rows = None;
+            self.around = Around::Untried;
             self.model.wake()?;
         }
         Ok(())
@@ -253,14 +264,10 @@ impl OrtDenoiser {
     }
 
     /// Takes up the rows of a call, and checks that a model of integer timesteps is told such.
-    pub(crate) fn ask(&mut self, batch: &Batch<'_>) -> Result<Vec<Asked>, OrtError> {
-        let mut asked = std::mem::take(&mut self.asked);
-        asked.clear();
-        asked.extend(batch.iter().map(|row| Asked {
-            item: row.item,
-            t: row.level.t,
-            conditional: row.conditional,
-        }));
+    pub(crate) fn ask(&self, batch: &Batch<'_>) -> Result<Vec<Asked>, OrtError> {
+        let asked =
+            |row: picardy::Row| Asked { item: row.item, t: row.level.t, conditional: row.conditional };
+        let asked: Vec<Asked> = batch.iter().map(asked).collect();
         for (row, asked) in asked.iter().enumerate().filter(|_| !self.layout.t_element.is_float()) {
             binding::whole(row, asked.t, self.layout.t_element)?;
         }

@@ -139,7 +139,7 @@ fn anchor(provider: Provider) -> Result<&'static Model, OrtError> {
         return Ok(model);
     }
     let options = Options { provider, ..Options::default() };
-    let model: &'static Model = Box::leak(Box::new(Model::from_bytes(NEGATE, options)?));
+    let model: &'static Model = Box::leak(Box::new(Model::once(NEGATE, options)?));
     anchors.insert(provider, model);
     Ok(model)
 }

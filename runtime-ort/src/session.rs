@@ -1,7 +1,6 @@
 //! An ONNX model, loaded: its session, its inputs and outputs, its metadata.
 
 use std::{
-    borrow::Cow,
     collections::BTreeMap,
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -22,7 +21,7 @@ use crate::{
     placement::{self, Placement},
     provider::{self, Cause, Exclusively, Provider, ProviderError, exclusive},
     runtime::Runtime,
-    source::{Origin, Source},
+    source::{Origin, Source, Stamp},
 };
 
 /// How a model is run.
@@ -127,20 +126,24 @@ impl Model {
                 said: "it is a directory, or no plain file".to_owned(),
             });
         }
-        Self::commit(Origin::File(path.to_owned()), options)
+        Self::commit(Source::File(path), Origin::File(path.to_owned(), Stamp::of(&about)), options)
     }
 
-    /// Loads a model from the bytes of an ONNX file. Data files that it names are looked for in the working directory:
+    /// Loads a model from the bytes of an ONNX file, of which a copy is kept: load large ones from their file. Data files that it names are looked for in the working directory:
     /// [`load`](Self::load) such a model from its file.
     ///
     /// # Errors
     /// As [`load`](Self::load), but for the file.
     pub fn from_bytes(bytes: &[u8], options: Options) -> Result<Self, OrtError> {
-        Self::commit(Origin::Bytes(bytes.into()), options)
+        Self::commit(Source::Bytes(bytes), Origin::Bytes(bytes.into()), options)
     }
 
-    fn commit(origin: Origin, options: Options) -> Result<Self, OrtError> {
-        let source = origin.source();
+    /// As [`from_bytes`](Self::from_bytes), of a model that is never loaded again.
+    pub(crate) fn once(bytes: &[u8], options: Options) -> Result<Self, OrtError> {
+        Self::commit(Source::Bytes(bytes), Origin::Forgotten, options)
+    }
+
+    fn commit(source: Source<'_>, origin: Origin, options: Options) -> Result<Self, OrtError> {
         let runtime = Runtime::load_for(options.provider, None)?;
         let _turn = exclusive(options.provider);
         let mut passed_over = Vec::new();
@@ -182,17 +185,13 @@ impl Model {
     /// Loads another model made of this one's bytes, with its provider.
     pub(crate) fn derived(&self, bytes: &[u8]) -> Result<Loaded, OrtError> {
         let _turn = exclusive(self.provider);
-        Loaded::on(
-            self.provider,
-            Runtime::load_for(self.provider, None)?,
-            self.origin.of(bytes),
-            &self.options,
-        )
+        let source = self.source()?.of(bytes);
+        Loaded::on(self.provider, Runtime::load_for(self.provider, None)?, source, &self.options)
     }
 
-    /// All of the model's bytes, but for data files.
-    pub(crate) fn bytes(&self) -> std::io::Result<Cow<'_, [u8]>> {
-        self.origin.bytes()
+    /// Where the model was loaded from, where that is the same still.
+    pub(crate) fn source(&self) -> Result<Source<'_>, OrtError> {
+        self.origin.source().map_err(|source| OrtError::Read { path: self.origin.path(), source })
     }
 
     /// Frees the session and its weights: another form of the model has taken its place. What is said of the model stays.
@@ -213,7 +212,7 @@ impl Model {
     pub(crate) fn wake(&mut self) -> Result<(), OrtError> {
         let _turn = exclusive(self.provider);
         let runtime = Runtime::load_for(self.provider, None)?;
-        let loaded = Loaded::on(self.provider, runtime, self.origin.source(), &self.options)?;
+        let loaded = Loaded::on(self.provider, runtime, self.source()?, &self.options)?;
         (self.session, self.is_resting) = (loaded.session, false);
         Ok(())
     }

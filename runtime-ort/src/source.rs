@@ -7,6 +7,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::SystemTime,
 };
 
 use ort::session::{Session, builder::SessionBuilder};
@@ -23,34 +24,63 @@ pub(crate) enum Source<'a> {
 /// A model's bytes, or where they are: to load it once more.
 #[derive(Clone, Debug)]
 pub(crate) enum Origin {
-    File(PathBuf),
+    File(PathBuf, Stamp),
     Bytes(Arc<[u8]>),
+    /// Not to be loaded again.
+    Forgotten,
+}
+
+/// By which a file is known to be the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    len: u64,
+    modified: Option<SystemTime>,
+}
+
+impl Stamp {
+    pub(crate) fn of(about: &fs::Metadata) -> Self {
+        Self { len: about.len(), modified: about.modified().ok() }
+    }
 }
 
 impl Origin {
-    pub(crate) fn source(&self) -> Source<'_> {
+    /// # Errors
+    /// The system's: the file is gone, or another one.
+    pub(crate) fn source(&self) -> io::Result<Source<'_>> {
         match self {
-            Self::File(path) => Source::File(path),
-            Self::Bytes(bytes) => Source::Bytes(bytes),
+            Self::File(path, stamp) if Stamp::of(&fs::metadata(path)?) == *stamp => Ok(Source::File(path)),
+            Self::File(..) => Err(io::Error::other("the file has changed since the model was loaded")),
+            Self::Bytes(bytes) => Ok(Source::Bytes(bytes)),
+            Self::Forgotten => Err(io::Error::other("the model's bytes were not kept")),
         }
     }
 
+    /// The file that it is.
+    pub(crate) fn path(&self) -> PathBuf {
+        match self {
+            Self::File(path, _) => path.clone(),
+            Self::Bytes(_) | Self::Forgotten => PathBuf::new(),
+        }
+    }
+}
+
+impl<'a> Source<'a> {
     /// All of the bytes.
     ///
     /// # Errors
     /// The system's: the file cannot be read.
-    pub(crate) fn bytes(&self) -> io::Result<Cow<'_, [u8]>> {
+    pub(crate) fn bytes(self) -> io::Result<Cow<'a, [u8]>> {
         match self {
             Self::File(path) => fs::read(path).map(Cow::Owned),
-            Self::Bytes(bytes) => Ok(Cow::Borrowed(bytes)),
+            Self::Bytes(bytes) | Self::Beside(bytes, _) => Ok(Cow::Borrowed(bytes)),
         }
     }
 
     /// Where other bytes come from that were made of these.
-    pub(crate) fn of<'a>(&'a self, made: &'a [u8]) -> Source<'a> {
+    pub(crate) fn of(self, made: &'a [u8]) -> Self {
         match self {
-            Self::File(path) => Source::Beside(made, path),
-            Self::Bytes(_) => Source::Bytes(made),
+            Self::File(path) | Self::Beside(_, path) => Self::Beside(made, path),
+            Self::Bytes(_) => Self::Bytes(made),
         }
     }
 }

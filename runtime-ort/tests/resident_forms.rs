@@ -289,10 +289,10 @@ fn guards_run_with_the_rows() {
         assert_eq!((moved.rows_up, moved.rows_down), (3 * ITEMS, ITEMS), "{moved:?}");
         let (c, _) = on_host(&picard, &plan, &mut host, (ITEMS, 2));
         let (d, report, moved) = on_device(&picard, &plan, &mut device, (ITEMS, &[2]), 0).unwrap();
-        // A sweep goes node by node, in four stages each; a graph has six.
+        // A sweep goes node by node, in four stages each; a graph has sixteen.
         let nodes = ITEMS * 16;
         assert!(
-            moved.runs <= report.rounds * (5 + 4 * nodes / 6) + 2 * ITEMS,
+            moved.runs <= report.rounds * (5 + 4 * nodes / 16) + 2 * ITEMS,
             "{form:?}: {report:?} {moved:?}"
         );
         assert!(apart(&c, &d) <= 1e-4, "{c:?} {d:?}");

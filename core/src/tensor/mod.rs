@@ -110,16 +110,17 @@ pub trait Tensor {
     }
 
     /// Links in order: each `row <- sum_b carry_b before_b + sum_i weight_i row_i`, where `before_b` is the row that was written `b`
-    /// links before the last one, and the terms are of no row that the chain writes. A device runs it as one lower-triangular
-    /// product.
+    /// links before the last one (none where the chain has not that many), and the terms are of no row that the chain writes. A
+    /// device runs it as one lower-triangular product.
     fn chain(&mut self, links: impl Iterator<Item = Link>)
     where
         Self: Sized,
     {
         let mut before = [0; MAX_CARRIES];
-        for link in links {
+        for (there, link) in links.enumerate() {
             let mut terms = [(0.0, 0); MAX_CARRIES + LINK_TERMS];
-            let carried = link.carries().iter().copied().zip(before).filter(|(carry, _)| *carry != 0.0);
+            let carried = link.carries().iter().copied().zip(before).take(there);
+            let carried = carried.filter(|(carry, _)| *carry != 0.0);
             let mut len = 0;
             for (slot, term) in terms.iter_mut().zip(carried.chain(link.terms().iter().copied())) {
                 *slot = term;

@@ -23,33 +23,47 @@ pub(crate) fn graft(
     before: GraphBuilder,
     behind: GraphBuilder,
 ) -> Option<Vec<u8>> {
-    let mut grafted = Vec::with_capacity(model.len() + 4096);
-    let (mut graphs, mut found) = (0, false);
-    let (mut before, mut behind) = (before.into_fields(), behind.into_fields());
+    let (before, behind) = (before.into_fields(), behind.into_fields());
+    let is_input = |field: &Field<'_>| {
+        let name = || ValueInfoProto::decode(field.content).ok()?.name;
+        field.tag == INPUT && name().as_deref() == Some(input)
+    };
+    // How long the graph becomes stands before it.
+    let (mut graphs, mut found, mut kept) = (0, false, 0);
     for field in Fields(model) {
         let field = field?;
+        if field.tag != GRAPH {
+            continue;
+        }
+        graphs += 1;
+        for field in Fields(field.content) {
+            let field = field?;
+            if is_input(&field) {
+                found = true;
+            } else {
+                kept += field.all.len();
+            }
+        }
+    }
+    if graphs != 1 || !found {
+        return None;
+    }
+    let len = before.len() + kept + behind.len();
+    let mut grafted = Vec::with_capacity(model.len() + before.len() + behind.len() + 16);
+    for field in Fields(model).flatten() {
         if field.tag != GRAPH {
             grafted.extend_from_slice(field.all);
             continue;
         }
-        graphs += 1;
-        let mut graph = std::mem::take(&mut before);
-        for field in Fields(field.content) {
-            let field = field?;
-            if field.tag == INPUT
-                && ValueInfoProto::decode(field.content).ok()?.name.as_deref() == Some(input)
-            {
-                found = true;
-            } else {
-                graph.extend_from_slice(field.all);
-            }
-        }
-        graph.append(&mut behind);
         encode_key(GRAPH, WireType::LengthDelimited, &mut grafted);
-        encode_varint(graph.len() as u64, &mut grafted);
-        grafted.extend_from_slice(&graph);
+        encode_varint(len as u64, &mut grafted);
+        grafted.extend_from_slice(&before);
+        for field in Fields(field.content).flatten().filter(|field| !is_input(field)) {
+            grafted.extend_from_slice(field.all);
+        }
+        grafted.extend_from_slice(&behind);
     }
-    (graphs == 1 && found).then_some(grafted)
+    Some(grafted)
 }
 
 /// A field of a message: all of it, and what is in it where it has a length.

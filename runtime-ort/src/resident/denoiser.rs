@@ -37,11 +37,17 @@ impl Denoiser<ResidentFrames> for OrtDenoiser {
             let (rows, model) = (frames.memory().provider(), self.model().provider());
             return Err(OrtError::Apart { rows, model });
         }
+        for (what, got) in [("x", x.len()), ("out", out.len())] {
+            if got != batch.len() {
+                let dim = frames.dim;
+                return Err(OrtError::Length { what, got: got.saturating_mul(dim), rows: batch.len(), dim });
+            }
+        }
         let _turn = exclusive(self.model().provider());
-        // A call that fails may be made again, with the same foreseen.
-        let foreseen = frames.foreseen.clone();
         frames.foresight = None;
-        let foreseen = Some(foreseen).filter(|foreseen| foreseen.iter().map(|of| of.out).eq(out.clone()));
+        // Who changes the answer before it is read has it written elsewhere, or is seen by what is recorded then.
+        let foreseen = Some(std::mem::take(&mut frames.foreseen))
+            .filter(|foreseen| foreseen.iter().map(|of| of.out).eq(out.clone()));
         let asked = self.ask(batch)?;
         self.over_rows()?;
         let Parts { model, mut over_rows, layout, conditions, told, limit } = self.parts();
@@ -57,9 +63,9 @@ impl Denoiser<ResidentFrames> for OrtDenoiser {
             let Some(over_rows) = over_rows.as_deref_mut() else {
                 return run(model, layout, conditions, told, &asked[part], frames, from, to);
             };
-            let foreseen = foreseen.as_deref().map(|foreseen| &foreseen[part.clone()]);
-            let shown = frames.shown(from, foreseen)?;
-            let call = Call { asked: &asked[part], shown: &shown, foreseen, to };
+            let of_part = foreseen.as_deref().map(|foreseen| &foreseen[part.clone()]);
+            let shown = frames.shown(from, of_part)?;
+            let call = Call { asked: &asked[part], shown: &shown, foreseen: of_part, to };
             products.extend(over_rows.run(model, layout, conditions, told, frames, call)?);
             Ok(())
         })?;

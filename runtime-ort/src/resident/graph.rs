@@ -59,7 +59,8 @@ impl StageForm {
     pub(super) fn of(stage: &Stage) -> Self {
         Self {
             loads: !stage.loads.is_empty(),
-            puts: stage.puts.first().map(|put| (put.form, stage.puts.len())),
+            // Of few numbers, so that calls in nearly as many parts share a graph.
+            puts: stage.puts.first().map(|put| (put.form, stage.puts.len().next_power_of_two())),
             affine: !stage.affine.is_empty(),
             clamps: !stage.clamps.is_empty(),
             blends: !stage.blends.is_empty(),
@@ -267,8 +268,12 @@ pub(super) fn inputs(
         push("load.values", Value::Floats(vec![stage.loads.len(), dim], numbers));
         push("load.to", to(stage.loads.iter().map(|(row, _)| *row as i64).collect()));
     }
-    if form.puts.is_some() {
-        push("put.to", to(stage.puts.iter().flat_map(|put| &put.rows).map(|row| *row as i64).collect()));
+    if let Some((_, puts)) = form.puts {
+        let mut rows: Vec<i64> = stage.puts.iter().flat_map(|put| &put.rows).map(|row| *row as i64).collect();
+        // The last comes again where the graph takes more.
+        let last = stage.puts.last().map_or(0, |put| put.rows.len());
+        rows.extend(std::iter::repeat_n(waste as i64, (puts - stage.puts.len()) * last));
+        push("put.to", to(rows));
     }
     if form.affine {
         let (index, weight) = sums(stage.affine.iter(), stage.affine.len(), zero);

@@ -29,7 +29,8 @@
 //! prefer secants.
 //!
 //! The model with our nodes is another session, which takes the place of the first: weights are on the device once. A denoiser
-//! that is called with rows in host memory again loads the first one again. A model that takes no such nodes (one in ONNX Runtime's own
+//! that is called with rows in host memory again loads the first one again. The file is read for that: one that has changed since is an
+//! error. A model that takes no such nodes (one in ONNX Runtime's own
 //! format, one that uses names with `picardy.`, any under TensorRT, which would compile it anew) is run as it is, and rows are
 //! gathered and judged by two more small runs.
 //!

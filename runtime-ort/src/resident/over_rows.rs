@@ -45,23 +45,26 @@ pub(super) struct Call<'a> {
 const PREFIX: &str = "picardy.";
 
 impl OverRows {
-    /// Loads it; `None` where the model stays as it is, and rows are gathered and judged by graphs of their own: its bytes are no ONNX
-    /// file, the device does not run all of our nodes, there is no memory for a second session, or TensorRT would compile it anew.
-    pub(crate) fn load(model: &Model, layout: &Layout) -> Option<Self> {
+    /// The model's bytes with our nodes; `None` where it stays as it is, and rows are gathered and judged by graphs of their own: its
+    /// bytes are no ONNX file or not to be had any more, or TensorRT would compile it anew.
+    pub(crate) fn graft(model: &Model, layout: &Layout) -> Option<Vec<u8>> {
         if matches!(model.provider(), Provider::TensorRt { .. }) {
             return None;
         }
-        let (before, behind) = (before(model, layout)?, behind(model, layout)?);
-        let bytes = graft(&model.bytes().ok()?, &model.inputs()[layout.x].name, before, behind)?;
-        let Loaded { session, placements, .. } = model
-            .derived(&bytes)
-            .inspect_err(|error| tracing::debug!(%error, "rows are gathered outside of the model's graph"))
-            .ok()?;
+        let bytes = model.source().ok()?.bytes().ok()?;
+        graft(&bytes, &model.inputs().get(layout.x)?.name, before(model, layout)?, behind(model, layout)?)
+    }
+
+    /// Loads them; `None` where the device does not run all of our nodes, the model has values of their names, or there is no memory.
+    pub(crate) fn load(model: &Model, bytes: &[u8]) -> Option<Self> {
+        let outside = "rows are gathered and judged outside of the model's graph";
+        let Loaded { session, placements, .. } =
+            model.derived(bytes).inspect_err(|error| tracing::warn!(%error, outside)).ok()?;
         let own = model.provider().ort_name();
         let away = |node: &&Placement| node.node.starts_with(PREFIX) && Some(node.provider.as_str()) != own;
         match placements.iter().find(away).filter(|_| model.provider() != Provider::Cpu) {
             Some(node) => {
-                tracing::debug!(%node, "rows are gathered outside of the model's graph");
+                tracing::warn!(%node, outside);
                 None
             }
             None => Some(Self(session)),
@@ -114,7 +117,7 @@ impl OverRows {
         let products = products.try_extract_tensor::<f32>()?.1.chunks_exact(9).take(asked.len());
         let products: Vec<Products> = products.map(|p| [p[0], p[1], p[4], p[8]]).collect();
         frames.count(|traffic| {
-            traffic.products += if foreseen.is_some() { 4 * products.len() } else { 0 };
+            traffic.products += 9 * n;
             traffic.coefficients += n * (4 * 8 + 3 * 4);
         });
         frames.put(answer, PutForm { element: layout.out_element, twice }, to, n);

@@ -30,7 +30,7 @@ pub(super) struct Put {
 }
 
 /// The most answers that one stage takes up: a call in parts has as many.
-const PUTS: usize = 128;
+pub(super) const PUTS: usize = 128;
 
 /// What runs side by side.
 #[derive(Debug, Default)]
@@ -47,12 +47,20 @@ pub(super) struct Stage {
     pub(super) blends: Vec<(usize, usize)>,
 }
 
+/// The last write of a row.
+#[derive(Clone, Copy, Debug)]
+struct Write {
+    stage: usize,
+    /// Its place among the stage's sums, where it is one.
+    sum: Option<usize>,
+}
+
 /// What was recorded since the last run.
 #[derive(Debug, Default)]
 pub(super) struct Program {
     stages: Vec<Stage>,
-    /// One past the stage of the last write, and the stage of the last read, of a row.
-    written: HashMap<usize, usize>,
+    written: HashMap<usize, Write>,
+    /// The stage of a row's last read.
     read: HashMap<usize, usize>,
     /// The first stage that is open: those before it were recorded for a run that failed.
     floor: usize,
@@ -77,10 +85,9 @@ impl Program {
         }
         let mut scale = 1.0;
         // A copy of a copy: each was made in an earlier stage.
-        while let Some(&after) = self.written.get(&row) {
-            let stage = self.stages.get(after - 1)?;
-            match stage.affine.iter().rfind(|affine| affine.dst == row)?.terms[..] {
-                [(weight, of)] if of != row && self.written.get(&of).is_none_or(|of| *of < after) => {
+        while let Some(&Write { stage, sum }) = self.written.get(&row) {
+            match self.stages.get(stage)?.affine.get(sum?)?.terms[..] {
+                [(weight, of)] if self.written.get(&of).is_none_or(|write| write.stage < stage) => {
                     (scale, row) = (scale * weight, of);
                 }
                 _ => return None,
@@ -95,7 +102,7 @@ impl Program {
         reads: impl Iterator<Item = usize> + Clone,
         writes: impl Iterator<Item = usize> + Clone,
     ) -> &mut Stage {
-        let after_write = |row: usize| self.written.get(&row).copied().unwrap_or(0);
+        let after_write = |row: usize| self.written.get(&row).map_or(0, |write| write.stage + 1);
         let after_read = |row: usize| self.read.get(&row).copied().unwrap_or(0);
         let ready = reads.clone().map(after_write).max().unwrap_or(0);
         let free = writes.clone().map(|row| after_write(row).max(after_read(row))).max().unwrap_or(0);
@@ -105,8 +112,12 @@ impl Program {
             *last = (*last).max(at);
         }
         for row in writes {
-            self.written.insert(row, at + 1);
+            self.written.insert(row, Write { stage: at, sum: None });
         }
+        self.stage(at)
+    }
+
+    fn stage(&mut self, at: usize) -> &mut Stage {
         while self.stages.len() <= at {
             self.stages.push(Stage::default());
         }
@@ -120,24 +131,32 @@ impl Program {
     /// `waste` is the row that padding goes to, in any order.
     pub(super) fn put(&mut self, put: Put, waste: usize) {
         let rows = || put.rows.iter().filter(|row| **row != waste);
-        let last = |known: &HashMap<usize, usize>| rows().filter_map(|row| known.get(row)).max().copied();
-        let mut at = last(&self.written).max(last(&self.read)).unwrap_or(0).max(self.floor);
-        // A stage has so many: another goes to the next.
-        while self.stages.get(at).is_some_and(|stage| stage.puts.len() >= PUTS) {
-            at += 1;
+        let after_write = rows().filter_map(|row| self.written.get(row)).map(|write| write.stage + 1).max();
+        let mut at = after_write.max(rows().filter_map(|row| self.read.get(row)).copied().max());
+        let at = at.get_or_insert(0);
+        *at = (*at).max(self.floor);
+        // A stage has so many, all of one form: another goes to the next.
+        let takes = |stage: &Stage| {
+            stage.puts.len() < PUTS && stage.puts.first().is_none_or(|other| other.form == put.form)
+        };
+        while self.stages.get(*at).is_some_and(|stage| !takes(stage)) {
+            *at += 1;
         }
         for row in rows() {
-            self.written.insert(*row, at + 1);
+            self.written.insert(*row, Write { stage: *at, sum: None });
         }
-        while self.stages.len() <= at {
-            self.stages.push(Stage::default());
-        }
-        self.stages[at].puts.push(put);
+        let at = *at;
+        self.stage(at).puts.push(put);
     }
 
     pub(super) fn affine(&mut self, dst: usize, terms: Vec<(f32, usize)>) {
         let reads = terms.iter().map(|(_, row)| *row);
-        self.place(reads, std::iter::once(dst)).affine.push(Affine { dst, terms: terms.clone() });
+        let stage = self.place(reads, std::iter::once(dst));
+        stage.affine.push(Affine { dst, terms: terms.clone() });
+        let sum = Some(stage.affine.len() - 1);
+        if let Some(write) = self.written.get_mut(&dst) {
+            write.sum = sum;
+        }
     }
 
     pub(super) fn clamp(&mut self, row: usize, low: f32, high: f32) {

@@ -105,7 +105,7 @@ impl ResidentFrames {
                 provider => provider,
             };
             let options = Options { provider, ..Options::default() };
-            let graph = Model::from_bytes(&bytes, options)?;
+            let graph = Model::once(&bytes, options)?;
             on_device(&graph)?;
             self.graphs.insert(form.clone(), graph);
         }
@@ -129,7 +129,9 @@ impl ResidentFrames {
                     }
                 }
             }
-            for (part, put) in stage.puts.iter().enumerate() {
+            let puts = form.puts.map_or(0, |(_, puts)| puts);
+            let again = stage.puts.last().into_iter().cycle();
+            for (part, put) in stage.puts.iter().chain(again).take(puts).enumerate() {
                 binding.bind_input(graph::put_values(i, part), &put.values)?;
             }
             moved.rows_up += stage.loads.len();
