@@ -26,7 +26,7 @@ export PICARDY_TEST_PROVIDER=cuda
 tests=(gpu)
 cargo test -p picardy-ort "${tests[@]/#/--test=}" -- --ignored "$@"
 # Those that run on the processor's provider elsewhere.
-tests=(resident resident_forms)
+tests=(resident resident_forms resident_plans resident_misuse)
 cargo test -p picardy-ort "${tests[@]/#/--test=}" -- "$@"
 # The benches, where all was asked for.
 if [[ $# == 0 ]]; then

@@ -36,5 +36,5 @@ cargo run -q -p picardy-ort -- install --gpu webgpu
 tests=(gpu webgpu)
 cargo test -p picardy-ort "${tests[@]/#/--test=}" -- --ignored "$@"
 # Those that run on the processor's provider elsewhere.
-tests=(resident resident_forms)
+tests=(resident resident_forms resident_plans resident_misuse)
 cargo test -p picardy-ort "${tests[@]/#/--test=}" -- "$@"
