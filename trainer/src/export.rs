@@ -96,7 +96,7 @@ pub fn write(
     write_bytes(folder, stem, model.to_safetensors(metadata, precision)?, model, metadata)
 }
 
-/// [`write`] with the safetensors file's bytes already made, such as those of [`small`](crate::small).
+/// [`write()`] with the safetensors file's bytes already made, such as those of [`small`](crate::small).
 ///
 /// # Errors
 /// As there.
