@@ -54,8 +54,14 @@ fn two_models_of_two_forms_share_rows() {
         } else {
             on_device(&picard, &plan, &mut mean, (2, &[2]), 64)
         };
+        let got = match got {
+            // A software adapter has no halves.
+            Err(error) if error.to_string().contains("requires f16 but the device does not support it") => {
+                return;
+            }
+            got => got.unwrap().0,
+        };
         // The two are the same network, but for halves' rounding.
-        let (got, ..) = got.unwrap();
         assert!(apart(&want, &got) < 2e-2, "{want:?} {got:?}");
     }
 }
