@@ -19,6 +19,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+
 // Bytes that suffice for a plan of `steps` steps of a solver with one node a step (all but Heun's, UniPC and the single-step
 // DPM-Solver++); picardy_plan_size tells any plan's.
 #define PICARDY_PLAN_BYTES(steps) (PICARDY_PLAN_HEADER_BYTES + ((steps) + 1) * PICARDY_NODE_BYTES)
@@ -27,7 +28,6 @@
 // DPM-Solver++ 2M); picardy_run_need tells any run's.
 #define PICARDY_SEQUENTIAL_BYTES(rows, batch, dim) \
     (PICARDY_RUN_HEADER_BYTES + (batch) * (PICARDY_ROW_BYTES + (rows) * (dim) * 4))
-
 
 // The alignment of the memory that plans, networks and runs take, in bytes.
 #define PICARDY_ALIGNMENT 8

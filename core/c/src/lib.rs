@@ -26,6 +26,7 @@
 //! ```
 
 #![no_std]
+#![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(unsafe_code, reason = "the C border is what this crate is")]
 #![allow(non_camel_case_types, reason = "names are the header's")]
 
