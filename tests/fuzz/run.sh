@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Fuzzes the artifact reader and the C border: `tests/fuzz/run.sh [artifact|border] [RUNS]`, 5 million runs each by default.
+# Fuzzes the artifact reader, the C border and networks behind it: `tests/fuzz/run.sh [artifact|border|network] [RUNS]`, 5 million
+# runs each by default. Without libFuzzer, on any compiler: `cargo run --release --bin border -- --changes 1000 seeds/border`.
 #
 # cargo-fuzz drives libFuzzer, with the address sanitizer (SANITIZER=none is three times as fast, and still sees panics and
 # overflows); RUSTC_BOOTSTRAP makes a stable compiler take its flags. The seeds are in
 # tests/fuzz/seeds, what is found beside them goes to target/fuzz-corpus.
 set -euo pipefail
 cd "$(dirname "$0")"
-targets=(artifact border)
+targets=(artifact border network)
 if [[ ${1:-} ]]; then targets=("$1"); fi
 runs=${2:-5000000}
 export RUSTC_BOOTSTRAP=1

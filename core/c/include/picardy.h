@@ -20,6 +20,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// Bytes that suffice for a plan of `steps` steps of a solver with one node a step (all but Heun's, UniPC and the single-step
+// DPM-Solver++); picardy_plan_size tells any plan's.
+#define PICARDY_PLAN_BYTES(steps) (PICARDY_PLAN_HEADER_BYTES + ((steps) + 1) * PICARDY_NODE_BYTES)
+
+// Bytes that suffice for a sequential run of a plan of `rows` rows an item (picardy_plan_info.rows: 2 for DDIM and DDPM, 3 for
+// DPM-Solver++ 2M); picardy_run_need tells any run's.
+#define PICARDY_SEQUENTIAL_BYTES(rows, batch, dim) \
+    (PICARDY_RUN_HEADER_BYTES + (batch) * (PICARDY_ROW_BYTES + (rows) * (dim) * 4))
+
 // The alignment of the memory that plans, networks and runs take, in bytes.
 #define PICARDY_ALIGNMENT 8
 
@@ -120,6 +129,8 @@ enum picardy_error
   PICARDY_ERROR_SCRATCH = 54,
   // States of another size than the network's.
   PICARDY_ERROR_DIMENSION = 55,
+  // A weight that is not finite, or an int8's scale that is not positive.
+  PICARDY_ERROR_WEIGHT = 56,
   // An error that this border has no code for.
   PICARDY_ERROR_OTHER = 99,
 };
@@ -539,7 +550,8 @@ typedef struct picardy_row {
 } picardy_row;
 
 // Evaluates `count` rows of `dim` floats in one call: `x` and `out` are [count, dim], row-major. A row's output must depend on
-// that row alone. Returns 0, or an error of its own, which the run is then as it was before.
+// that row alone. Returns 0, or an error of its own, which comes back in `picardy_detail.callback`: the run is then as it was
+// before.
 typedef int32_t (*picardy_evaluate)(void *context,
                                     const struct picardy_row *rows,
                                     size_t count,
@@ -606,7 +618,8 @@ const char *picardy_error_text(int32_t code);
 size_t picardy_network_size(void);
 
 // Makes a network of an artifact's `length` bytes, which are checked and read in place, in the caller's `memory`; `network`
-// points into that then. The bytes lie at a multiple of 4, and stay there as long as the network is used.
+// points into that then, and is null after an error. The bytes lie at a multiple of 4, and stay there as long as the network is
+// used. What was made in the memory before is gone, after an error too.
 int32_t picardy_network_open(const void *bytes,
                              size_t length,
                              void *memory,
@@ -618,6 +631,9 @@ int32_t picardy_network_open(const void *bytes,
 int32_t picardy_network_card(const struct picardy_network *network,
                              struct picardy_card *card,
                              struct picardy_detail *detail);
+
+// The numbers of a state, of a network without a card too.
+int32_t picardy_network_dim(const struct picardy_network *network, size_t *dim, struct picardy_detail *detail);
 
 // The floats of scratch with which `rows` rows go through the network together: 1 suffices, more than 48 gain nothing.
 int32_t picardy_network_scratch(const struct picardy_network *network,
@@ -634,7 +650,8 @@ int32_t picardy_network_restore(const struct picardy_network *network,
 // The size of a plan of a spec, in bytes, at an alignment of `PICARDY_ALIGNMENT`.
 int32_t picardy_plan_size(const struct picardy_plan_spec *spec, size_t *bytes, struct picardy_detail *detail);
 
-// Makes a plan in the caller's `memory`, of `picardy_plan_size` bytes; `plan` points into it then.
+// Makes a plan in the caller's `memory`, of `picardy_plan_size` bytes; `plan` points into it then, and is null after an error.
+// What was made in the memory before is gone, after an error too.
 int32_t picardy_plan_make(const struct picardy_plan_spec *spec,
                           void *memory,
                           size_t bytes,
@@ -644,8 +661,12 @@ int32_t picardy_plan_make(const struct picardy_plan_spec *spec,
 // The size of a plan of a table of so many nodes, in bytes.
 int32_t picardy_plan_table_size(size_t nodes, size_t *bytes, struct picardy_detail *detail);
 
-// Makes a plan of a table of nodes (in flash, say) in the caller's `memory`, of `picardy_plan_table_size` bytes. The table is
-// not used any more then. `form` is a `picardy_form`.
+// Makes a plan of a table of nodes (in flash, say) in the caller's `memory`, of `picardy_plan_table_size` bytes; `plan` points
+// into it then, and is null after an error. `form` is a `picardy_form`. What was made in the memory before is gone, after an
+// error too.
+//
+// The table is copied, and not used any more then: it saves the code of schedules and solvers, but no RAM. A plan whose nodes
+// stay in flash there is in Rust (`Plan::new` of a `static`): the nodes of the two languages have different layouts.
 int32_t picardy_plan_from_table(const struct picardy_node *nodes,
                                 size_t count,
                                 int32_t form,
@@ -671,8 +692,9 @@ int32_t picardy_run_need(const struct picardy_setup *setup, struct picardy_need 
 // Writes the noise that a run starts from into `x` ([batch, dim]).
 int32_t picardy_start(const struct picardy_setup *setup, float *x, struct picardy_detail *detail);
 
-// Begins a run in the caller's `memory`, of `picardy_need.bytes`; `run` points into it then. `x` ([batch, dim]) holds the start,
-// and is not used any more then. The plan stays where it is as long as the run is used.
+// Begins a run in the caller's `memory`, of `picardy_need.bytes`; `run` points into it then, and is null after an error. `x`
+// ([batch, dim]) holds the start, and is not used any more then. The plan stays as it is as long as the run is used. What was
+// made in the memory before is gone, after an error too.
 int32_t picardy_run_begin(const struct picardy_setup *setup,
                           const float *x,
                           void *memory,
@@ -733,12 +755,3 @@ int32_t picardy_sample(const struct picardy_setup *setup,
 #endif  // __cplusplus
 
 #endif  /* PICARDY_H */
-
-// Bytes that suffice for a plan of `steps` steps of a solver with one node a step (all but Heun's, UniPC and the single-step
-// DPM-Solver++); picardy_plan_size tells any plan's.
-#define PICARDY_PLAN_BYTES(steps) (PICARDY_PLAN_HEADER_BYTES + ((steps) + 1) * PICARDY_NODE_BYTES)
-
-// Bytes that suffice for a sequential run of a plan of `rows` rows an item (picardy_plan_info.rows: 2 for DDIM and DDPM, 3 for
-// DPM-Solver++ 2M); picardy_run_need tells any run's.
-#define PICARDY_SEQUENTIAL_BYTES(rows, batch, dim) \
-    (PICARDY_RUN_HEADER_BYTES + (batch) * (PICARDY_ROW_BYTES + (rows) * (dim) * 4))

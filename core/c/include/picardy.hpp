@@ -14,6 +14,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <type_traits>
 
 #include "picardy.h"
 
@@ -70,6 +72,14 @@ class Span {
     std::size_t size_ = 0;
 };
 
+namespace detail {
+// A callable as a callback's context: it is given back as what it was, const or not.
+template <class F>
+void *address(F &callable) {
+    return const_cast<void *>(static_cast<const void *>(std::addressof(callable)));
+}
+}  // namespace detail
+
 using Memory = Span<unsigned char>;
 using Rows = Span<const picardy_row>;
 
@@ -77,7 +87,15 @@ using Rows = Span<const picardy_row>;
 class [[nodiscard]] Error {
   public:
     Error() = default;
-    explicit Error(picardy_error code) { detail_.code = code; }
+    // A buffer that is too small.
+    static Error too_small(const char *name, std::size_t needed, std::size_t given) {
+        Error error;
+        error.detail_.code = PICARDY_ERROR_MEMORY;
+        error.detail_.needed = needed;
+        error.detail_.given = given;
+        for (std::size_t i = 0; i + 1 < sizeof error.detail_.name && name[i]; i++) error.detail_.name[i] = name[i];
+        return error;
+    }
     explicit operator bool() const { return detail_.code != PICARDY_OK; }
     picardy_error code() const { return static_cast<picardy_error>(detail_.code); }
     const char *text() const { return picardy_error_text(detail_.code); }
@@ -150,8 +168,20 @@ class Network {
         picardy_network_card(network_, &card, error.out());
         return error;
     }
+    // The numbers of a state.
+    Error dim(std::size_t &numbers) const {
+        Error error;
+        picardy_network_dim(network_, &numbers, error.out());
+        return error;
+    }
     // Takes samples to the data's own units.
     Error restore(Span<float> x, std::size_t batch) const {
+        std::size_t width = 0;
+        if (auto error = dim(width)) return error;
+        // A product beyond all memory is the library's to say.
+        if (width != 0 && x.size() / width < batch && batch <= SIZE_MAX / sizeof(float) / width) {
+            return Error::too_small("x", width * batch * sizeof(float), x.size() * sizeof(float));
+        }
         Error error;
         picardy_network_restore(network_, x.data(), batch, error.out());
         return error;
@@ -166,14 +196,25 @@ class Network {
 
 // Any callable int(Rows, Span<const float> x, Span<float> out), which lives as long as the denoiser; 0 is success, what else it
 // returns comes back in Error::detail().callback. It must not throw.
-template <class F>
+template <class F, class = std::enable_if_t<!std::is_function_v<F>>>
 picardy_denoiser denoiser(F &evaluate) {
     auto call = [](void *context, const picardy_row *rows, std::size_t count, std::size_t dim, const float *x,
                    float *out) noexcept -> std::int32_t {
         return (*static_cast<F *>(context))(Rows(rows, count), Span<const float>(x, count * dim),
                                             Span<float>(out, count * dim));
     };
-    return {call, &evaluate, nullptr, nullptr, 0};
+    return {call, detail::address(evaluate), nullptr, nullptr, 0};
+}
+
+// The same for a function.
+template <class R>
+picardy_denoiser denoiser(R (*evaluate)(Rows, Span<const float>, Span<float>)) {
+    auto call = [](void *context, const picardy_row *rows, std::size_t count, std::size_t dim, const float *x,
+                   float *out) noexcept -> std::int32_t {
+        return reinterpret_cast<R (*)(Rows, Span<const float>, Span<float>)>(context)(
+            Rows(rows, count), Span<const float>(x, count * dim), Span<float>(out, count * dim));
+    };
+    return {call, reinterpret_cast<void *>(evaluate), nullptr, nullptr, 0};
 }
 
 inline picardy_sampler sequential() { return picardy_sampler_sequential(); }
@@ -194,14 +235,14 @@ class Run {
     }
     // The best state so far.
     Error best(Span<float> x) {
-        if (x.size() < numbers_) return Error(PICARDY_ERROR_MEMORY);
+        if (x.size() < numbers_) return Error::too_small("x", numbers_ * sizeof(float), x.size() * sizeof(float));
         Error error;
         picardy_run_best(run_, x.data(), error.out());
         return error;
     }
     // The same, and the run is over.
     Error finish(Span<float> x, picardy_report &report) {
-        if (x.size() < numbers_) return Error(PICARDY_ERROR_MEMORY);
+        if (x.size() < numbers_) return Error::too_small("x", numbers_ * sizeof(float), x.size() * sizeof(float));
         Error error;
         picardy_run_finish(run_, x.data(), &report, error.out());
         return error;
@@ -225,13 +266,13 @@ struct Setup : picardy_setup {
     }
     // The noise to start from.
     Error start(Span<float> x) const {
-        if (!fits(x.size())) return Error(PICARDY_ERROR_MEMORY);
+        if (!fits(x.size())) return small(x.size());
         Error error;
         picardy_start(this, x.data(), error.out());
         return error;
     }
     Error begin(Span<const float> x, Memory memory, Run &run) const {
-        if (!fits(x.size())) return Error(PICARDY_ERROR_MEMORY);
+        if (!fits(x.size())) return small(x.size());
         Error error;
         picardy_run_begin(this, x.data(), memory.data(), memory.size(), &run.run_, error.out());
         run.numbers_ = batch * dim;
@@ -239,24 +280,36 @@ struct Setup : picardy_setup {
     }
     Error sample(const picardy_denoiser &denoiser, Memory memory, Span<float> x,
                  picardy_report *report = nullptr) const {
-        auto always = [](const picardy_round &) { return true; };
-        return sample(denoiser, memory, x, always, report);
+        return sample(denoiser, memory, x, [](const picardy_round &) { return true; }, report);
     }
     // `keep_going` is a callable bool(const picardy_round &): false stops the run with the best state so far. It must not throw.
-    template <class F>
-    Error sample(const picardy_denoiser &denoiser, Memory memory, Span<float> x, F &keep_going,
+    template <class F, class = std::enable_if_t<std::is_invocable_r_v<bool, F &, const picardy_round &>>>
+    Error sample(const picardy_denoiser &denoiser, Memory memory, Span<float> x, F &&keep_going,
                  picardy_report *report = nullptr) const {
-        if (!fits(x.size())) return Error(PICARDY_ERROR_MEMORY);
-        auto watch = [](void *context, const picardy_round *round) noexcept -> std::int32_t {
-            return (*static_cast<F *>(context))(*round);
-        };
-        Error error;
-        picardy_sample(this, &denoiser, watch, &keep_going, memory.data(), memory.size(), x.data(), report, error.out());
-        return error;
+        using Callable = std::remove_reference_t<F>;
+        if constexpr (std::is_function_v<Callable>) {
+            auto pointer = &keep_going;
+            return sample(denoiser, memory, x, pointer, report);
+        } else {
+            if (!fits(x.size())) return small(x.size());
+            auto watch = [](void *context, const picardy_round *round) noexcept -> std::int32_t {
+                return static_cast<bool>((*static_cast<Callable *>(context))(*round));
+            };
+            Error error;
+            picardy_sample(this, &denoiser, watch, detail::address(keep_going), memory.data(), memory.size(), x.data(), report,
+                           error.out());
+            return error;
+        }
     }
 
   private:
     bool fits(std::size_t numbers) const { return dim == 0 || numbers / dim >= batch; }
+    Error small(std::size_t numbers) const {
+        // Where the product is beyond all memory, all of it.
+        const std::size_t most = SIZE_MAX / sizeof(float);
+        const std::size_t needed = batch > most / dim ? most : batch * dim;
+        return Error::too_small("x", needed * sizeof(float), numbers * sizeof(float));
+    }
 };
 
 }  // namespace picardy

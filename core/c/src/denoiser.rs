@@ -25,7 +25,8 @@ pub struct picardy_row {
 }
 
 /// Evaluates `count` rows of `dim` floats in one call: `x` and `out` are [count, dim], row-major. A row's output must depend on
-/// that row alone. Returns 0, or an error of its own, which the run is then as it was before.
+/// that row alone. Returns 0, or an error of its own, which comes back in `picardy_detail.callback`: the run is then as it was
+/// before.
 pub type picardy_evaluate = Option<
     unsafe extern "C" fn(
         context: *mut c_void,
@@ -69,20 +70,24 @@ pub(crate) enum Bound<'a> {
 
 impl picardy_denoiser {
     /// # Safety
-    /// The pointers are null or point to what the header says, for as long as `'a` lasts; `others` are all the memory that
-    /// is written to meanwhile.
+    /// The pointers are null or point to what the header says, for as long as `'a` lasts; `written` and `read` are all the
+    /// other memory that is used meanwhile.
     pub(crate) unsafe fn bind<'a>(
         &self,
         rows: &'a mut [picardy_row],
-        others: &[Region],
+        written: &[Region],
+        read: &[Region],
     ) -> Result<Bound<'a>, Fault> {
         match (self.evaluate, self.network.is_null()) {
             (Some(evaluate), true) => Ok(Bound::Function { evaluate, context: self.context, rows }),
             (None, false) => {
                 let lent = Region::new(self.scratch.cast_const(), self.scratch_floats, "scratch")?;
-                others.iter().try_for_each(|other| lent.apart_from(*other))?;
+                lent.apart_from_all(written)?;
+                lent.apart_from_all(read)?;
                 // SAFETY: the caller's promise.
-                let model = unsafe { network::model(self.network) }?;
+                let (model, weights) = unsafe { network::model(self.network) }?;
+                lent.apart_from_all(&weights)?;
+                written.iter().try_for_each(|written| written.apart_from_all(&weights))?;
                 // SAFETY: the caller's promise.
                 let scratch = unsafe { memory::slice_mut(self.scratch, self.scratch_floats, "scratch") }?;
                 Ok(Bound::Network { model, scratch })

@@ -85,6 +85,8 @@ pub enum picardy_error {
     PICARDY_ERROR_SCRATCH = 54,
     /// States of another size than the network's.
     PICARDY_ERROR_DIMENSION = 55,
+    /// A weight that is not finite, or an int8's scale that is not positive.
+    PICARDY_ERROR_WEIGHT = 56,
     /// An error that this border has no code for.
     PICARDY_ERROR_OTHER = 99,
 }
@@ -135,13 +137,13 @@ fn text(code: i32) -> &'static CStr {
         PICARDY_ERROR_NULL: c"the pointer `name` is null: give it an object",
         PICARDY_ERROR_MISALIGNED: c"the pointer `name` is not a multiple of `needed`: align what it points to",
         PICARDY_ERROR_MEMORY: c"`name` has `given` bytes of the `needed` ones: give as many as the function for its size says",
-        PICARDY_ERROR_OVERLAP: c"the buffer `name` shares bytes with another of this call or its run: give each its own",
+        PICARDY_ERROR_OVERLAP: c"the buffer `name` shares bytes with another of this call, or with its plan, network or run: give each its own",
         PICARDY_ERROR_SIZE: c"`given` of `name` are more than there is memory: give a smaller number",
         PICARDY_ERROR_UNKNOWN_VALUE: c"`value` is none of the values of the enum in `name`: take one from the header",
         PICARDY_ERROR_INDEX: c"index `given` of `needed`: give a smaller one",
-        PICARDY_ERROR_NOT_A_PLAN: c"the pointer is no plan's, or the plan was moved: take the one that picardy_plan_make gave",
-        PICARDY_ERROR_NOT_A_NETWORK: c"the pointer is no network's, or it was moved: take the one that picardy_network_open gave",
-        PICARDY_ERROR_NOT_A_RUN: c"the pointer is no run's, or the run is finished or was moved: take the one that picardy_run_begin gave",
+        PICARDY_ERROR_NOT_A_PLAN: c"the pointer is no plan's, or the plan was moved or its memory used anew: take the one that picardy_plan_make gave",
+        PICARDY_ERROR_NOT_A_NETWORK: c"the pointer is no network's, or it was moved or its memory used anew: take the one that picardy_network_open gave",
+        PICARDY_ERROR_NOT_A_RUN: c"the pointer is no run's, or the run is finished, was moved, or its memory used anew: take the one that picardy_run_begin gave",
         PICARDY_ERROR_BUSY: c"the run is under way: do not use it inside its own callback; after a longjmp out of one, begin anew",
         PICARDY_ERROR_DENOISER: c"the denoiser has neither a function nor a network, or both: set one and leave the other null",
         PICARDY_ERROR_CALLBACK: c"the denoiser's function returned `callback`: the run is as it was, the round can be asked for again",
@@ -165,10 +167,11 @@ fn text(code: i32) -> &'static CStr {
         PICARDY_ERROR_NODE: c"a number of node `index` is NaN or infinite: mend the table, or the schedule",
         PICARDY_ERROR_ARTIFACT: c"the bytes are no artifact this library reads: wrong at byte or entry `index`, or cut short (`needed` of `given`); export the model again",
         PICARDY_ERROR_TENSOR: c"the tensor `name` is missing or has another type or shape than the network's: export the model again",
-        PICARDY_ERROR_MODEL: c"the artifact holds a network of a kind or size that this library does not run (`given`): export another",
+        PICARDY_ERROR_MODEL: c"the artifact holds a network of a kind or size that this library does not run (`given` of width, of blocks, or of the inputs of `name`, which has `needed` at most): export another",
         PICARDY_ERROR_CARD: c"the artifact's metadata lack `name`, or it is wrong: export the model again, or give schedule and prediction yourself",
         PICARDY_ERROR_SCRATCH: c"the network's scratch has `given` numbers, a row needs `needed`: see picardy_network_scratch",
         PICARDY_ERROR_DIMENSION: c"states of `given` numbers for a network of `needed`: set dim to that",
+        PICARDY_ERROR_WEIGHT: c"number `index` of the tensor `name` is NaN or infinite, or is `value` where an int8's scale must be positive: export the model again",
         PICARDY_ERROR_OTHER: c"an error without a code of its own: use the header and the library of one version",
     }
 }
@@ -221,10 +224,15 @@ impl Fault {
         self
     }
 
-    pub(crate) fn name(mut self, name: &str) -> Self {
+    pub(crate) fn name(self, name: &str) -> Self {
+        self.field("", name)
+    }
+
+    /// The name of a field, of the struct that it is in.
+    pub(crate) fn field(mut self, of: &str, name: &str) -> Self {
         // The last byte stays 0.
         let room = self.0.name.len() - 1;
-        for (to, from) in self.0.name.iter_mut().take(room).zip(name.bytes()) {
+        for (to, from) in self.0.name.iter_mut().take(room).zip(of.bytes().chain(name.bytes())) {
             *to = from as c_char;
         }
         self
@@ -245,7 +253,7 @@ pub(crate) unsafe fn guarded(detail: *mut picardy_detail, work: impl FnOnce() ->
 impl From<ScheduleError> for Fault {
     fn from(error: ScheduleError) -> Self {
         use ScheduleError as E;
-        let range = |name, value| Self::new(PICARDY_ERROR_RANGE).name(name).value(value);
+        let range = |name, value| Self::new(PICARDY_ERROR_RANGE).field("schedule.", name).value(value);
         match error {
             E::NoSteps => Self::new(PICARDY_ERROR_STEPS).needed(1),
             E::TooManySteps { asked, train_steps } => {
@@ -273,11 +281,16 @@ impl From<ScheduleError> for Fault {
 impl From<PlanError> for Fault {
     fn from(error: PlanError) -> Self {
         use PlanError as E;
+        let range = |name, value| Self::new(PICARDY_ERROR_RANGE).field("solver.", name).value(value);
         match error {
             E::Empty => Self::new(PICARDY_ERROR_EMPTY),
-            E::Eta(eta) => Self::new(PICARDY_ERROR_RANGE).name("eta").value(eta),
+            E::Eta(eta) => range("eta", eta),
             E::Order { order, most } => Self::new(PICARDY_ERROR_ORDER).given(order).needed(most),
-            E::Parameter { name, value } => Self::new(PICARDY_ERROR_RANGE).name(name).value(value),
+            // Words, not a field's name.
+            E::Parameter { name, value } if name.bytes().any(|byte| byte == b' ') => {
+                Self::new(PICARDY_ERROR_RANGE).name(name).value(value)
+            }
+            E::Parameter { name, value } => range(name, value),
             E::Singular { node, alpha, .. } => Self::new(PICARDY_ERROR_SINGULAR).index(node).value(alpha),
             E::Term { node, back } => Self::new(PICARDY_ERROR_TERM).index(node).given(back),
             E::NotFinite { node } => Self::new(PICARDY_ERROR_NODE).index(node),
@@ -289,11 +302,11 @@ impl From<PlanError> for Fault {
 impl From<SetupError> for Fault {
     fn from(error: SetupError) -> Self {
         use SetupError as E;
-        let range = |name, value| Self::new(PICARDY_ERROR_RANGE).name(name).value(value);
+        let range = |name, value| Self::new(PICARDY_ERROR_RANGE).field("sampler.", name).value(value);
         match error {
             E::Shape { dim: 0, .. } => Self::new(PICARDY_ERROR_SHAPE).name("dim"),
             E::Shape { .. } => Self::new(PICARDY_ERROR_SHAPE).name("batch"),
-            E::Zero(name) => Self::new(PICARDY_ERROR_ZERO).name(name),
+            E::Zero(name) => Self::new(PICARDY_ERROR_ZERO).field("sampler.", name),
             E::History { given, .. } => range("directions", given as f64),
             E::Rows { rows, batch } => Self::new(PICARDY_ERROR_ROWS).given(rows).needed(batch),
             E::Tolerance(value) => range("tolerance", value),
@@ -363,6 +376,17 @@ impl From<ModelError> for Fault {
             E::Artifact { name, error } if name.as_str().is_empty() => error.into(),
             E::Artifact { name, .. } | E::Shape { name, .. } | E::Rank { name, .. } => {
                 Self::new(PICARDY_ERROR_TENSOR).name(name.as_str())
+            }
+            // Which of the two it was, core does not say: a NaN stands for both.
+            E::NotFinite { name, index } => {
+                Self::new(PICARDY_ERROR_WEIGHT).name(name.as_str()).index(index).value(f64::NAN)
+            }
+            E::Scale { name, index, bits } => {
+                let value = f64::from(f32::from_bits(bits));
+                Self::new(PICARDY_ERROR_WEIGHT).name(name.as_str()).index(index).value(value)
+            }
+            E::Inputs { name, got, limit } => {
+                Self::new(PICARDY_ERROR_MODEL).name(name.as_str()).given(got).needed(limit)
             }
             E::Card(error) => error.into(),
             E::Rows(error) => Self::new(PICARDY_ERROR_CARD).name(error.argument),

@@ -192,8 +192,8 @@ pub(crate) fn last(value: i32) -> Result<Final, Fault> {
     match value {
         0 => Ok(Final::Data),
         1 => Ok(Final::FirstTimestep),
-        _ => {
-            Err(Fault::new(picardy_error::PICARDY_ERROR_UNKNOWN_VALUE).name("final").value(f64::from(value)))
-        }
+        _ => Err(Fault::new(picardy_error::PICARDY_ERROR_UNKNOWN_VALUE)
+            .name("schedule.last")
+            .value(f64::from(value))),
     }
 }

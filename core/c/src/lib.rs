@@ -4,8 +4,12 @@
 //! when it is. There are no globals and no allocation. A function returns 0 ([`PICARDY_OK`](picardy_error::PICARDY_OK)) or
 //! the code of an error, whose text [`picardy_error_text`] has and whose values a [`picardy_detail`] gets. Integers stand
 //! where C has enums, so that an unknown one is an error; null and misaligned pointers, sizes that overflow, memory that is too
-//! small and buffers that overlap are errors too. What cannot be checked is the caller's: that a pointer points to as
-//! much memory as is said, and that memory lent to a plan, a network or a run is left alone while that is used.
+//! small, and a buffer that shares bytes with another of its call, or with the plan, the network (its artifact too) or the run
+//! of that call, are errors too. What cannot be checked is the caller's: that a pointer points to as much memory as is said, and
+//! that memory lent to a plan, a network or a run is left alone while that is used.
+//!
+//! What makes an object ends what was in its memory before, and on an error leaves null for its pointer: there, an old pointer
+//! to the start of that memory is an error from then on.
 //!
 //! Callbacks must return: neither an exception nor a `longjmp` may cross this library.
 //!
@@ -22,6 +26,7 @@
 //! ```
 
 #![no_std]
+#![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![allow(unsafe_code, reason = "the C border is what this crate is")]
 #![allow(non_camel_case_types, reason = "names are the header's")]
 
@@ -46,8 +51,8 @@ pub use kinds::{
 };
 pub use memory::PICARDY_ALIGNMENT;
 pub use network::{
-    PICARDY_NETWORK_BYTES, picardy_card, picardy_network, picardy_network_card, picardy_network_open,
-    picardy_network_restore, picardy_network_scratch, picardy_network_size,
+    PICARDY_NETWORK_BYTES, picardy_card, picardy_network, picardy_network_card, picardy_network_dim,
+    picardy_network_open, picardy_network_restore, picardy_network_scratch, picardy_network_size,
 };
 pub use plan::{
     PICARDY_NODE_BYTES, PICARDY_PLAN_HEADER_BYTES, picardy_level, picardy_node, picardy_plan,

@@ -58,9 +58,33 @@ pub(crate) unsafe fn write_if<T: Copy>(pointer: *mut T, value: T) {
     let _ = unsafe { write(pointer, value, "") };
 }
 
-/// Whether `pointer` may be written to, before work is done that would be lost.
-pub(crate) fn writable<T>(pointer: *mut T, name: &'static str) -> Result<(), Fault> {
-    check(pointer.cast_const(), name)
+/// Whether `pointer` is null (no place) or may be written to, before work is done that would be lost. It must lie outside
+/// `lent`.
+pub(crate) fn optional<T>(pointer: *mut T, name: &'static str, lent: Region) -> Result<(), Fault> {
+    if pointer.is_null() {
+        return Ok(());
+    }
+    Region::new(pointer.cast_const(), 1, name)?.apart_from(lent)
+}
+
+/// The memory that an object is about to be made in. `made`, the caller's pointer to the object, lies outside it, and is null
+/// until the object is there.
+///
+/// # Safety
+/// `made` is null, misaligned, or points to memory for a pointer.
+pub(crate) unsafe fn lend<T: Copy>(
+    (made, null, name): (*mut T, T, &'static str),
+    memory: *mut u8,
+    bytes: usize,
+) -> Result<Region, Fault> {
+    let place = Region::new(made.cast_const(), 1, name)?;
+    let lent = Region::new(memory.cast_const(), bytes, "memory");
+    if let Ok(lent) = &lent {
+        place.apart_from(*lent)?;
+    }
+    // SAFETY: the caller's promise.
+    unsafe { write(made, null, name) }?;
+    lent
 }
 
 /// The bytes of `len` `T`s, where there can be as many.
@@ -94,6 +118,11 @@ impl Region {
             return Err(Fault::new(code::PICARDY_ERROR_OVERLAP).name(self.name));
         }
         Ok(())
+    }
+
+    /// The same for some regions.
+    pub(crate) fn apart_from_all(self, others: &[Self]) -> Result<(), Fault> {
+        others.iter().try_for_each(|other| self.apart_from(*other))
     }
 }
 
@@ -163,8 +192,11 @@ pub(crate) struct Arena {
 }
 
 impl Arena {
-    /// Memory of at least `needed` bytes.
-    pub(crate) fn new(memory: *mut u8, bytes: usize, needed: usize) -> Result<Self, Fault> {
+    /// Memory of at least `needed` bytes, a word or more. What was sealed at its front is an object no more.
+    ///
+    /// # Safety
+    /// Where it is not null and aligned, the pointer points to `bytes` bytes, which nothing else uses.
+    pub(crate) unsafe fn new(memory: *mut u8, bytes: usize, needed: usize) -> Result<Self, Fault> {
         if memory.is_null() {
             return Err(Fault::new(code::PICARDY_ERROR_NULL).name("memory"));
         }
@@ -175,6 +207,11 @@ impl Arena {
             return Err(Fault::new(code::PICARDY_ERROR_MEMORY).name("memory").needed(needed).given(bytes));
         }
         Region::new(memory.cast_const(), bytes, "memory")?;
+        if bytes >= mem::size_of::<usize>() {
+            // SAFETY: aligned, and as many bytes; the caller's promise. 0 is no object's seal: that is odd, as
+            // an aligned address xor an odd number.
+            unsafe { memory.cast::<usize>().write(0) };
+        }
         Ok(Self { memory, bytes, used: 0 })
     }
 

@@ -2,10 +2,10 @@
 
 use crate::error::{Fault, guarded, picardy_detail, picardy_error as code};
 use crate::kinds;
-use crate::memory::{self, Arena, PICARDY_ALIGNMENT};
+use crate::memory::{self, Arena, PICARDY_ALIGNMENT, Region};
 use crate::source::picardy_schedule;
 use core::ffi::c_void;
-use core::mem;
+use core::{mem, ptr};
 use picardy::nn::{Artifact, CardError, ModelCard, ModelError, ResidualMlp, key};
 
 /// A network: it lies in memory that the caller gave, its weights stay where the artifact is.
@@ -42,6 +42,8 @@ const _: () = assert!(mem::align_of::<Sealed>() <= PICARDY_ALIGNMENT);
 #[repr(C)]
 struct Sealed {
     seal: usize,
+    /// The artifact's bytes.
+    bytes: Region,
     model: ResidualMlp<'static>,
     card: Option<ModelCard<'static>>,
 }
@@ -61,11 +63,23 @@ unsafe fn open<'a>(network: *const picardy_network) -> Result<&'a Sealed, Fault>
     Ok(unsafe { &*sealed })
 }
 
+impl Sealed {
+    /// All memory of the network, which no other buffer may share.
+    fn regions(&self) -> Result<[Region; 2], Fault> {
+        Ok([Region::new(ptr::from_ref(self), 1, "network")?, self.bytes])
+    }
+}
+
+/// A network's model, and its memory.
+///
 /// # Safety
 /// As for [`open`].
-pub(crate) unsafe fn model<'a>(network: *const picardy_network) -> Result<&'a ResidualMlp<'static>, Fault> {
+pub(crate) unsafe fn model<'a>(
+    network: *const picardy_network,
+) -> Result<(&'a ResidualMlp<'static>, [Region; 2]), Fault> {
     // SAFETY: the caller's promise.
-    Ok(unsafe { &open(network)?.model })
+    let sealed = unsafe { open(network) }?;
+    Ok((&sealed.model, sealed.regions()?))
 }
 
 /// The bytes that a network takes, at an alignment of `PICARDY_ALIGNMENT`.
@@ -75,7 +89,8 @@ pub extern "C" fn picardy_network_size() -> usize {
 }
 
 /// Makes a network of an artifact's `length` bytes, which are checked and read in place, in the caller's `memory`; `network`
-/// points into that then. The bytes lie at a multiple of 4, and stay there as long as the network is used.
+/// points into that then, and is null after an error. The bytes lie at a multiple of 4, and stay there as long as the network is
+/// used. What was made in the memory before is gone, after an error too.
 ///
 /// # Safety
 /// Pointers are null or point to what their types say, `bytes` to `length` of them; `memory` is the network's as long as that is
@@ -92,10 +107,12 @@ pub unsafe extern "C" fn picardy_network_open(
     let memory = memory.cast::<u8>();
     let bytes = bytes.cast::<u8>();
     let work = || {
-        memory::writable(network, "network")?;
-        let lent = memory::Region::new(memory.cast_const(), memory_bytes, "memory")?;
-        lent.apart_from(memory::Region::new(bytes, length, "bytes")?)?;
-        let mut arena = Arena::new(memory, memory_bytes, mem::size_of::<Sealed>())?;
+        // SAFETY: the caller's promise.
+        let lent = unsafe { memory::lend((network, ptr::null(), "network"), memory, memory_bytes) }?;
+        let file = Region::new(bytes, length, "bytes")?;
+        lent.apart_from(file)?;
+        // SAFETY: the caller lends the memory.
+        let mut arena = unsafe { Arena::new(memory, memory_bytes, mem::size_of::<Sealed>()) }?;
         let sealed = arena.take::<Sealed>(1)?;
         // SAFETY: the caller's promise.
         let artifact = Artifact::parse(unsafe { memory::slice(bytes, length, "bytes") }?)?;
@@ -107,7 +124,7 @@ pub unsafe extern "C" fn picardy_network_open(
             Err(error) => return Err(error.into()),
         };
         // SAFETY: `sealed` is the arena's memory, which the caller lends.
-        unsafe { sealed.write(Sealed { seal: memory::seal(sealed, KIND), model, card }) };
+        unsafe { sealed.write(Sealed { seal: memory::seal(sealed, KIND), bytes: file, model, card }) };
         // SAFETY: the caller's promise.
         unsafe { memory::write(network, sealed.cast_const().cast(), "network") }
     };
@@ -144,6 +161,26 @@ pub unsafe extern "C" fn picardy_network_card(
     unsafe { guarded(detail, work) }
 }
 
+/// The numbers of a state, of a network without a card too.
+///
+/// # Safety
+/// Pointers are null or point to what their types say.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn picardy_network_dim(
+    network: *const picardy_network,
+    dim: *mut usize,
+    detail: *mut picardy_detail,
+) -> i32 {
+    let work = || {
+        // SAFETY: the caller's promise.
+        let found = unsafe { model(network) }?.0.dim();
+        // SAFETY: the caller's promise.
+        unsafe { memory::write(dim, found, "dim") }
+    };
+    // SAFETY: the caller's promise.
+    unsafe { guarded(detail, work) }
+}
+
 /// The floats of scratch with which `rows` rows go through the network together: 1 suffices, more than 48 gain nothing.
 ///
 /// # Safety
@@ -157,7 +194,7 @@ pub unsafe extern "C" fn picardy_network_scratch(
 ) -> i32 {
     let work = || {
         // SAFETY: the caller's promise.
-        let needed = unsafe { model(network) }?.scratch_len(rows.max(1));
+        let needed = unsafe { model(network) }?.0.scratch_len(rows.max(1));
         memory::bytes_of::<f32>(needed, "rows")?;
         // SAFETY: the caller's promise.
         unsafe { memory::write(floats, needed, "floats") }
@@ -179,10 +216,12 @@ pub unsafe extern "C" fn picardy_network_restore(
 ) -> i32 {
     let work = || {
         // SAFETY: the caller's promise.
-        let Sealed { model, card, .. } = unsafe { open(network) }?;
+        let sealed = unsafe { open(network) }?;
+        let Sealed { model, card, .. } = sealed;
         let card = card.as_ref().ok_or(Fault::new(code::PICARDY_ERROR_CARD).name(key::VERSION))?;
         let numbers = batch.checked_mul(model.dim());
         let numbers = numbers.ok_or(Fault::new(code::PICARDY_ERROR_SIZE).name("batch").given(batch))?;
+        Region::new(x.cast_const(), numbers, "x")?.apart_from_all(&sealed.regions()?)?;
         // SAFETY: the caller's promise.
         card.restore(unsafe { memory::slice_mut(x, numbers, "x") }?);
         Ok(())

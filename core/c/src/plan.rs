@@ -2,10 +2,10 @@
 
 use crate::error::{Fault, guarded, picardy_detail, picardy_error as code};
 use crate::kinds;
-use crate::memory::{self, Arena, PICARDY_ALIGNMENT, Size};
+use crate::memory::{self, Arena, PICARDY_ALIGNMENT, Region, Size};
 use crate::source::picardy_plan_spec;
 use core::ffi::c_void;
-use core::mem;
+use core::{mem, ptr};
 use picardy::{Level, MAX_OUTPUTS, MAX_STATES, Node, Plan, Readout, Term};
 
 /// A plan: what a sampler runs. It lies in memory that the caller gave, and is read only.
@@ -109,6 +109,12 @@ pub(crate) unsafe fn open(plan: *const picardy_plan) -> Result<Plan<'static>, Fa
     Ok(unsafe { (*sealed).plan })
 }
 
+/// The memory of an open plan, which no other buffer may share.
+pub(crate) fn regions(at: *const picardy_plan, plan: &Plan<'_>) -> Result<[Region; 2], Fault> {
+    let nodes = plan.nodes();
+    Ok([Region::new(at.cast::<Sealed>(), 1, "plan")?, Region::new(nodes.as_ptr(), nodes.len(), "plan")?])
+}
+
 /// The size of a plan of a spec, in bytes, at an alignment of `PICARDY_ALIGNMENT`.
 ///
 /// # Safety
@@ -131,7 +137,8 @@ pub unsafe extern "C" fn picardy_plan_size(
     unsafe { guarded(detail, work) }
 }
 
-/// Makes a plan in the caller's `memory`, of `picardy_plan_size` bytes; `plan` points into it then.
+/// Makes a plan in the caller's `memory`, of `picardy_plan_size` bytes; `plan` points into it then, and is null after an error.
+/// What was made in the memory before is gone, after an error too.
 ///
 /// # Safety
 /// Pointers are null or point to what their types say; `memory` is the plan's as long as that is used.
@@ -145,12 +152,14 @@ pub unsafe extern "C" fn picardy_plan_make(
 ) -> i32 {
     let memory = memory.cast::<u8>();
     let work = || {
-        memory::writable(plan, "plan")?;
+        // SAFETY: the caller's promise.
+        unsafe { memory::lend((plan, ptr::null(), "plan"), memory, bytes) }?;
         // SAFETY: the caller's promise.
         let spec = unsafe { memory::read(spec, "spec") }?;
         let (levels, nodes) = spec.lengths()?;
         let size = Size::of::<Sealed>().and::<Node>(nodes)?.and::<Level>(levels)?;
-        let mut arena = Arena::new(memory, bytes, size.bytes())?;
+        // SAFETY: the caller lends the memory.
+        let mut arena = unsafe { Arena::new(memory, bytes, size.bytes()) }?;
         let sealed = arena.take::<Sealed>(1)?;
         // SAFETY: the caller lends the memory.
         let nodes = unsafe { arena.fill(nodes, Node::default()) }?;
@@ -183,8 +192,12 @@ pub unsafe extern "C" fn picardy_plan_table_size(
     unsafe { guarded(detail, work) }
 }
 
-/// Makes a plan of a table of nodes (in flash, say) in the caller's `memory`, of `picardy_plan_table_size` bytes. The table is
-/// not used any more then. `form` is a `picardy_form`.
+/// Makes a plan of a table of nodes (in flash, say) in the caller's `memory`, of `picardy_plan_table_size` bytes; `plan` points
+/// into it then, and is null after an error. `form` is a `picardy_form`. What was made in the memory before is gone, after an
+/// error too.
+///
+/// The table is copied, and not used any more then: it saves the code of schedules and solvers, but no RAM. A plan whose nodes
+/// stay in flash there is in Rust (`Plan::new` of a `static`): the nodes of the two languages have different layouts.
 ///
 /// # Safety
 /// Pointers are null or point to what their types say, `nodes` to `count` of them; `memory` is the plan's as long as that is used.
@@ -200,16 +213,17 @@ pub unsafe extern "C" fn picardy_plan_from_table(
 ) -> i32 {
     let memory = memory.cast::<u8>();
     let work = || {
-        memory::writable(plan, "plan")?;
+        // SAFETY: the caller's promise.
+        let lent = unsafe { memory::lend((plan, ptr::null(), "plan"), memory, bytes) }?;
         let form = kinds::form(form)?;
-        memory::Region::new(memory.cast_const(), bytes, "memory")?
-            .apart_from(memory::Region::new(nodes, count, "nodes")?)?;
+        lent.apart_from(Region::new(nodes, count, "nodes")?)?;
         // SAFETY: the caller's promise.
         let table = unsafe { memory::slice(nodes, count, "nodes") }?;
         let size = Size::of::<Sealed>().and::<Node>(count)?;
-        let mut arena = Arena::new(memory, bytes, size.bytes())?;
-        let sealed = arena.take::<Sealed>(1)?;
         // SAFETY: the caller lends the memory.
+        let mut arena = unsafe { Arena::new(memory, bytes, size.bytes()) }?;
+        let sealed = arena.take::<Sealed>(1)?;
+        // SAFETY: the same.
         let made = unsafe { arena.fill(count, Node::default()) }?;
         for (index, (to, from)) in made.iter_mut().zip(table).enumerate() {
             *to = from.node().ok_or(Fault::new(code::PICARDY_ERROR_TERM).index(index))?;

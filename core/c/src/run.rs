@@ -3,6 +3,7 @@
 use crate::denoiser::picardy_row;
 use crate::error::{Fault, guarded, picardy_detail, picardy_error as code};
 use crate::memory::{self, Arena, PICARDY_ALIGNMENT, Region, Size};
+use crate::plan::{self, picardy_plan};
 use crate::setup::{Checked, Which, picardy_setup};
 use core::ffi::c_void;
 use core::{mem, ptr};
@@ -66,6 +67,7 @@ pub(crate) struct Sealed {
     pub(crate) last: usize,
     pub(crate) rows: *mut picardy_row,
     pub(crate) row_count: usize,
+    plan_at: *const picardy_plan,
     plan: Plan<'static>,
     noise: Noise<'static>,
     workspace: Workspace<'static, Frames>,
@@ -106,6 +108,14 @@ impl Held {
     pub(crate) fn lent(&self) -> Region {
         // SAFETY: as for `run`; copied out.
         unsafe { (*self.0).lent }
+    }
+
+    /// All memory that nothing else may be written to as long as the run is used: its own and the plan's.
+    pub(crate) fn kept(&self) -> Result<[Region; 3], Fault> {
+        // SAFETY: as for `run`; copied out. The run itself only reads the plan.
+        let (at, plan) = unsafe { ((*self.0).plan_at, (*self.0).plan) };
+        let [front, nodes] = plan::regions(at, &plan)?;
+        Ok([self.lent(), front, nodes])
     }
 
     /// The numbers of the batch.
@@ -213,18 +223,20 @@ pub unsafe extern "C" fn picardy_start(
     let work = || {
         // SAFETY: the caller's promise.
         let checked = unsafe { memory::read(setup, "setup")?.check() }?;
+        let place = Region::new(x.cast_const(), checked.numbers, "x")?;
+        place.apart_from_all(&plan::regions(checked.plan_at, &checked.plan)?)?;
         // SAFETY: the caller's promise.
-        checked
-            .plan
-            .start(&checked.noise, checked.dim, unsafe { memory::slice_mut(x, checked.numbers, "x") }?);
+        let x = unsafe { memory::slice_mut(x, checked.numbers, "x") }?;
+        checked.plan.start(&checked.noise, checked.dim, x);
         Ok(())
     };
     // SAFETY: the caller's promise.
     unsafe { guarded(detail, work) }
 }
 
-/// Begins a run in the caller's `memory`, of `picardy_need.bytes`; `run` points into it then. `x` ([batch, dim]) holds the start,
-/// and is not used any more then. The plan stays where it is as long as the run is used.
+/// Begins a run in the caller's `memory`, of `picardy_need.bytes`; `run` points into it then, and is null after an error. `x`
+/// ([batch, dim]) holds the start, and is not used any more then. The plan stays as it is as long as the run is used. What was
+/// made in the memory before is gone, after an error too.
 ///
 /// # Safety
 /// Pointers are null or point to what their types say, `x` to batch x dim floats; `memory` is the run's as long as that is used.
@@ -238,7 +250,8 @@ pub unsafe extern "C" fn picardy_run_begin(
     detail: *mut picardy_detail,
 ) -> i32 {
     let work = || {
-        memory::writable(run, "run")?;
+        // SAFETY: the caller's promise.
+        unsafe { memory::lend((run, ptr::null_mut(), "run"), memory.cast(), bytes) }?;
         // SAFETY: the caller's promise.
         let begun = unsafe { begin(setup, x, memory, bytes) }?;
         // SAFETY: the caller's promise.
@@ -264,11 +277,9 @@ pub(crate) unsafe fn begin(
     let (size, need, bound) = checked.size()?;
     let lent = Region::new(memory.cast_const(), bytes, "memory")?;
     lent.apart_from(Region::new(x, checked.numbers, "x")?)?;
-    // The plan's nodes, and what its pointer points to.
-    lent.apart_from(Region::new(setup.plan.cast::<usize>(), 1, "plan")?)?;
-    let nodes = checked.plan.nodes();
-    lent.apart_from(Region::new(nodes.as_ptr(), nodes.len(), "plan")?)?;
-    let mut arena = Arena::new(memory, bytes, size.bytes())?;
+    lent.apart_from_all(&plan::regions(checked.plan_at, &checked.plan)?)?;
+    // SAFETY: the caller lends the memory.
+    let mut arena = unsafe { Arena::new(memory, bytes, size.bytes()) }?;
     let sealed = arena.take::<Sealed>(1)?;
     // A `u64` has the alignment of every run.
     let place = arena.take::<u64>(checked.sampler.size().div_ceil(mem::size_of::<u64>()))?;
@@ -286,6 +297,7 @@ pub(crate) unsafe fn begin(
     // SAFETY: memory for a `Sealed`, of which each field is written once; the run borrows those that are never touched
     // again, and lie where they are as long as it does.
     unsafe {
+        (&raw mut (*sealed).plan_at).write(checked.plan_at);
         (&raw mut (*sealed).plan).write(checked.plan);
         (&raw mut (*sealed).noise).write(checked.noise);
         (&raw mut (*sealed).workspace).write(workspace);

@@ -3,7 +3,7 @@
 use crate::error::{Fault, picardy_error as code};
 use crate::kinds::{self, picardy_sampler_kind, picardy_slope};
 use crate::plan::{self, picardy_plan};
-use picardy::{Noise, Picard, Plan, Slope};
+use picardy::{Noise, Picard, Plan, SetupError, Slope};
 
 /// A sampler. Which fields count, its `kind` says.
 #[repr(C)]
@@ -104,6 +104,7 @@ pub(crate) enum Which {
 
 /// A setup, checked.
 pub(crate) struct Checked {
+    pub(crate) plan_at: *const picardy_plan,
     pub(crate) plan: Plan<'static>,
     pub(crate) sampler: Which,
     pub(crate) noise: Noise<'static>,
@@ -122,12 +123,22 @@ impl picardy_setup {
                 return Err(Fault::new(code::PICARDY_ERROR_SHAPE).name(name));
             }
         }
-        let too_many = Fault::new(code::PICARDY_ERROR_SIZE).name("batch").given(batch);
-        let numbers = batch.checked_mul(dim).filter(|_| u32::try_from(batch).is_ok()).ok_or(too_many)?;
-        crate::memory::bytes_of::<f32>(numbers, "batch")?;
+        let too_many = |name, given| Fault::new(code::PICARDY_ERROR_SIZE).name(name).given(given);
+        // Rows number their items so.
+        u32::try_from(batch).map_err(|_| too_many("batch", batch))?;
+        crate::memory::bytes_of::<f32>(dim, "dim")?;
+        let numbers = batch.checked_mul(dim).ok_or(too_many("batch", batch))?;
+        crate::memory::bytes_of::<f32>(numbers, "batch").map_err(|_| too_many("batch", batch))?;
         // SAFETY: the caller's promise.
         let plan = unsafe { plan::open(self.plan) }?;
         let noise = Noise::seeded(self.seed).from_item(self.first_item);
-        Ok(Checked { plan, sampler: self.sampler.sampler()?, noise, batch, dim, numbers })
+        let sampler = self.sampler.sampler()?;
+        if let Which::Picard(picard) = &sampler {
+            picard.check()?;
+            if picard.rows < batch {
+                return Err(SetupError::Rows { rows: picard.rows, batch }.into());
+            }
+        }
+        Ok(Checked { plan_at: self.plan, plan, sampler, noise, batch, dim, numbers })
     }
 }

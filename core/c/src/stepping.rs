@@ -67,7 +67,7 @@ impl Held {
     /// # Safety
     /// `x` is null, misaligned, or points to the run's numbers.
     unsafe fn best(&self, x: *mut f32) -> Result<(), Fault> {
-        self.lent().apart_from(Region::new(x.cast_const(), self.numbers(), "x")?)?;
+        Region::new(x.cast_const(), self.numbers(), "x")?.apart_from_all(&self.kept()?)?;
         // SAFETY: the caller's promise.
         let x = unsafe { memory::slice_mut(x, self.numbers(), "x") }?;
         // SAFETY: the run was written where this points, and is used by this call alone.
@@ -97,9 +97,10 @@ impl Held {
 ///
 /// # Safety
 /// The denoiser's pointers are as the header says.
-unsafe fn step(held: &Held, denoiser: &picardy_denoiser, others: &[Region]) -> Result<picardy_round, Fault> {
+unsafe fn step(held: &Held, denoiser: &picardy_denoiser, x: Option<Region>) -> Result<picardy_round, Fault> {
+    let [lent, plan @ ..] = held.kept()?;
     // SAFETY: one borrow, for this call; the caller's promise of the denoiser.
-    let mut denoiser = unsafe { denoiser.bind(held.rows(), others) }?;
+    let mut denoiser = unsafe { denoiser.bind(held.rows(), &[lent, x.unwrap_or(lent)], &plan) }?;
     // SAFETY: bound just now.
     let Some(round) = (unsafe { held.round(&mut denoiser) })? else {
         let (Report { rounds, evaluations, residual, .. }, last) = (held.report(), held.last());
@@ -135,8 +136,9 @@ pub unsafe extern "C" fn picardy_run_round(
         let denoiser = unsafe { memory::read(denoiser, "denoiser") }?;
         // SAFETY: the caller's promise.
         let held = unsafe { Held::new(run) }?;
+        memory::optional(round, "round", held.lent())?;
         // SAFETY: the caller's promise.
-        let said = unsafe { step(&held, &denoiser, &[held.lent()]) }?;
+        let said = unsafe { step(&held, &denoiser, None) }?;
         // SAFETY: the caller's promise.
         unsafe { memory::write_if(round, said) };
         Ok(())
@@ -180,6 +182,7 @@ pub unsafe extern "C" fn picardy_run_finish(
     let work = || {
         // SAFETY: the caller's promise.
         let held = unsafe { Held::new(run) }?;
+        memory::optional(report, "report", held.lent())?;
         // SAFETY: the caller's promise.
         unsafe { held.best(x) }?;
         // SAFETY: the caller's promise.
@@ -213,10 +216,12 @@ pub unsafe extern "C" fn picardy_sample(
         let denoiser = unsafe { memory::read(denoiser, "denoiser") }?;
         // SAFETY: the caller's promise.
         let held = unsafe { Held::new(run::begin(setup, x.cast_const(), memory, bytes)?) }?;
-        let lent = [held.lent(), Region::new(x.cast_const(), held.numbers(), "x")?];
+        let place = Region::new(x.cast_const(), held.numbers(), "x")?;
+        place.apart_from_all(&held.kept()?)?;
+        memory::optional(report, "report", held.lent())?;
         loop {
             // SAFETY: the caller's promise.
-            let round = unsafe { step(&held, &denoiser, &lent) }?;
+            let round = unsafe { step(&held, &denoiser, Some(place)) }?;
             if round.finished != 0 {
                 break;
             }

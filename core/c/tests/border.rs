@@ -7,31 +7,11 @@ use picardy::{Betas, Ddpm, Level, Mixture, Node, Noise, Picard, Prediction, Samp
 use picardy_c::picardy_error::*;
 use picardy_c::*;
 
+mod common;
+use common::{Memory, NOTHING, detail, name};
+
 const DIM: usize = 2;
 const BATCH: usize = 3;
-
-/// Memory at an alignment of 8.
-struct Memory(Vec<u64>);
-
-impl Memory {
-    fn new(bytes: usize) -> Self {
-        Self(vec![0x5555_5555_5555_5555; bytes.div_ceil(8)])
-    }
-
-    fn at(&mut self) -> *mut c_void {
-        self.0.as_mut_ptr().cast()
-    }
-}
-
-fn detail() -> picardy_detail {
-    // SAFETY: plain data.
-    unsafe { core::mem::zeroed() }
-}
-
-fn name(detail: &picardy_detail) -> &str {
-    // SAFETY: the last byte is always 0.
-    unsafe { CStr::from_ptr(detail.name.as_ptr()) }.to_str().unwrap()
-}
 
 struct Planned {
     _memory: Memory,
@@ -119,14 +99,6 @@ unsafe extern "C" fn two_points(
     }
     0
 }
-
-const NOTHING: picardy_denoiser = picardy_denoiser {
-    evaluate: None,
-    context: ptr::null_mut(),
-    network: ptr::null(),
-    scratch: ptr::null_mut(),
-    scratch_floats: 0,
-};
 
 fn denoiser(trouble: &mut Trouble) -> picardy_denoiser {
     picardy_denoiser { evaluate: Some(two_points), context: ptr::from_mut(trouble).cast(), ..NOTHING }
@@ -348,12 +320,12 @@ fn what_specs_may_not_say_is_an_error_of_its_own() {
     let cases: [Case<'_, picardy_plan_spec>; 18] = [
         (&|s| s.schedule.kind = 99, PICARDY_ERROR_UNKNOWN_VALUE, "schedule.kind"),
         (&|s| s.schedule.spacing = -1, PICARDY_ERROR_UNKNOWN_VALUE, "schedule.spacing"),
-        (&|s| s.schedule.last = 2, PICARDY_ERROR_UNKNOWN_VALUE, "final"),
+        (&|s| s.schedule.last = 2, PICARDY_ERROR_UNKNOWN_VALUE, "schedule.last"),
         (&|s| s.solver.kind = i32::MIN, PICARDY_ERROR_UNKNOWN_VALUE, "solver.kind"),
         (&|s| s.prediction = 4, PICARDY_ERROR_UNKNOWN_VALUE, "prediction"),
         (&|s| s.steps = 0, PICARDY_ERROR_STEPS, ""),
         (&|s| s.steps = 1001, PICARDY_ERROR_STEPS, ""),
-        (&|s| s.solver.eta = f64::NAN, PICARDY_ERROR_RANGE, "eta"),
+        (&|s| s.solver.eta = f64::NAN, PICARDY_ERROR_RANGE, "solver.eta"),
         (&|s| (s.solver.kind, s.solver.order) = (2, 4), PICARDY_ERROR_ORDER, ""),
         (&|s| s.schedule.beta_end = 1.5, PICARDY_ERROR_BETA, ""),
         (&|s| s.schedule.beta_start = f64::NAN, PICARDY_ERROR_BETA, ""),
@@ -362,8 +334,8 @@ fn what_specs_may_not_say_is_an_error_of_its_own() {
         (&|s| (s.schedule.spacing, s.schedule.offset) = (1, 5000), PICARDY_ERROR_TIMESTEP, ""),
         (&|s| s.schedule.zero_snr = 1, PICARDY_ERROR_SINGULAR, ""),
         (&|s| (s.schedule.kind, s.schedule.sigma_max) = (4, f64::INFINITY), PICARDY_ERROR_SIGMA_RANGE, ""),
-        (&|s| (s.schedule.kind, s.schedule.rho) = (4, 0.0), PICARDY_ERROR_RANGE, "rho"),
-        (&|s| (s.schedule.kind, s.schedule.shift) = (6, -1.0), PICARDY_ERROR_RANGE, "shift"),
+        (&|s| (s.schedule.kind, s.schedule.rho) = (4, 0.0), PICARDY_ERROR_RANGE, "schedule.rho"),
+        (&|s| (s.schedule.kind, s.schedule.shift) = (6, -1.0), PICARDY_ERROR_RANGE, "schedule.shift"),
     ];
     for (change, code, field) in cases {
         assert_eq!(changed(change), (code as i32, field.to_owned()));
@@ -373,7 +345,7 @@ fn what_specs_may_not_say_is_an_error_of_its_own() {
 #[test]
 fn what_setups_may_not_say_is_an_error_of_its_own() {
     let planned = plan(&ddpm()).unwrap();
-    let cases: [Case<'_, picardy_setup>; 13] = [
+    let cases: [Case<'_, picardy_setup>; 14] = [
         (&|s| s.plan = ptr::null(), PICARDY_ERROR_NULL, "plan"),
         (&|s| s.plan = s.plan.wrapping_byte_add(1), PICARDY_ERROR_MISALIGNED, "plan"),
         (&|s| s.plan = s.plan.wrapping_byte_add(8), PICARDY_ERROR_NOT_A_PLAN, ""),
@@ -381,12 +353,13 @@ fn what_setups_may_not_say_is_an_error_of_its_own() {
         (&|s| s.dim = 0, PICARDY_ERROR_SHAPE, "dim"),
         (&|s| s.batch = usize::MAX, PICARDY_ERROR_SIZE, "batch"),
         (&|s| s.dim = usize::MAX / 8, PICARDY_ERROR_SIZE, "batch"),
+        (&|s| s.dim = usize::MAX / 3, PICARDY_ERROR_SIZE, "dim"),
         (&|s| s.sampler.kind = 2, PICARDY_ERROR_UNKNOWN_VALUE, "sampler.kind"),
-        (&|s| s.sampler.window = 0, PICARDY_ERROR_ZERO, "window"),
+        (&|s| s.sampler.window = 0, PICARDY_ERROR_ZERO, "sampler.window"),
         (&|s| s.sampler.rows = 2, PICARDY_ERROR_ROWS, ""),
-        (&|s| s.sampler.tolerance = f64::NAN, PICARDY_ERROR_RANGE, "tolerance"),
-        (&|s| s.sampler.data_variance = -1.0, PICARDY_ERROR_RANGE, "data_variance"),
-        (&|s| (s.sampler.slope, s.sampler.directions) = (4, 9), PICARDY_ERROR_RANGE, "directions"),
+        (&|s| s.sampler.tolerance = f64::NAN, PICARDY_ERROR_RANGE, "sampler.tolerance"),
+        (&|s| s.sampler.data_variance = -1.0, PICARDY_ERROR_RANGE, "sampler.data_variance"),
+        (&|s| (s.sampler.slope, s.sampler.directions) = (4, 9), PICARDY_ERROR_RANGE, "sampler.directions"),
     ];
     for (change, code, field) in cases {
         let mut setup = setup(planned.plan, picardy_sampler_picard());

@@ -1,16 +1,18 @@
 //! Any bytes as an artifact: the reader, the card, the network over it, and one evaluation; and the network of the C border.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
-use core::ptr;
-use libfuzzer_sys::fuzz_target;
+use core::{mem, ptr};
 use picardy::nn::{Artifact, ModelCard, ResidualMlp};
-use picardy_c::{PICARDY_NETWORK_BYTES, picardy_network_open, picardy_network_scratch};
+use picardy_c::{PICARDY_NETWORK_BYTES, picardy_network_dim, picardy_network_open, picardy_network_scratch};
+use picardy_fuzz::{Memory, explain};
 
 /// Longer inputs find nothing that shorter ones do not.
 const MOST: usize = 1 << 16;
 const SCRATCH: usize = 1 << 14;
 
-fuzz_target!(|input: &[u8]| {
+picardy_fuzz::target!(one);
+
+fn one(input: &[u8]) {
     // The first byte moves the others off their alignment.
     let Some((&shift, input)) = input.split_first() else { return };
     let (start, input) = (usize::from(shift & 3), &input[..input.len().min(MOST)]);
@@ -19,7 +21,21 @@ fuzz_target!(|input: &[u8]| {
     bytes[start..start + input.len()].copy_from_slice(input);
     let bytes = &bytes[start..start + input.len()];
 
-    let Ok(artifact) = Artifact::parse(bytes) else { return };
+    let mut room = Memory([0xA5; PICARDY_NETWORK_BYTES]);
+    // SAFETY: plain data.
+    let (mut network, mut detail) = (ptr::null(), unsafe { mem::zeroed() });
+    // SAFETY: all pointers are to what they say.
+    let code = unsafe {
+        let (at, room) = (bytes.as_ptr().cast(), room.0.as_mut_ptr().cast());
+        picardy_network_open(at, bytes.len(), room, PICARDY_NETWORK_BYTES, &mut network, &mut detail)
+    };
+    explain(code, &detail);
+    assert_eq!(code == 0, !network.is_null());
+
+    let Ok(artifact) = Artifact::parse(bytes) else {
+        assert_ne!(code, 0);
+        return;
+    };
     let mut names = 0;
     artifact.names(|name| {
         names += 1;
@@ -30,6 +46,9 @@ fuzz_target!(|input: &[u8]| {
             assert_eq!(values.len(), numbers);
         }
         if let Ok(values) = tensor.f16() {
+            assert_eq!(values.len(), numbers);
+        }
+        if let Ok(values) = tensor.i8() {
             assert_eq!(values.len(), numbers);
         }
     });
@@ -52,18 +71,15 @@ fuzz_target!(|input: &[u8]| {
     assert!(model.forward(&x, [3.0, 3.0], &mut out, &mut scratch[1..]).is_err());
     model.forward(&x, [3.0, 3.0], &mut out, &mut scratch).expect("as much scratch as it says");
 
-    let mut memory = [0u64; PICARDY_NETWORK_BYTES / 8];
-    let (mut network, mut numbers) = (ptr::null(), 0);
-    // SAFETY: all pointers are to what they say.
-    unsafe {
-        let (at, room) = (bytes.as_ptr().cast(), memory.as_mut_ptr().cast());
-        let code =
-            picardy_network_open(at, bytes.len(), room, PICARDY_NETWORK_BYTES, &mut network, ptr::null_mut());
-        // Without a card the caller says what it would: that is no error.
-        assert!(code == 0 || card.is_err());
-        if code == 0 {
-            assert_eq!(picardy_network_scratch(network, 1, &mut numbers, ptr::null_mut()), 0);
-            assert_eq!(numbers, needed);
-        }
+    // Without a card the caller says what it would: that is no error.
+    assert!(code == 0 || card.is_err());
+    if code == 0 {
+        let mut numbers = 0;
+        // SAFETY: all pointers are to what they say.
+        assert_eq!(unsafe { picardy_network_scratch(network, 1, &mut numbers, ptr::null_mut()) }, 0);
+        assert_eq!(numbers, needed);
+        // SAFETY: the same.
+        assert_eq!(unsafe { picardy_network_dim(network, &mut numbers, ptr::null_mut()) }, 0);
+        assert_eq!(numbers, dim);
     }
-});
+}

@@ -1,62 +1,10 @@
 //! The C border with hostile arguments over memory that is there: any settings, sizes, pointers and callbacks.
-#![no_main]
+#![cfg_attr(fuzzing, no_main)]
 
 use core::ffi::c_void;
 use core::{mem, ptr};
-use libfuzzer_sys::fuzz_target;
 use picardy_c::*;
-
-/// Bytes as numbers, zeros at the end.
-struct Input<'a>(&'a [u8]);
-
-impl Input<'_> {
-    fn bytes<const N: usize>(&mut self) -> [u8; N] {
-        let mut out = [0; N];
-        let n = N.min(self.0.len());
-        out[..n].copy_from_slice(&self.0[..n]);
-        self.0 = &self.0[n..];
-        out
-    }
-
-    fn byte(&mut self) -> u8 {
-        self.bytes::<1>()[0]
-    }
-
-    /// Mostly a small number, at times any.
-    fn int(&mut self, most: i32) -> i32 {
-        match self.byte() {
-            255 => i32::from_le_bytes(self.bytes()),
-            byte => i32::from(byte) % (most + 1),
-        }
-    }
-
-    fn size(&mut self, most: usize) -> usize {
-        match self.byte() {
-            255 => usize::from_le_bytes(self.bytes()),
-            254 => usize::MAX,
-            byte => usize::from(byte) % (most + 1),
-        }
-    }
-
-    /// Mostly `usual`, at times any.
-    fn number(&mut self, usual: f64) -> f64 {
-        match self.byte() {
-            255 => f64::from_le_bytes(self.bytes()),
-            254 => f64::NAN,
-            253 => 0.0,
-            byte => usual * (0.5 + f64::from(byte) / 252.0),
-        }
-    }
-
-    /// A pointer, at times null or off its alignment.
-    fn pointer<T>(&mut self, pointer: *mut T) -> *mut T {
-        match self.byte() {
-            255 => ptr::null_mut(),
-            254 => pointer.wrapping_byte_add(1),
-            _ => pointer,
-        }
-    }
-}
+use picardy_fuzz::{Input, Memory, explain};
 
 /// What the callback does: a byte a call.
 struct Script<'a> {
@@ -113,22 +61,13 @@ unsafe extern "C" fn watch(context: *mut c_void, round: *const picardy_round) ->
     i32::from(script.input.byte() != 7)
 }
 
-fn explain(code: i32, detail: &picardy_detail) {
-    assert_eq!(code, detail.code);
-    // SAFETY: a static string for every code.
-    let text = unsafe { core::ffi::CStr::from_ptr(picardy_error_text(code)) };
-    assert!(!text.to_bytes().starts_with(b"no such"));
-    assert_eq!(detail.name[47], 0);
-}
-
-#[repr(C, align(16))]
-struct Memory<const N: usize>([u8; N]);
-
 const PLAN: usize = 1 << 12;
 const RUN: usize = 1 << 13;
 const NUMBERS: usize = 64;
 
-fuzz_target!(|input: &[u8]| {
+picardy_fuzz::target!(one);
+
+fn one(input: &[u8]) {
     let mut input = Input(input);
     // SAFETY: plain data.
     let mut detail: picardy_detail = unsafe { mem::zeroed() };
@@ -167,6 +106,7 @@ fuzz_target!(|input: &[u8]| {
     let code = unsafe { picardy_plan_make(&spec, at.cast(), bytes, &mut plan, &mut detail) };
     explain(code, &detail);
     assert!(code != 0 || (told == 0 && size <= bytes));
+    assert_eq!(code == 0, !plan.is_null());
     let mut copy = Memory([0u8; PLAN]);
     if code != 0 || input.byte() == 9 {
         // A table of the rest of the input in its place.
@@ -296,4 +236,16 @@ fuzz_target!(|input: &[u8]| {
         let code = unsafe { picardy_run_round(run, &denoiser, &mut round, &mut detail) };
         assert_eq!(code, picardy_error::PICARDY_ERROR_NOT_A_RUN as i32);
     }
-});
+    // A plan made anew in vain is none any more, whatever is asked of it.
+    if let Some(word) = plan_memory.0.first_chunk_mut::<8>()
+        && ptr::from_ref(word).cast() == plan
+    {
+        let bad = picardy_plan_spec { prediction: 99, ..spec };
+        let (mut again, at) = (plan, ptr::from_mut(word).cast());
+        let code = unsafe { picardy_plan_make(&bad, at, PLAN, &mut again, &mut detail) };
+        explain(code, &detail);
+        assert!(code != 0 && again.is_null());
+        let code = unsafe { picardy_plan_about(plan, &mut info, &mut detail) };
+        assert_eq!(code, picardy_error::PICARDY_ERROR_NOT_A_PLAN as i32);
+    }
+}

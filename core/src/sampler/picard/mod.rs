@@ -192,7 +192,11 @@ impl Picard {
         Ok(PicardRun::new(self, plan, noise, x, guess, frames, (spans, marks)))
     }
 
-    fn check(&self) -> Result<(), SetupError> {
+    /// Whether every setting is within its range: what [`Sampler::begin`] looks at first.
+    ///
+    /// # Errors
+    /// [`SetupError::Zero`], [`SetupError::History`], [`SetupError::Tolerance`] or [`SetupError::DataVariance`].
+    pub fn check(&self) -> Result<(), SetupError> {
         let settings = [("window", self.window), ("stride", self.stride), ("rows", self.rows)];
         if let Some((name, _)) = settings.into_iter().find(|(_, value)| *value == 0) {
             return Err(SetupError::Zero(name));

@@ -1,0 +1,325 @@
+//! Memory that is used twice: what was made in it before is gone, and buffers that overlap are errors.
+#![allow(unsafe_code, reason = "calls of the C border")]
+
+mod common;
+
+use common::{Memory, NOTHING, Stored, artifact, detail, name};
+use core::ffi::c_void;
+use core::ptr;
+use picardy_c::picardy_error::*;
+use picardy_c::*;
+
+const NUMBERS: usize = 4;
+
+unsafe extern "C" fn half(
+    _: *mut c_void,
+    _: *const picardy_row,
+    count: usize,
+    dim: usize,
+    x: *const f32,
+    out: *mut f32,
+) -> i32 {
+    for i in 0..count * dim {
+        // SAFETY: what the header says.
+        unsafe { *out.add(i) = 0.5 * *x.add(i) };
+    }
+    0
+}
+
+const HALF: picardy_denoiser = picardy_denoiser { evaluate: Some(half), ..NOTHING };
+
+/// A plan of 10 steps of DDIM, a run's memory, and room for a network of two coordinates over its artifact.
+struct Bench {
+    plan_memory: Memory,
+    run_memory: Memory,
+    network_memory: Memory,
+    file: Memory,
+    length: usize,
+    scratch: Vec<f32>,
+    plan: *const picardy_plan,
+    network: *const picardy_network,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let bytes = artifact(2, 16, Stored::Single, "");
+        let mut bench = Self {
+            plan_memory: Memory::new(8192),
+            run_memory: Memory::new(16384),
+            network_memory: Memory::new(PICARDY_NETWORK_BYTES),
+            file: Memory::new(bytes.len()),
+            length: bytes.len(),
+            scratch: vec![0.0; 4096],
+            plan: ptr::null(),
+            network: ptr::null(),
+        };
+        // SAFETY: room for as many bytes.
+        unsafe { bench.file.at().cast::<u8>().copy_from(bytes.as_ptr(), bytes.len()) };
+        assert_eq!(bench.make(&picardy_plan_spec_ddim()), 0);
+        assert_eq!(bench.open(), 0);
+        bench
+    }
+
+    fn make(&mut self, spec: &picardy_plan_spec) -> i32 {
+        // SAFETY: all pointers are to what they say.
+        unsafe { picardy_plan_make(spec, self.plan_memory.at(), 8192, &mut self.plan, ptr::null_mut()) }
+    }
+
+    fn open(&mut self) -> i32 {
+        let (file, memory) = (self.file.at(), self.network_memory.at());
+        let size = PICARDY_NETWORK_BYTES;
+        // SAFETY: all pointers are to what they say.
+        unsafe { picardy_network_open(file, self.length, memory, size, &mut self.network, ptr::null_mut()) }
+    }
+
+    fn setup(&self, sampler: picardy_sampler) -> picardy_setup {
+        picardy_setup { plan: self.plan, sampler, seed: 7, first_item: 0, batch: 2, dim: 2 }
+    }
+
+    fn trained(&mut self, scratch: *mut f32, scratch_floats: usize) -> picardy_denoiser {
+        picardy_denoiser { network: self.network, scratch, scratch_floats, ..NOTHING }
+    }
+
+    fn begin(&mut self, setup: &picardy_setup, x: &[f32; NUMBERS], run: &mut *mut picardy_run) -> i32 {
+        // SAFETY: all pointers are to what they say.
+        unsafe { picardy_run_begin(setup, x.as_ptr(), self.run_memory.at(), 16384, run, ptr::null_mut()) }
+    }
+
+    /// What a sampling with these says, and the name in its detail.
+    fn sample(&mut self, denoiser: &picardy_denoiser, x: *mut f32) -> (i32, String) {
+        let (setup, mut fault) = (self.setup(picardy_sampler_sequential()), detail());
+        // SAFETY: all pointers are to what they say.
+        let code = unsafe {
+            let (memory, none) = (self.run_memory.at(), ptr::null_mut());
+            picardy_sample(&setup, denoiser, None, none, memory, 16384, x, ptr::null_mut(), &mut fault)
+        };
+        (code, name(&fault).to_owned())
+    }
+}
+
+fn overlap(name: &str) -> (i32, String) {
+    (PICARDY_ERROR_OVERLAP as i32, name.to_owned())
+}
+
+#[test]
+fn a_plan_that_is_remade_in_vain_is_none() {
+    for spoil in [
+        (|s| s.schedule.zero_snr = 1) as fn(&mut picardy_plan_spec),
+        |s| s.schedule.beta_end = 3.0,
+        |s| s.schedule.spacing = 9,
+        |s| s.prediction = 9,
+    ] {
+        let mut bench = Bench::new();
+        let (old, mut spec) = (bench.plan, picardy_plan_spec_ddim());
+        spoil(&mut spec);
+        assert_ne!(bench.make(&spec), 0);
+        assert!(bench.plan.is_null());
+        let (setup, mut x) =
+            (picardy_setup { plan: old, ..bench.setup(picardy_sampler_sequential()) }, [0.0; 4]);
+        // SAFETY: all pointers are to what they say.
+        let code = unsafe { picardy_start(&setup, x.as_mut_ptr(), ptr::null_mut()) };
+        assert_eq!(code, PICARDY_ERROR_NOT_A_PLAN as i32);
+        assert_eq!(bench.make(&picardy_plan_spec_ddim()), 0);
+        assert_eq!(bench.plan, old);
+    }
+}
+
+#[test]
+fn a_plan_whose_table_is_none_is_none() {
+    let mut bench = Bench::new();
+    let old = bench.plan;
+    let table = [picardy_node { noise: f64::NAN, evaluated: 1, ..picardy_node::default() }; 3];
+    // SAFETY: all pointers are to what they say.
+    unsafe {
+        let memory = bench.plan_memory.at();
+        let code =
+            picardy_plan_from_table(table.as_ptr(), 3, 0, memory, 8192, &mut bench.plan, ptr::null_mut());
+        assert_eq!(code, PICARDY_ERROR_NODE as i32);
+        assert!(bench.plan.is_null());
+        let code = picardy_plan_about(old, &mut picardy_plan_info::default(), ptr::null_mut());
+        assert_eq!(code, PICARDY_ERROR_NOT_A_PLAN as i32);
+    }
+}
+
+#[test]
+fn a_run_that_is_begun_anew_in_vain_is_none() {
+    for sampler in [picardy_sampler_sequential(), picardy_sampler_picard()] {
+        let (mut bench, mut x, mut run) = (Bench::new(), [0.5; NUMBERS], ptr::null_mut());
+        let setup = bench.setup(sampler);
+        assert_eq!(bench.begin(&setup, &x, &mut run), 0);
+        let old = run;
+        // SAFETY: all pointers are to what they say.
+        let round = || unsafe { picardy_run_round(old, &HALF, ptr::null_mut(), ptr::null_mut()) };
+        assert_eq!(round(), 0);
+        x[3] = f32::NAN;
+        let other = bench.setup(picardy_sampler_sequential());
+        assert_eq!(bench.begin(&other, &x, &mut run), PICARDY_ERROR_START as i32);
+        assert!(run.is_null());
+        assert_eq!(round(), PICARDY_ERROR_NOT_A_RUN as i32);
+    }
+}
+
+#[test]
+fn a_network_that_is_opened_anew_in_vain_is_none() {
+    let mut bench = Bench::new();
+    let old = bench.network;
+    bench.length -= 1;
+    assert_eq!(bench.open(), PICARDY_ERROR_ARTIFACT as i32);
+    assert!(bench.network.is_null());
+    // SAFETY: all pointers are to what they say.
+    let code = unsafe { picardy_network_scratch(old, 1, &mut 0, ptr::null_mut()) };
+    assert_eq!(code, PICARDY_ERROR_NOT_A_NETWORK as i32);
+}
+
+#[test]
+fn the_pointer_to_an_object_lies_outside_its_memory() {
+    let (mut bench, x, mut fault) = (Bench::new(), [0.5f32; NUMBERS], detail());
+    let setup = bench.setup(picardy_sampler_sequential());
+    let (plan, run, network) = (bench.plan_memory.at(), bench.run_memory.at(), bench.network_memory.at());
+    let (file, spec) = (bench.file.at(), picardy_plan_spec_ddim());
+    // SAFETY: all pointers are to what they say.
+    unsafe {
+        picardy_plan_make(&spec, plan, 8192, plan.byte_add(64).cast(), &mut fault);
+        assert_eq!((fault.code, name(&fault)), (PICARDY_ERROR_OVERLAP as i32, "plan"));
+        picardy_run_begin(&setup, x.as_ptr(), run, 16384, run.byte_add(64).cast(), &mut fault);
+        assert_eq!((fault.code, name(&fault)), (PICARDY_ERROR_OVERLAP as i32, "run"));
+        let (size, at) = (PICARDY_NETWORK_BYTES, network.byte_add(64).cast());
+        picardy_network_open(file, bench.length, network, size, at, &mut fault);
+        assert_eq!((fault.code, name(&fault)), (PICARDY_ERROR_OVERLAP as i32, "network"));
+    }
+    assert_eq!(bench.sample(&HALF, [0.5f32; NUMBERS].as_mut_ptr()).0, 0, "the plan is as it was");
+}
+
+#[test]
+fn scratch_overlaps_nothing() {
+    let mut bench = Bench::new();
+    let (scratch, x) = (bench.scratch.as_mut_ptr(), &mut [0.5f32; NUMBERS]);
+    let good = bench.trained(scratch, 4096);
+    assert_eq!(bench.sample(&good, x.as_mut_ptr()).0, 0);
+    let (plan, network) = (bench.plan_memory.at().cast(), bench.network_memory.at().cast());
+    let (file, run) = (bench.file.at().cast(), bench.run_memory.at().cast());
+    for (at, floats) in
+        [(plan, 2048), (network, PICARDY_NETWORK_BYTES / 4), (file, bench.length / 4), (run, 4096)]
+    {
+        let denoiser = bench.trained(at, floats);
+        assert_eq!(bench.sample(&denoiser, x.as_mut_ptr()), overlap("scratch"));
+        // Round by round too.
+        let (setup, start, mut held) =
+            (bench.setup(picardy_sampler_picard()), [0.5; NUMBERS], ptr::null_mut());
+        assert_eq!(bench.begin(&setup, &start, &mut held), 0);
+        // SAFETY: all pointers are to what they say.
+        let code = unsafe { picardy_run_round(held, &denoiser, ptr::null_mut(), ptr::null_mut()) };
+        assert_eq!(code, PICARDY_ERROR_OVERLAP as i32);
+    }
+    let inside = bench.trained(scratch, 4096);
+    assert_eq!(bench.sample(&inside, scratch), overlap("scratch"));
+    assert_eq!(bench.sample(&good, x.as_mut_ptr()).0, 0, "nothing was written to");
+}
+
+#[test]
+fn states_overlap_nothing() {
+    let mut bench = Bench::new();
+    let (scratch, x) = (bench.scratch.as_mut_ptr(), [0.5f32; NUMBERS]);
+    let good = bench.trained(scratch, 4096);
+    let setup = bench.setup(picardy_sampler_sequential());
+    let plan = bench.plan_memory.at().cast::<f32>();
+    let (file, mut run, mut fault) = (bench.file.at().cast::<f32>(), ptr::null_mut(), detail());
+    // SAFETY: all pointers are to what they say.
+    unsafe {
+        for at in [plan, plan.add(100)] {
+            assert_eq!(picardy_start(&setup, at, &mut fault), PICARDY_ERROR_OVERLAP as i32);
+            assert_eq!(bench.sample(&good, at), overlap("x"));
+        }
+        assert_eq!(bench.begin(&setup, &x, &mut run), 0);
+        for at in [plan, plan.add(100), run.cast()] {
+            assert_eq!(picardy_run_best(run, at, &mut fault), PICARDY_ERROR_OVERLAP as i32);
+            assert_eq!(
+                picardy_run_finish(run, at, ptr::null_mut(), &mut fault),
+                PICARDY_ERROR_OVERLAP as i32
+            );
+        }
+        // Finite numbers, where a start must be: what lies there otherwise may be none.
+        let weights = file.add(bench.length / 4 - NUMBERS);
+        weights.cast::<[f32; NUMBERS]>().write(x);
+        assert_eq!(bench.sample(&good, weights).0, PICARDY_ERROR_OVERLAP as i32);
+    }
+}
+
+#[test]
+fn places_that_are_misaligned_or_taken_are_errors_and_null_is_none() {
+    let (mut bench, mut x, mut run) = (Bench::new(), [0.5f32; NUMBERS], ptr::null_mut());
+    let (setup, mut fault) = (bench.setup(picardy_sampler_sequential()), detail());
+    let (mut round, mut report) = (picardy_round::default(), picardy_report::default());
+    assert_eq!(bench.begin(&setup, &x, &mut run), 0);
+    // SAFETY: pointers are null, misaligned, or to what they say.
+    unsafe {
+        for (at, code) in [
+            ((&raw mut round).wrapping_byte_add(1), PICARDY_ERROR_MISALIGNED),
+            (run.cast(), PICARDY_ERROR_OVERLAP),
+            (ptr::null_mut(), PICARDY_OK),
+            (&raw mut round, PICARDY_OK),
+        ] {
+            assert_eq!(picardy_run_round(run, &HALF, at, &mut fault), code as i32);
+        }
+        assert_eq!(round.rounds, 2, "an error costs no round");
+        let at = x.as_mut_ptr();
+        for (report, code) in [
+            ((&raw mut report).wrapping_byte_add(1), PICARDY_ERROR_MISALIGNED),
+            (run.cast(), PICARDY_ERROR_OVERLAP),
+            (&raw mut report, PICARDY_OK),
+        ] {
+            assert_eq!(picardy_run_finish(run, at, report, &mut fault), code as i32);
+        }
+        assert_eq!(report.rounds, 2);
+        let (none, memory) = (ptr::null_mut(), bench.run_memory.at());
+        let off = (&raw mut report).wrapping_byte_add(1);
+        let code = picardy_sample(&setup, &HALF, None, none, memory, 16384, at, off, &mut fault);
+        assert_eq!((code, name(&fault)), (PICARDY_ERROR_MISALIGNED as i32, "report"));
+    }
+}
+
+#[test]
+fn what_a_run_refuses_its_need_refuses() {
+    let bench = Bench::new();
+    for (spoil, code, field) in [
+        ((|s| s.tolerance = f64::NAN) as fn(&mut picardy_sampler), PICARDY_ERROR_RANGE, "sampler.tolerance"),
+        (|s| s.window = 0, PICARDY_ERROR_ZERO, "sampler.window"),
+        (|s| (s.slope, s.directions) = (4, 9), PICARDY_ERROR_RANGE, "sampler.directions"),
+        (|s| s.rows = 1, PICARDY_ERROR_ROWS, ""),
+    ] {
+        let (mut setup, mut fault) = (bench.setup(picardy_sampler_picard()), detail());
+        spoil(&mut setup.sampler);
+        // SAFETY: all pointers are to what they say.
+        unsafe { picardy_run_need(&setup, &mut picardy_need::default(), &mut fault) };
+        assert_eq!((fault.code, name(&fault)), (code as i32, field));
+    }
+}
+
+#[test]
+fn weights_that_are_none_are_named() {
+    for (stored, corrupt, value) in [
+        (Stored::Int8, "output.scale", Some(0.0)),
+        (Stored::Half, "output.weight", None),
+        (Stored::Half, "", Some(0.0)),
+        (Stored::Int8, "", Some(0.0)),
+    ] {
+        let (mut bench, mut fault) = (Bench::new(), detail());
+        let bytes = artifact(3, 32, stored, corrupt);
+        let (mut file, memory) = (Memory::new(bytes.len()), bench.network_memory.at());
+        // SAFETY: all pointers are to what they say.
+        let code = unsafe {
+            file.at().cast::<u8>().copy_from(bytes.as_ptr(), bytes.len());
+            let size = PICARDY_NETWORK_BYTES;
+            picardy_network_open(file.at(), bytes.len(), memory, size, &mut bench.network, &mut fault)
+        };
+        let expected = if corrupt.is_empty() { PICARDY_OK } else { PICARDY_ERROR_WEIGHT };
+        assert_eq!((code, name(&fault), fault.index), (expected as i32, corrupt, 0));
+        assert_eq!((!fault.value.is_nan()).then_some(fault.value), value);
+        if corrupt.is_empty() {
+            let mut dim = 0;
+            // SAFETY: all pointers are to what they say.
+            assert_eq!(unsafe { picardy_network_dim(bench.network, &mut dim, ptr::null_mut()) }, 0);
+            assert_eq!(dim, 3);
+        }
+    }
+}
