@@ -84,8 +84,8 @@ pub(crate) struct Products<'a, X, W, F> {
     pub(crate) put: F,
 }
 
-/// Whether the target has scalar registers alone, as a Cortex-M4F does.
-const SCALAR: bool = cfg!(target_arch = "arm");
+/// Whether the target has scalar registers alone.
+const SCALAR: bool = cfg!(cortex_m);
 /// Rows and outputs of the main register block. With vectors, 9 sums, 3 weights and an input fit 16 registers.
 pub(crate) const BLOCK: usize = if SCALAR { 1 } else { 3 };
 /// Outputs of the block for a single row, where only the weights stream.

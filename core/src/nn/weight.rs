@@ -194,15 +194,33 @@ fn whole_lanes<T: Scalar, W: Widen<T>, const R: usize, const C: usize>(
     out
 }
 
+/// The products of whole groups. Under `cortex_m_dsp` the inputs lie in [`cortex_m::spread`]'s order, in every block.
+#[cfg(cortex_m_dsp)]
 #[inline(always)]
 fn whole_pairs<const R: usize, const C: usize>(
     x: &[&[[i16; PAIRS]]; R],
     w: &[&[[i8; PAIRS]]; C],
 ) -> [[i32; C]; R] {
-    #[cfg(cortex_m_dsp)]
-    if let ([x], [first, second]) = (&x[..], &w[..]) {
-        return block(cortex_m::two_i8(x, first, second));
+    let mut out = [[0; C]; R];
+    for (sums, x) in out.iter_mut().zip(x) {
+        for (sums, w) in sums.chunks_mut(2).zip(w.chunks(2)) {
+            match (sums, w) {
+                ([first, second], [w0, w1]) => [*first, *second] = cortex_m::two_i8(x, w0, w1),
+                // The last of an odd number.
+                ([sum], [w]) => [*sum, _] = cortex_m::two_i8(x, w, w),
+                _ => {}
+            }
+        }
     }
+    out
+}
+
+#[cfg(not(cortex_m_dsp))]
+#[inline(always)]
+fn whole_pairs<const R: usize, const C: usize>(
+    x: &[&[[i16; PAIRS]]; R],
+    w: &[&[[i8; PAIRS]]; C],
+) -> [[i32; C]; R] {
     let (mut flat_x, mut flat_w) = ([&[][..]; R], [&[][..]; C]);
     for r in 0..R {
         flat_x[r] = x[r].as_flattened();
@@ -260,7 +278,7 @@ fn equally_long<'a, X, W, const R: usize, const C: usize>(
 }
 
 /// Two sums as the one row of two that they are.
-#[cfg(any(cortex_m_fp, cortex_m_dsp))]
+#[cfg(cortex_m_fp)]
 #[inline(always)]
 fn block<T: Copy, const R: usize, const C: usize>([first, second]: [T; 2]) -> [[T; C]; R] {
     core::array::from_fn(|_| core::array::from_fn(|c| if c == 0 { first } else { second }))
