@@ -1,9 +1,9 @@
 //! What weights are stored as, and the sums of their products.
 
-use super::Scalar;
 #[cfg(any(cortex_m_fp, cortex_m_dsp))]
 use super::cortex_m;
 use super::simd::{LANES, reduce};
+use super::{Kernel, Scalar};
 use bytemuck::Pod;
 
 /// What a layer's weights are stored as. `X` is what they are multiplied with.
@@ -118,6 +118,23 @@ impl Widen<f32> for u16 {
     }
 }
 
+/// Halves' numbers as `f32`s, exactly; both are equally long.
+pub(crate) struct WidenAll<'a> {
+    pub(crate) halves: &'a [u16],
+    pub(crate) wide: &'a mut [f32],
+}
+
+impl Kernel for WidenAll<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for (wide, half) in self.wide.iter_mut().zip(self.halves) {
+            *wide = half.widen();
+        }
+    }
+}
+
 /// Whole numbers, whose sums are exact: their order is free.
 impl Weight<i16> for i8 {
     type Sum = i32;
@@ -152,10 +169,12 @@ fn float_products<T: Scalar, W: Widen<T>, const R: usize, const C: usize>(
     let (x, x_tails) = split_all(x);
     let (w, w_tails) = split_all(w);
     let mut out = W::whole(&x, &w);
-    for r in 0..R {
-        for c in 0..C {
-            for (&x, &w) in x_tails[r].iter().zip(w_tails[c]) {
-                out[r][c] += x * w.widen();
+    // All sums side by side: short rows are all tail.
+    let (x, w, n) = equally_long(&x_tails, &w_tails);
+    for i in 0..n {
+        for r in 0..R {
+            for c in 0..C {
+                out[r][c] += x[r][i] * w[c][i].widen();
             }
         }
     }
