@@ -3,13 +3,12 @@
 #   - that noise, schedules and plans are the host's to the bit, and samples within 1e-5;
 #   - that no panic is left in the images of the samplers and solvers;
 #   - that the network's kernels take few enough instructions (tests/firmware_count.sh), with the host's bits;
-#   - that they fit: examples/firmware/sizes.toml has what they take, and they may not grow by more than 2%.
-# The first also on a RISC-V without an FPU, and that core builds for a Cortex-M0, which has no atomics.
+#   - that networks of odd sizes give the host's bits too, in every build of the kernels;
+#   - that they fit: examples/firmware/sizes-*.toml has what they take, and they may not grow by more than 2%.
+# The first also on a RISC-V without an FPU, and that core builds for a Cortex-M0, which has no atomics, and a Cortex-M33.
 #
-# `tests/firmware.sh --update` writes sizes.toml anew: look at what changed, and commit it with the reason.
-#
-# The toolchain is rustup's where it has the target, else Debian's (rustc-web, cargo-web, rust-web-src), which builds `core` too.
-# What is missing is installed where root may.
+# `tests/firmware.sh --update` writes the file of sizes anew: look at what changed, and commit it with the reason. There is one for
+# rustup's compiler and one for Debian's (tests/toolchain.sh chooses); another version of a compiler asks for an update.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -17,68 +16,34 @@ update=${1:-}
 
 TARGET=thumbv7em-none-eabihf
 RISCV=riscv32imac-unknown-none-elf
-OTHERS="thumbv6m-none-eabi $RISCV"
+SOFT=thumbv7em-none-eabi
+OTHERS="thumbv6m-none-eabi $SOFT thumbv8m.main-none-eabihf $RISCV"
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$root/target}/firmware"
 
-has() { command -v "$1" >/dev/null; }
-rustup_has() { rustup target list --installed 2>/dev/null | grep -qx "$1"; }
 fail() {
     echo "tests/firmware.sh: $*" >&2
     exit 1
 }
 
-need=()
-has qemu-system-arm || need+=(qemu-system-arm)
-has qemu-system-riscv32 || need+=(qemu-system-misc)
-has arm-none-eabi-size || need+=(binutils-arm-none-eabi)
-has riscv64-unknown-elf-ld || need+=(binutils-riscv64-unknown-elf)
-if has rustup && rustup_has $TARGET; then
-    kind=rustup
-else
-    kind=debian
-    [ -x /usr/bin/rustc ] && [ -x /usr/bin/cargo ] && [ -d /usr/lib/rustlib/src/rust/library ] \
-        || need+=(rustc-web cargo-web rust-web-src)
-fi
-if [ ${#need[@]} -gt 0 ]; then
-    has apt-get && [ "$(id -u)" = 0 ] || fail "${need[*]} missing. Install them (as root: apt-get install ${need[*]});" \
-        "in place of Debian's compiler, \`rustup target add $TARGET\` does."
-    apt-get update -q
-    # Newer Debians have a package for it alone.
-    if apt-cache show qemu-system-riscv >/dev/null 2>&1; then need=("${need[@]/qemu-system-misc/qemu-system-riscv}"); fi
-    apt-get install -q -y --no-install-recommends "${need[@]}"
-fi
+. tests/toolchain.sh
+want qemu-system-arm qemu-system-arm arm-none-eabi-size binutils-arm-none-eabi \
+    qemu-system-riscv32 "qemu-system-riscv|qemu-system-misc"
+choose_rust $TARGET
+[ "$RUST_FROM" = rustup ] || want riscv64-unknown-elf-ld binutils-riscv64-unknown-elf
+compile() { rust_for "$1" "$2" -q "${@:3}"; }
 
-# compile TARGET COMMAND ARGUMENTS...: cargo for a target that may have no `core` yet.
-compile() {
-    local target=$1 command=$2
-    shift 2
-    if [ $kind = rustup ]; then
-        cargo "$command" -q --target "$target" "$@"
-    else
-        # Debian's compiler comes without linkers for the targets and without their `core`.
-        CARGO_TARGET_THUMBV7EM_NONE_EABIHF_LINKER=arm-none-eabi-ld \
-            CARGO_TARGET_RISCV32IMAC_UNKNOWN_NONE_ELF_LINKER=riscv64-unknown-elf-ld \
-            RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 \
-            /usr/bin/cargo "$command" -q -Zbuild-std=core --target "$target" "$@"
-    fi
-}
-
-# emulate IMAGE, emulate_riscv IMAGE: what it prints; they fail as it does.
+# emulate PATH, emulate_riscv PATH: what the image prints; they fail as it does.
 emulate() {
     timeout 120 qemu-system-arm -cpu cortex-m4 -machine mps2-an386 -nographic \
-        -semihosting-config enable=on,target=native -kernel "$images/$1" </dev/null
+        -semihosting-config enable=on,target=native -kernel "$1" </dev/null
 }
 emulate_riscv() {
     timeout 120 qemu-system-riscv32 -machine virt -bios none -nographic \
-        -semihosting-config enable=on,target=native -kernel "$CARGO_TARGET_DIR/$RISCV/release/$1" </dev/null
+        -semihosting-config enable=on,target=native -kernel "$1" </dev/null
 }
 
 echo "-- other targets"
 for target in $OTHERS; do
-    if [ $kind = rustup ] && ! rustup_has "$target"; then
-        echo "$target: skipped, as rustup does not have it (rustup target add $target)"
-        continue
-    fi
     for features in "" nn; do
         compile "$target" check --manifest-path core/Cargo.toml --no-default-features --features "$features"
     done
@@ -90,10 +55,10 @@ cd examples/firmware
 compile $TARGET build --release
 images=$CARGO_TARGET_DIR/$TARGET/release
 for image in solvers stored ddim every; do
-    emulate $image || fail "$image ends with $?: 1 is a run that failed, 2 a panic, 124 one that hangs"
+    emulate "$images/$image" || fail "$image ends with $?: 1 is a run that failed, 2 a panic, 124 one that hangs"
 done
 output=$CARGO_TARGET_DIR/sample.txt
-emulate sample >"$output" || fail "sample ends with $?; its output is $output"
+emulate "$images/sample" >"$output" || fail "sample ends with $?; its output is $output"
 grep -E '^(sample|run)' "$output"
 
 echo "-- the same on the host"
@@ -102,12 +67,27 @@ cargo test -q --target "$host" -p picardy-firmware-twin -p picardy-firmware-shar
 twin() { cargo run -q --release --target "$host" -p picardy-firmware-twin -- "$1"; }
 agreement=$(twin "$output")
 echo "$TARGET: $agreement"
-if [ $kind = debian ] || rustup_has $RISCV; then
-    compile $RISCV build --release --bin sample
-    emulate_riscv sample >"$output.riscv" || fail "sample ends with $? on $RISCV; its output is $output.riscv"
-    agreement=$(twin "$output.riscv")
-    echo "$RISCV: $agreement"
-fi
+compile $RISCV build --release --bin sample --bin kernels
+riscv=$CARGO_TARGET_DIR/$RISCV/release
+emulate_riscv "$riscv/sample" >"$output.riscv" || fail "sample ends with $? on $RISCV; its output is $output.riscv"
+agreement=$(twin "$output.riscv")
+echo "$RISCV: $agreement"
+
+echo "-- kernels"
+# Opt-level s and 3, and a Cortex-M4 without its FPU: three builds of the kernels for a Cortex-M.
+compile $SOFT build --release --bin kernels
+compile $TARGET build --profile fast --bin kernels --bin count
+# kernels_agree WHAT EMULATE PATH
+kernels_agree() {
+    local printed
+    printed=$($2 "$3") || fail "$1: kernels ends with $?: 1 is outputs of other bits than the host's, 2 a panic. It printed:
+$printed"
+    echo "$1: $(sed -n 's/^others //p' <<<"$printed") numbers have other bits than the host's"
+}
+kernels_agree "$TARGET" emulate "$images/kernels"
+kernels_agree "$TARGET, fast" emulate "$CARGO_TARGET_DIR/$TARGET/fast/kernels"
+kernels_agree "$SOFT" emulate "$CARGO_TARGET_DIR/$SOFT/release/kernels"
+kernels_agree "$RISCV" emulate_riscv "$riscv/kernels"
 
 echo "-- panics"
 # A panic needs a function of core::panicking, which the linker keeps only where something calls it. That the symbols would be
@@ -122,7 +102,6 @@ Who calls it: arm-none-eabi-objdump -dC $images/$image"
 done
 
 echo "-- instructions"
-compile $TARGET build --profile fast --bin count
 "$root/tests/firmware_count.sh" "$CARGO_TARGET_DIR/$TARGET/fast/count"
 
 echo "-- sizes"
@@ -140,7 +119,12 @@ tables() {
     arm-none-eabi-nm -C -S "$images/$1" | awk '/picardy_firmware::plans::/ { print $2 }' | while read -r size; do echo $((16#$size)); done \
         | awk '{ sum += $1 } END { print sum + 0 }'
 }
-sizes=$CARGO_TARGET_DIR/sizes.toml
+committed=sizes-$RUST_FROM.toml
+sizes=$CARGO_TARGET_DIR/$committed
+value() { sed -n "s/^$1 = //p" "$2"; }
+stack=$(emulate "$images/stack" | awk '$1 == "stack" { print $3 }')
+[ -n "$stack" ] || fail "stack has not printed how deep the stack goes"
+ram=$(section ddim .data .bss .uninit)
 {
     cat <<HEAD
 # Bytes on a Cortex-M4F, opt-level s with LTO. Written by \`tests/firmware.sh --update\`; a growth by more than 2% fails there.
@@ -148,28 +132,38 @@ sizes=$CARGO_TARGET_DIR/sizes.toml
 #   stored   sequential and Picard, over the two plans of ten steps that are the tables
 #   solvers  the same, with the schedule, DDIM and DPM-Solver++ 2M in the image
 #   ddim     sequential alone, over a stored plan
-# ram: static memory. ddim: a state, an output and the sample of 64 numbers each.
-# stack: the deepest of a run of \`sample\`, network included, from where the run is called.
-compiler = "$(if [ $kind = rustup ]; then rustc --version; else /usr/bin/rustc --version; fi)"
+# ram: static memory. ddim: a state, an output and the sample of d = 64 numbers each, 12 d bytes.
+# stack: the deepest, from where the run is called (interrupts are extra).
+#   ddim-stored       the run of \`ddim\` over a network of no size, its start drawn too; the same for every d
+#   the others        the runs of \`sample\`, the artifact's reader, the solver and the network included
+# ram-and-stack-ddim: the sum of ram-ddim and stack-ddim-stored.
+compiler = "$(rust_for_version)"
 HEAD
     for image in stored solvers ddim; do
         echo "flash-$image = $(($(section $image .text .rodata .data) - $(tables $image)))"
         echo "tables-$image = $(tables $image)"
     done
-    echo "ram-ddim = $(section ddim .data .bss .uninit)"
+    echo "ram-ddim = $ram"
+    echo "stack-ddim-stored = $stack"
+    echo "ram-and-stack-ddim = $((ram + stack))"
     awk '/^stack / { print "stack-" $2 " = " $3 }' "$output" | tr -d +
 } >"$sizes"
 grep -v '^#' "$sizes"
-value() { sed -n "s/^$1 = //p" "$2"; }
 limit() { [ "$(value "$1" "$sizes")" -le "$2" ] || fail "$1 is $(value "$1" "$sizes") bytes, more than $2"; }
 limit flash-stored $((32 * 1024))
-# 4 d numbers and 256 bytes, for the d of that image.
+# Static memory within 4 d numbers and 256 bytes, for the d of that image.
 limit ram-ddim $((4 * 64 * 4 + 256))
+# With the stack: 12 d + stack is within them from some d on.
+limit stack-ddim-stored 640
+echo "a DDIM run's static memory and stack: 12 d + $stack bytes, within 4 d numbers and 256 bytes from d = $(((stack - 256 + 3) / 4)) on"
 if [ "$update" = --update ]; then
-    cp "$sizes" sizes.toml
-    echo "sizes.toml is written"
-elif [ "$(value compiler "$sizes")" != "$(value compiler sizes.toml)" ]; then
-    echo "sizes.toml is of $(value compiler sizes.toml): not compared"
+    cp "$sizes" "$committed"
+    echo "$committed is written"
+elif [ ! -f "$committed" ]; then
+    fail "there is no $committed: tests/firmware.sh --update writes it"
+elif [ "$(value compiler "$sizes")" != "$(value compiler "$committed")" ]; then
+    fail "$committed is of $(value compiler "$committed"), this is $(value compiler "$sizes"): compare the sizes above with it," \
+        "then tests/firmware.sh --update"
 else
     awk -F ' = ' 'FNR == NR { if (/^[a-z]/ && $1 != "compiler") old[$1] = $2; next }
         /^[a-z]/ && $1 != "compiler" {
@@ -177,5 +171,5 @@ else
             else if ($2 * 100 > old[$1] * 102) { print $1 " grew from " old[$1] " to " $2 " bytes: make it smaller, or tests/firmware.sh --update"; bad = 1 }
             else if ($2 * 100 < old[$1] * 98) print $1 " shrank from " old[$1] " to " $2 " bytes: tests/firmware.sh --update keeps it so"
         }
-        END { exit bad }' sizes.toml "$sizes" || fail "images have grown by more than 2%"
+        END { exit bad }' "$committed" "$sizes" || fail "images have grown by more than 2%"
 fi

@@ -247,6 +247,29 @@ fn normals(bits: [u32; 4], wanted: usize) -> [f64; BLOCK] {
     [a, b, c, d]
 }
 
+/// (-1)^n / (2n + 1)!, of sin(x) / x in x^2. Constants, that they lie on no stack.
+const SIN: [f64; 8] = [
+    1.0,
+    -1.0 / 6.0,
+    1.0 / 120.0,
+    -1.0 / 5_040.0,
+    1.0 / 362_880.0,
+    -1.0 / 39_916_800.0,
+    1.0 / 6_227_020_800.0,
+    -1.0 / 1_307_674_368_000.0,
+];
+/// (-1)^n / (2n)! from n = 1, of (cos(x) - 1) / x^2 in x^2.
+const COS: [f64; 8] = [
+    -1.0 / 2.0,
+    1.0 / 24.0,
+    -1.0 / 720.0,
+    1.0 / 40_320.0,
+    -1.0 / 3_628_800.0,
+    1.0 / 479_001_600.0,
+    -1.0 / 87_178_291_200.0,
+    1.0 / 20_922_789_888_000.0,
+];
+
 /// `(sin, cos)(2 pi turn / 2^32)`. A whole number of turns needs no reduction: the top bits are the nearest quarter,
 /// the rest an angle within an eighth, where the Taylor series to `x^15` and `x^16` are exact to the last bit or two.
 fn sin_cos_of_turn(turn: u32) -> (f64, f64) {
@@ -254,29 +277,9 @@ fn sin_cos_of_turn(turn: u32) -> (f64, f64) {
     let rest = turn.wrapping_sub(quarter << 30) as i32;
     let x = f64::from(rest) * (core::f64::consts::TAU / 4_294_967_296.0);
     let y = x * x;
-    // Coefficients +-1/n!, from the lowest power up.
-    let series = |coefficients: [f64; 8]| coefficients.iter().rev().fold(0.0, |sum, c| sum * y + c);
-    let sin = x * series([
-        1.0,
-        -1.0 / 6.0,
-        1.0 / 120.0,
-        -1.0 / 5_040.0,
-        1.0 / 362_880.0,
-        -1.0 / 39_916_800.0,
-        1.0 / 6_227_020_800.0,
-        -1.0 / 1_307_674_368_000.0,
-    ]);
-    let cos = 1.0
-        + y * series([
-            -1.0 / 2.0,
-            1.0 / 24.0,
-            -1.0 / 720.0,
-            1.0 / 40_320.0,
-            -1.0 / 3_628_800.0,
-            1.0 / 479_001_600.0,
-            -1.0 / 87_178_291_200.0,
-            1.0 / 20_922_789_888_000.0,
-        ]);
+    let series = |coefficients: &[f64; 8]| coefficients.iter().rev().fold(0.0, |sum, c| sum * y + c);
+    let sin = x * series(&SIN);
+    let cos = 1.0 + y * series(&COS);
     match quarter {
         0 => (sin, cos),
         1 => (cos, -sin),

@@ -42,10 +42,13 @@ impl Kernel for Int8Linear<'_> {
             for ((x, whole), row_scale) in rows.zip(&mut row_scales) {
                 *row_scale = quantise(x, limit, whole);
             }
-            let put = |row: usize, output: usize, sum: i32| {
-                let value = sum as f32 * (row_scales[row] * scale[output]) + bias[output];
-                let y = &mut y[row * bias.len() + output];
-                *y = if add { *y + value } else { value };
+            let put = |row: usize, output: usize, sums: &[i32]| {
+                let y = &mut y[row * bias.len() + output..][..sums.len()];
+                let outputs = scale[output..][..sums.len()].iter().zip(&bias[output..][..sums.len()]);
+                for ((y, &sum), (&scale, &bias)) in y.iter_mut().zip(sums).zip(outputs) {
+                    let value = sum as f32 * (row_scales[row] * scale) + bias;
+                    *y = if add { *y + value } else { value };
+                }
             };
             Products { x: &*whole, inputs, weight, put }.run();
         }

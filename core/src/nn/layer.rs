@@ -5,9 +5,13 @@ use core::fmt::Arguments;
 use half::slice::HalfFloatSliceExt;
 
 use super::int8::{self, Int8Linear};
-use super::linear::Linear;
+use super::linear::{Linear, SCALAR};
+use super::weight::WidenAll;
 use super::{Artifact, Dtype, ModelError, dispatch};
 use crate::Name;
+
+/// Outputs whose halves are widened together: whole register blocks, and few enough for the first cache.
+const WIDE_OUTPUTS: usize = 12;
 
 /// Weights where they lie.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +45,7 @@ impl Layer<'_> {
     pub(crate) const fn scratch_len(&self) -> usize {
         match self.weight {
             Weights::Int8 { .. } => int8::scratch(self.inputs),
+            Weights::F16(_) if !SCALAR => WIDE_OUTPUTS * self.inputs,
             _ => 0,
         }
     }
@@ -48,9 +53,22 @@ impl Layer<'_> {
     /// `y = x W^T + b`, or `y += x W^T + b`.
     pub(crate) fn apply(&self, x: &[f32], y: &mut [f32], add: bool, scratch: &mut [f32]) {
         let Self { bias, inputs, .. } = *self;
+        let stride = bias.len();
         match self.weight {
-            Weights::F32(weight) => dispatch(Linear { x, inputs, weight, bias, y, add }),
-            Weights::F16(weight) => dispatch(Linear { x, inputs, weight, bias, y, add }),
+            Weights::F32(weight) => dispatch(Linear { x, inputs, weight, bias, y, stride, add }),
+            Weights::F16(weight) if SCALAR => {
+                dispatch(Linear { x, inputs, weight, bias, y, stride, add });
+            }
+            // Vectors widen many at once, and once for all rows.
+            Weights::F16(weight) => {
+                let blocks = weight.chunks(WIDE_OUTPUTS * inputs).zip(bias.chunks(WIDE_OUTPUTS));
+                for (i, (halves, bias)) in blocks.enumerate() {
+                    let wide = &mut scratch[..halves.len()];
+                    dispatch(WidenAll { halves, wide });
+                    let y = &mut y[i * WIDE_OUTPUTS..];
+                    dispatch(Linear { x, inputs, weight: wide, bias, y, stride, add });
+                }
+            }
             Weights::Int8 { weight, scale } => {
                 let room = bytemuck::cast_slice_mut(scratch);
                 dispatch(Int8Linear { x, inputs, weight, scale, bias, y, add, room });

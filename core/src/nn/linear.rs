@@ -24,7 +24,7 @@ use super::{Kernel, Scalar, dispatch};
 /// ```
 pub fn linear<T: Scalar>(x: &[T], weight: &[T], bias: &[T], y: &mut [T]) -> Result<(), ShapeError> {
     let inputs = check(x, weight, bias, y)?;
-    dispatch(Linear { x, inputs, weight, bias, y, add: false });
+    dispatch(Linear { x, inputs, weight, bias, y, stride: bias.len(), add: false });
     Ok(())
 }
 
@@ -35,7 +35,7 @@ pub fn linear<T: Scalar>(x: &[T], weight: &[T], bias: &[T], y: &mut [T]) -> Resu
 /// [`ShapeError`] where the lengths do not fit.
 pub fn linear_add<T: Scalar>(x: &[T], weight: &[T], bias: &[T], y: &mut [T]) -> Result<(), ShapeError> {
     let inputs = check(x, weight, bias, y)?;
-    dispatch(Linear { x, inputs, weight, bias, y, add: true });
+    dispatch(Linear { x, inputs, weight, bias, y, stride: bias.len(), add: true });
     Ok(())
 }
 
@@ -75,8 +75,8 @@ impl<T: Scalar> Kernel for Add<'_, T> {
     }
 }
 
-/// Every product of a row of `x` with a row of `weight`, both `inputs` long, in blocks: `put` is given its row, its
-/// output and its sum. (A convolution is one over its patches.)
+/// Every product of a row of `x` with a row of `weight`, both `inputs` long, in blocks: `put` is given the row, the
+/// first output, and the sums of a few outputs that follow each other. (A convolution is one over its patches.)
 pub(crate) struct Products<'a, X, W, F> {
     pub(crate) x: &'a [X],
     pub(crate) inputs: usize,
@@ -84,14 +84,14 @@ pub(crate) struct Products<'a, X, W, F> {
     pub(crate) put: F,
 }
 
-/// Whether the target has scalar registers alone, as a Cortex-M4F does.
-const SCALAR: bool = cfg!(target_arch = "arm");
+/// Whether the target has scalar registers alone, and little memory for more.
+pub(crate) const SCALAR: bool = cfg!(any(cortex_m, target_arch = "riscv32"));
 /// Rows and outputs of the main register block. With vectors, 9 sums, 3 weights and an input fit 16 registers.
 pub(crate) const BLOCK: usize = if SCALAR { 1 } else { 3 };
 /// Outputs of the block for a single row, where only the weights stream.
 const STREAM: usize = if SCALAR { 2 } else { 4 };
 
-impl<X, W: Weight<X>, F: FnMut(usize, usize, W::Sum)> Kernel for Products<'_, X, W, F> {
+impl<X, W: Weight<X>, F: FnMut(usize, usize, &[W::Sum])> Kernel for Products<'_, X, W, F> {
     type Output = ();
 
     #[inline(always)]
@@ -111,7 +111,7 @@ impl<X, W: Weight<X>, F: FnMut(usize, usize, W::Sum)> Kernel for Products<'_, X,
     }
 }
 
-impl<X, W: Weight<X>, F: FnMut(usize, usize, W::Sum)> Products<'_, X, W, F> {
+impl<X, W: Weight<X>, F: FnMut(usize, usize, &[W::Sum])> Products<'_, X, W, F> {
     /// The outputs from `first` on, `C` at a time, for the `R` rows from `row`; gives back where it stopped.
     #[inline(always)]
     fn columns<const R: usize, const C: usize>(&mut self, row: usize, first: usize) -> usize {
@@ -127,10 +127,8 @@ impl<X, W: Weight<X>, F: FnMut(usize, usize, W::Sum)> Products<'_, X, W, F> {
                 *slot = &self.weight[(output + c) * k..(output + c + 1) * k];
             }
             let sums = W::products(&rows, &weights);
-            for (r, sums) in sums.into_iter().enumerate() {
-                for (c, sum) in sums.into_iter().enumerate() {
-                    (self.put)(row + r, output + c, sum);
-                }
+            for (r, sums) in sums.iter().enumerate() {
+                (self.put)(row + r, output, sums);
             }
             output += C;
         }
@@ -138,13 +136,15 @@ impl<X, W: Weight<X>, F: FnMut(usize, usize, W::Sum)> Products<'_, X, W, F> {
     }
 }
 
-/// `y = x W^T + b` for weights that are multiplied as they are.
+/// `y = x W^T + b` for weights that are multiplied as they are; rows of `y` begin every `stride` elements, so that a block of
+/// outputs can be computed alone.
 pub(crate) struct Linear<'a, T, W = T> {
     pub(crate) x: &'a [T],
     pub(crate) inputs: usize,
     pub(crate) weight: &'a [W],
     pub(crate) bias: &'a [T],
     pub(crate) y: &'a mut [T],
+    pub(crate) stride: usize,
     pub(crate) add: bool,
 }
 
@@ -153,11 +153,13 @@ impl<T: Scalar, W: Weight<T, Sum = T>> Kernel for Linear<'_, T, W> {
 
     #[inline(always)]
     fn run(self) {
-        let Self { x, inputs, weight, bias, y, add } = self;
-        let put = |row: usize, output: usize, sum: T| {
-            let value = sum + bias[output];
-            let y = &mut y[row * bias.len() + output];
-            *y = if add { *y + value } else { value };
+        let Self { x, inputs, weight, bias, y, stride, add } = self;
+        let put = |row: usize, output: usize, sums: &[T]| {
+            let y = &mut y[row * stride + output..][..sums.len()];
+            for ((y, &sum), &bias) in y.iter_mut().zip(sums).zip(&bias[output..][..sums.len()]) {
+                let value = sum + bias;
+                *y = if add { *y + value } else { value };
+            }
         };
         Products { x, inputs, weight, put }.run();
     }

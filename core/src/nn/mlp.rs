@@ -224,7 +224,7 @@ impl<'a> ResidualMlp<'a> {
         self.width / 2 + self.layer_len()
     }
 
-    /// The most scratch that a layer needs, 0 where none is int8.
+    /// The most scratch that a layer needs, 0 where all are f32.
     const fn layer_len(&self) -> usize {
         let (first, last) = (self.input.scratch_len(), self.output.scratch_len());
         let mut most = if first > last { first } else { last };

@@ -1,9 +1,9 @@
 //! What weights are stored as, and the sums of their products.
 
-use super::Scalar;
 #[cfg(any(cortex_m_fp, cortex_m_dsp))]
 use super::cortex_m;
 use super::simd::{LANES, reduce};
+use super::{Kernel, Scalar};
 use bytemuck::Pod;
 
 /// What a layer's weights are stored as. `X` is what they are multiplied with.
@@ -118,6 +118,23 @@ impl Widen<f32> for u16 {
     }
 }
 
+/// Halves' numbers as `f32`s, exactly; both are equally long.
+pub(crate) struct WidenAll<'a> {
+    pub(crate) halves: &'a [u16],
+    pub(crate) wide: &'a mut [f32],
+}
+
+impl Kernel for WidenAll<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for (wide, half) in self.wide.iter_mut().zip(self.halves) {
+            *wide = half.widen();
+        }
+    }
+}
+
 /// Whole numbers, whose sums are exact: their order is free.
 impl Weight<i16> for i8 {
     type Sum = i32;
@@ -152,10 +169,12 @@ fn float_products<T: Scalar, W: Widen<T>, const R: usize, const C: usize>(
     let (x, x_tails) = split_all(x);
     let (w, w_tails) = split_all(w);
     let mut out = W::whole(&x, &w);
-    for r in 0..R {
-        for c in 0..C {
-            for (&x, &w) in x_tails[r].iter().zip(w_tails[c]) {
-                out[r][c] += x * w.widen();
+    // All sums side by side: short rows are all tail.
+    let (x, w, n) = equally_long(&x_tails, &w_tails);
+    for i in 0..n {
+        for r in 0..R {
+            for c in 0..C {
+                out[r][c] += x[r][i] * w[c][i].widen();
             }
         }
     }
@@ -194,15 +213,33 @@ fn whole_lanes<T: Scalar, W: Widen<T>, const R: usize, const C: usize>(
     out
 }
 
+/// The products of whole groups. Under `cortex_m_dsp` the inputs lie in [`cortex_m::spread`]'s order, in every block.
+#[cfg(cortex_m_dsp)]
 #[inline(always)]
 fn whole_pairs<const R: usize, const C: usize>(
     x: &[&[[i16; PAIRS]]; R],
     w: &[&[[i8; PAIRS]]; C],
 ) -> [[i32; C]; R] {
-    #[cfg(cortex_m_dsp)]
-    if let ([x], [first, second]) = (&x[..], &w[..]) {
-        return block(cortex_m::two_i8(x, first, second));
+    let mut out = [[0; C]; R];
+    for (sums, x) in out.iter_mut().zip(x) {
+        for (sums, w) in sums.chunks_mut(2).zip(w.chunks(2)) {
+            match (sums, w) {
+                ([first, second], [w0, w1]) => [*first, *second] = cortex_m::two_i8(x, w0, w1),
+                // The last of an odd number.
+                ([sum], [w]) => [*sum, _] = cortex_m::two_i8(x, w, w),
+                _ => {}
+            }
+        }
     }
+    out
+}
+
+#[cfg(not(cortex_m_dsp))]
+#[inline(always)]
+fn whole_pairs<const R: usize, const C: usize>(
+    x: &[&[[i16; PAIRS]]; R],
+    w: &[&[[i8; PAIRS]]; C],
+) -> [[i32; C]; R] {
     let (mut flat_x, mut flat_w) = ([&[][..]; R], [&[][..]; C]);
     for r in 0..R {
         flat_x[r] = x[r].as_flattened();
@@ -260,7 +297,7 @@ fn equally_long<'a, X, W, const R: usize, const C: usize>(
 }
 
 /// Two sums as the one row of two that they are.
-#[cfg(any(cortex_m_fp, cortex_m_dsp))]
+#[cfg(cortex_m_fp)]
 #[inline(always)]
 fn block<T: Copy, const R: usize, const C: usize>([first, second]: [T; 2]) -> [[T; C]; R] {
     core::array::from_fn(|_| core::array::from_fn(|c| if c == 0 { first } else { second }))

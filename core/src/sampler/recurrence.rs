@@ -27,16 +27,23 @@ pub(super) fn step<F: Tensor>(
 ) {
     let Some(node) = plan.nodes().get(k) else { return };
     let mut terms = [(0.0, 0); MAX_STATES + MAX_OUTPUTS + 1];
-    let states = node.state_terms().map(|term| (term.weight, state(k - usize::from(term.back))));
-    let outputs = node.output_terms().map(|term| (term.weight, output(k - usize::from(term.back))));
-    let noise = match draw {
-        Draw::Row(row) if node.noise != 0.0 => Some((1.0, row)),
-        _ => None,
-    };
     let mut len = 0;
-    for (slot, term) in terms.iter_mut().zip(states.chain(outputs).chain(noise)) {
-        *slot = term;
-        len += 1;
+    // Loops: one iterator over all of them takes twice the stack.
+    let mut push = |term| {
+        if let Some(slot) = terms.get_mut(len) {
+            *slot = term;
+            len += 1;
+        }
+    };
+    for term in node.state_terms() {
+        push((term.weight, state(k - usize::from(term.back))));
+    }
+    for term in node.output_terms() {
+        push((term.weight, output(k - usize::from(term.back))));
+    }
+    match draw {
+        Draw::Row(row) if node.noise != 0.0 => push((1.0, row)),
+        _ => {}
     }
     frames.combine(dst, terms.get(..len).unwrap_or(&terms));
     match draw {

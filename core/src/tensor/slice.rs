@@ -91,8 +91,8 @@ impl<'a, T: Real> SliceFrames<'a, T> {
 const SMALL: usize = 8;
 
 /// Elements worked on at a time: they stay in registers or the first cache, and sums over rows are taken
-/// before the target is written, so that the target may be one of the rows.
-const CHUNK: usize = 32;
+/// before the target is written, so that the target may be one of the rows. A microcontroller has little stack.
+const CHUNK: usize = if cfg!(cortex_m) { 16 } else { 32 };
 
 /// Partial sums of an inner product.
 const LANES: usize = 8;

@@ -1,64 +1,117 @@
-//! The networks whose instructions `count` counts, and what the host computes with them.
+//! The networks of `count` and `kernels`, and what the host computes with them.
 
-use picardy::nn::{Artifact, ResidualMlp};
+use picardy::nn::{Artifact, ResidualMlp, linear};
 use std::error::Error;
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-/// The trainer's default network for points in the plane.
-const DIM: usize = 2;
-const WIDTH: usize = 128;
-const BLOCKS: usize = 2;
+/// A network's sizes, and whether layers of few inputs stay f32 in an int8 file, as in the trainer's export.
+struct Shape {
+    dim: usize,
+    width: usize,
+    blocks: usize,
+    few_stay: bool,
+}
 
-/// Writes the networks, and `networks.rs` with their names, products and expected outputs.
+/// The trainer's default network for points in the plane: its instructions are counted.
+const COUNTED: Shape = Shape { dim: 2, width: 128, blocks: 2, few_stay: true };
+/// Inputs and outputs that fit no block of the kernels: odd ones, tails after groups of 8 and 16, rows that begin at no
+/// whole word.
+const ODD: [Shape; 4] = [
+    Shape { dim: 3, width: 64, blocks: 1, few_stay: true },
+    Shape { dim: 5, width: 2, blocks: 1, few_stay: false },
+    Shape { dim: 19, width: 54, blocks: 1, few_stay: false },
+    Shape { dim: 33, width: 22, blocks: 2, few_stay: false },
+];
+/// Inputs and outputs of single f32 layers.
+const LAYERS: [[usize; 2]; 4] = [[1, 1], [7, 3], [37, 5], [41, 1]];
+/// Rows that go through each.
+const ROWS: usize = 2;
+
+/// Writes the networks, and in Rust `networks.rs` for `count`, and `odd.rs` for `kernels`.
 pub(crate) fn write(out: &Path) -> Result<(), Box<dyn Error>> {
-    let products = 2 * DIM * WIDTH + 2 * BLOCKS * WIDTH * WIDTH;
-    let mut text = format!("/// Multiply-adds of an evaluation.\npub const PRODUCTS: u32 = {products};\n");
+    let Shape { dim, width, blocks, .. } = COUNTED;
+    let products = 2 * dim * width + 2 * blocks * width * width;
+    let entries = entries(&COUNTED, 1, out)?;
+    let counted = format!(
+        "/// Multiply-adds of an evaluation.\npub const PRODUCTS: u32 = {products};\n\
+         /// Name, artifact, inputs, and the bits of the host's outputs at t = 500.\n\
+         pub static NETWORKS: [(&str, &Aligned<[u8]>, [f32; {dim}], [u32; {dim}]); 3] = [{entries}];\n"
+    );
+    fs::write(out.join("networks.rs"), counted)?;
+
+    let mut odd = String::from(
+        "/// Name, artifact, inputs, and the bits of the host's outputs at t = 500.\n\
+         pub static NETWORKS: &[(&str, &Aligned<[u8]>, &[f32], &[u32])] = &[",
+    );
+    for shape in &ODD {
+        odd += &self::entries(shape, ROWS, out)?.replace("), [", "), &[").replace("], [", "], &[");
+    }
+    odd += "];\n/// Inputs, weights and biases of an f32 layer, and the bits of the host's outputs.\n\
+            pub static LAYERS: &[(&[f32], &[f32], &[f32], &[u32])] = &[";
+    for [inputs, outputs] in LAYERS {
+        let (x, weight, bias) = (values(ROWS * inputs), values(inputs * outputs), values(outputs));
+        let mut y = vec![0.0; ROWS * outputs];
+        linear(&x, &weight, &bias, &mut y)?;
+        write!(odd, "(&{x:?}, &{weight:?}, &{bias:?}, &{:?}),", bits(&y))?;
+    }
+    odd += "];\n";
+    Ok(fs::write(out.join("odd.rs"), odd)?)
+}
+
+/// The networks of a shape with weights of each type: tuples in Rust.
+fn entries(shape: &Shape, rows: usize, out: &Path) -> Result<String, Box<dyn Error>> {
+    let Shape { dim, width, .. } = *shape;
     let mut entries = String::new();
     for (name, dtype) in [("f32", "F32"), ("f16", "F16"), ("int8", "I8")] {
-        let path = out.join(format!("{name}.safetensors"));
-        let file = network(dtype);
+        let path = out.join(format!("{name}-{dim}-{width}.safetensors"));
+        let file = network(shape, dtype);
         fs::write(&path, &file)?;
-        let mut y = [0.0; DIM];
         let model = ResidualMlp::from_artifact(&Artifact::parse(&file)?)?;
-        let mut scratch = vec![0.0; model.scratch_len(1)];
-        model.forward(&[0.3, -0.4], [500.0], &mut y, &mut scratch)?;
+        let (x, mut y) = (values(rows * dim), vec![0.0; rows * dim]);
+        let mut scratch = vec![0.0; model.scratch_len(rows)];
+        model.forward(&x, vec![500.0; rows], &mut y, &mut scratch)?;
         write!(
             entries,
-            "(\"{name}\", &Aligned(*include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{name}.safetensors\"))), {:?}),",
-            y.map(f32::to_bits)
+            "(\"{name}\", &Aligned(*include_bytes!({:?})), {x:?}, {:?}),",
+            path.to_str().ok_or("the build's folder has a name that is no text")?,
+            bits(&y)
         )?;
     }
-    write!(
-        text,
-        "/// Name, artifact, and the bits of the host's output for (0.3, -0.4) at t = 500.\n\
-         pub static NETWORKS: [(&str, &Aligned<[u8]>, [u32; {DIM}]); 3] = [{entries}];\n"
-    )?;
-    Ok(fs::write(out.join("networks.rs"), text)?)
+    Ok(entries)
+}
+
+fn bits(y: &[f32]) -> Vec<u32> {
+    y.iter().map(|y| y.to_bits()).collect()
+}
+
+/// Numbers in [-1, 1].
+fn values(n: usize) -> Vec<f32> {
+    (0..n).map(|i| ((i * 7919 + n) % 1009) as f32 / 504.5 - 1.0).collect()
 }
 
 /// A residual MLP whose weights are a hash's bits: they change no instruction's number.
-fn network(dtype: &'static str) -> Vec<u8> {
+fn network(shape: &Shape, dtype: &'static str) -> Vec<u8> {
+    let Shape { dim, width, blocks, few_stay } = *shape;
     let mut tensors = Vec::new();
     let mut layer = |name: &str, outputs: usize, inputs: usize| {
-        // As the trainer's export: few inputs stay f32.
-        let dtype = if dtype == "I8" && inputs < 16 { "F32" } else { dtype };
+        let dtype = if few_stay && dtype == "I8" && inputs < 16 { "F32" } else { dtype };
         tensors.push((format!("{name}.weight"), dtype, vec![outputs, inputs]));
         tensors.push((format!("{name}.bias"), "F32", vec![outputs]));
         if dtype == "I8" {
             tensors.push((format!("{name}.scale"), "F32", vec![outputs]));
         }
     };
-    layer("input", WIDTH, DIM);
-    for block in 0..BLOCKS {
-        layer(&format!("blocks.{block}.fc1"), WIDTH, WIDTH);
-        layer(&format!("blocks.{block}.fc2"), WIDTH, WIDTH);
+    layer("input", width, dim);
+    for block in 0..blocks {
+        layer(&format!("blocks.{block}.fc1"), width, width);
+        layer(&format!("blocks.{block}.fc2"), width, width);
     }
-    layer("output", DIM, WIDTH);
-    for name in (0..BLOCKS).map(|block| format!("blocks.{block}.norm")).chain(["norm".into()]) {
-        tensors.push((format!("{name}.weight"), "F32", vec![WIDTH]));
-        tensors.push((format!("{name}.bias"), "F32", vec![WIDTH]));
+    layer("output", dim, width);
+    for name in (0..blocks).map(|block| format!("blocks.{block}.norm")).chain(["norm".into()]) {
+        tensors.push((format!("{name}.weight"), "F32", vec![width]));
+        tensors.push((format!("{name}.bias"), "F32", vec![width]));
     }
     // The widest elements first, so that all lie at multiples of their size.
     tensors.sort_by_key(|(_, dtype, _)| *dtype != "F32");

@@ -2,6 +2,7 @@
 
 #![no_std]
 
+pub mod ddim;
 mod model;
 mod output;
 mod paint;

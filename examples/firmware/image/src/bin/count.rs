@@ -47,11 +47,11 @@ fn run(scratch: &mut [f32]) -> Result<(), ModelError> {
     result?;
     println!("dense f32 {}", f64::from(count) / (WIDTH * WIDTH) as f64);
 
-    for (name, bytes, want) in NETWORKS {
+    for (name, bytes, x, want) in NETWORKS {
         let model = ResidualMlp::from_artifact(&Artifact::parse(&bytes.0)?)?;
         let mut out = [0.0; 2];
         let mut result = Ok(());
-        let count = instructions(|| result = model.forward(&[0.3, -0.4], [500.0], &mut out, scratch));
+        let count = instructions(|| result = model.forward(&x, [500.0], &mut out, scratch));
         result?;
         println!("network {name} {}", f64::from(count) / f64::from(PRODUCTS));
         if out.map(f32::to_bits) != want {

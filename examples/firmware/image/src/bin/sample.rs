@@ -41,5 +41,5 @@ fn run(buffers: &mut Buffers, out: &mut Output) -> Result<(), Error> {
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
     eprintln!("{info}");
-    process::exit(1)
+    process::exit(2)
 }
