@@ -123,7 +123,7 @@ fn one(input: &[u8]) {
     let elsewhere: Option<*mut f32> = match which {
         250 => Some(plan_at.wrapping_add(4 * usize::from(input.byte() % 16)).cast()),
         251 => Some(network_at.wrapping_add(4 * usize::from(input.byte() % 16)).cast()),
-        252 => Some(file_at.wrapping_add(4 * usize::from(input.byte())).cast()),
+        252 => Some(file_at.wrapping_add(4 * usize::from(input.byte()) % length).cast()),
         253 => Some(run_at.wrapping_add(4 * usize::from(input.byte() % 16)).cast()),
         _ => None,
     };
