@@ -8,7 +8,7 @@
 # The first also on a RISC-V without an FPU, and that core builds for a Cortex-M0, which has no atomics, and a Cortex-M33.
 #
 # `tests/firmware.sh --update` writes the file of sizes anew: look at what changed, and commit it with the reason. There is one for
-# rustup's compiler and one for Debian's (tests/toolchain.sh chooses); another version of a compiler asks for an update.
+# rustup's compiler and one for Debian's (tests/toolchain.sh chooses); beside another version's sizes they may be 10% larger.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -161,15 +161,19 @@ if [ "$update" = --update ]; then
     echo "$committed is written"
 elif [ ! -f "$committed" ]; then
     fail "there is no $committed: tests/firmware.sh --update writes it"
-elif [ "$(value compiler "$sizes")" != "$(value compiler "$committed")" ]; then
-    fail "$committed is of $(value compiler "$committed"), this is $(value compiler "$sizes"): compare the sizes above with it," \
-        "then tests/firmware.sh --update"
 else
-    awk -F ' = ' 'FNR == NR { if (/^[a-z]/ && $1 != "compiler") old[$1] = $2; next }
+    # What another compiler does to sizes is not the change's doing: only a growth beyond that is.
+    growth=2
+    if [ "$(value compiler "$sizes")" != "$(value compiler "$committed")" ]; then
+        growth=10
+        echo "$committed is of $(value compiler "$committed"), this is $(value compiler "$sizes"): images may be $growth% larger." \
+            "tests/firmware.sh --update takes this compiler's sizes."
+    fi
+    awk -v growth=$growth -F ' = ' 'FNR == NR { if (/^[a-z]/ && $1 != "compiler") old[$1] = $2; next }
         /^[a-z]/ && $1 != "compiler" {
             if (!($1 in old)) { print $1 " is new: tests/firmware.sh --update"; bad = 1 }
-            else if ($2 * 100 > old[$1] * 102) { print $1 " grew from " old[$1] " to " $2 " bytes: make it smaller, or tests/firmware.sh --update"; bad = 1 }
+            else if ($2 * 100 > old[$1] * (100 + growth)) { print $1 " grew from " old[$1] " to " $2 " bytes: make it smaller, or tests/firmware.sh --update"; bad = 1 }
             else if ($2 * 100 < old[$1] * 98) print $1 " shrank from " old[$1] " to " $2 " bytes: tests/firmware.sh --update keeps it so"
         }
-        END { exit bad }' "$committed" "$sizes" || fail "images have grown by more than 2%"
+        END { exit bad }' "$committed" "$sizes" || fail "images have grown by more than $growth%"
 fi
