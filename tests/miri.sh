@@ -9,4 +9,5 @@ if ! cargo +nightly miri --version >/dev/null 2>&1; then
         exit 1
     fi
 fi
-exec cargo +nightly miri test -p picardy --lib --target-dir "${CARGO_TARGET_DIR:-target}/miri" -- "$@"
+# A target for which libm has no assembly, which Miri cannot run (on x86-64 it takes the square root by its instruction).
+exec cargo +nightly miri test -p picardy --lib --target riscv64gc-unknown-linux-gnu --target-dir "${CARGO_TARGET_DIR:-target}/miri" -- "$@"
