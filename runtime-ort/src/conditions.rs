@@ -44,6 +44,12 @@ pub(crate) struct Asked {
     pub(crate) conditional: bool,
 }
 
+impl From<picardy::Row> for Asked {
+    fn from(row: picardy::Row) -> Self {
+        Self { item: row.item, t: row.level.t, conditional: row.conditional }
+    }
+}
+
 /// The memory of one condition's rows, and what lies in it.
 #[derive(Debug)]
 pub(crate) struct Filled {

@@ -1,7 +1,11 @@
 //! An ONNX model as a denoiser: x `[n, d...]` and t to out `[n, d...]`.
 
+mod around;
+
 use std::ops::Range;
 
+use around::Around;
+pub(crate) use around::Parts;
 use picardy::{Batch, Denoiser, HostTensor};
 
 use crate::{
@@ -11,7 +15,6 @@ use crate::{
     element::Element,
     error::OrtError,
     provider::{Exclusively, exclusive},
-    resident::OverRows,
     session::{Model, Port},
     signature::{Channels, Layout, Signature, Times, list},
     split::{self, Limit},
@@ -47,24 +50,6 @@ pub struct OrtDenoiser {
     /// Of runs whose rows stay on the device, what is told beside them.
     told: Vec<Told>,
     around: Around,
-}
-
-/// Whether the model has resident rows around it. Where it has, the model alone rests.
-#[derive(Debug)]
-enum Around {
-    Untried,
-    Impossible,
-    Loaded(OverRows),
-}
-
-/// What a run over resident rows works with.
-pub(crate) struct Parts<'a> {
-    pub(crate) model: &'a mut Model,
-    pub(crate) over_rows: Option<&'a mut OverRows>,
-    pub(crate) layout: &'a Layout,
-    pub(crate) conditions: &'a [Input],
-    pub(crate) told: &'a mut Vec<Told>,
-    pub(crate) limit: &'a mut Limit,
 }
 
 impl OrtDenoiser {
@@ -214,47 +199,6 @@ impl OrtDenoiser {
         &self.model
     }
 
-    /// The parts that a run over resident rows works with.
-    pub(crate) fn parts(&mut self) -> Parts<'_> {
-        let Self { model, around, layout, conditions, told, limit, .. } = self;
-        let over_rows = match around {
-            Around::Loaded(over_rows) => Some(over_rows),
-            Around::Untried | Around::Impossible => None,
-        };
-        Parts { model, over_rows, layout, conditions, told, limit }
-    }
-
-    /// Puts the rows around the model, where that is possible, in place of the model alone: one of the two sessions is there at a
-    /// time.
-    pub(crate) fn over_rows(&mut self) -> Result<(), OrtError> {
-        if !matches!(self.around, Around::Untried) {
-            return Ok(());
-        }
-        self.settle_channels()?;
-        let loaded = match OverRows::graft(&self.model, &self.layout) {
-            Some(bytes) => {
-                self.bound.clear();
-                self.model.rest()?;
-                OverRows::load(&self.model, &bytes)
-            }
-            None => None,
-        };
-        if loaded.is_none() && self.model.is_resting() {
-            self.model.wake()?;
-        }
-        self.around = loaded.map_or(Around::Impossible, Around::Loaded);
-        Ok(())
-    }
-
-    /// Takes them away again, for rows in host memory.
-    fn alone(&mut self) -> Result<(), OrtError> {
-        if self.model.is_resting() {
-            self.around = Around::Untried;
-            self.model.wake()?;
-        }
-        Ok(())
-    }
-
     /// Finds out what the graph does not say of its answer.
     fn settle_channels(&mut self) -> Result<(), OrtError> {
         if self.layout.channels == Channels::Open {
@@ -263,15 +207,12 @@ impl OrtDenoiser {
         Ok(())
     }
 
-    /// Takes up the rows of a call, and checks that a model of integer timesteps is told such.
-    pub(crate) fn ask(&self, batch: &Batch<'_>) -> Result<Vec<Asked>, OrtError> {
-        let asked =
-            |row: picardy::Row| Asked { item: row.item, t: row.level.t, conditional: row.conditional };
-        let asked: Vec<Asked> = batch.iter().map(asked).collect();
+    /// Sees that a model of integer timesteps is told such.
+    fn check_times(&self, asked: &[Asked]) -> Result<(), OrtError> {
         for (row, asked) in asked.iter().enumerate().filter(|_| !self.layout.t_element.is_float()) {
             binding::whole(row, asked.t, self.layout.t_element)?;
         }
-        Ok(asked)
+        Ok(())
     }
 
     /// Evaluates the model: `x` `[n, dim]` and one t for each row to `out` `[n, dim]`, row-major.
@@ -311,11 +252,7 @@ impl OrtDenoiser {
     fn run_asked(&mut self, x: &[f32], out: &mut [f32]) -> Result<(), OrtError> {
         let _turn = exclusive(self.model.provider());
         self.alone()?;
-        if !self.layout.t_element.is_float() {
-            for (row, asked) in self.asked.iter().enumerate() {
-                binding::whole(row, asked.t, self.layout.t_element)?;
-            }
-        }
+        self.check_times(&self.asked)?;
         let asked = std::mem::take(&mut self.asked);
         let shared = matches!(self.layout.times, Times::Shared(_));
         // Rows that lie apart and share a t are run together.
@@ -412,9 +349,7 @@ impl<F: HostTensor<Scalar = f32> + ?Sized> Denoiser<F> for OrtDenoiser {
             }
         }
         self.asked.clear();
-        let asked =
-            |row: picardy::Row| Asked { item: row.item, t: row.level.t, conditional: row.conditional };
-        self.asked.extend(batch.iter().map(asked));
+        self.asked.extend(batch.iter().map(Asked::from));
         self.run_asked(x, out)
     }
 }

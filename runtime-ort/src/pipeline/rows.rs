@@ -44,8 +44,7 @@ impl RowDenoiser for OrtDenoiser {
         // A tag names the first row of the bound conditions that is the request's.
         let asked = rows.iter().map(|RequestRow { tag, row }| Asked {
             item: usize::try_from(*tag).unwrap_or(usize::MAX).saturating_add(row.item),
-            t: row.level.t,
-            conditional: row.conditional,
+            ..Asked::from(*row)
         });
         Ok(self.run_rows(asked, x, out)?)
     }

@@ -1,6 +1,8 @@
 //! What tests of the border share.
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub(crate) mod calls;
+
 use core::ffi::{CStr, c_void};
 use core::ptr;
 use picardy_c::{picardy_denoiser, picardy_detail};
