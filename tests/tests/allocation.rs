@@ -9,7 +9,7 @@ use picardy::{
     Sequential, SliceFrames, Slope, Solver, Speculative, Start,
 };
 use picardy_tests::{Solved, plan};
-use picardy_trainer::model::{Mlp, MlpConfig, Precision};
+use picardy_trainer::model::{MlpConfig, Network, Precision};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
@@ -97,7 +97,7 @@ fn sampling_allocates_nothing() {
 
     // With the network too, its weights and its scratch.
     let bytes =
-        Mlp::<f32>::new(MlpConfig::new(2), 1, 0).unwrap().to_safetensors(&[], Precision::F32).unwrap();
+        Network::<f32>::new(MlpConfig::new(2), 1, 0).unwrap().to_safetensors(&[], Precision::F32).unwrap();
     let mut x = vec![0.0f32; 2 * 8];
     let network = ResidualMlp::from_artifact(&Artifact::parse(&bytes).unwrap()).unwrap();
     let mut scratch = vec![0.0; network.scratch_len(48)];

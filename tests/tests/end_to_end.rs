@@ -6,13 +6,13 @@ use picardy_ort::{Model, Options, OrtDenoiser, ensure_runtime};
 use picardy_tests::{Solved, distance, plan, run};
 use picardy_trainer::data::Builtin;
 use picardy_trainer::export;
-use picardy_trainer::model::{Mlp, Precision};
+use picardy_trainer::model::{Network, Precision};
 use picardy_trainer::train::{LossKind, TrainConfig, Trainer};
 use std::sync::LazyLock;
 
 /// A network that knows the dino a little: enough for a run to have something to follow.
 struct Trained {
-    model: Mlp<f32>,
+    model: Network<f32>,
     card: Vec<(String, String)>,
     bytes: Vec<u8>,
     onnx: Vec<u8>,
@@ -53,8 +53,8 @@ fn trainer_core_and_onnx_runtime_agree() {
     network.forward(&x, t.iter().copied(), &mut core, &mut vec![0.0; network.scratch_len(48)]).unwrap();
 
     let mut trainer = Vec::new();
-    let mut model = Mlp::<f32>::from_safetensors(&TRAINED.bytes, 300).unwrap();
-    trainer.extend_from_slice(model.forward(&x, &t).unwrap());
+    let mut model = Network::<f32>::from_safetensors(&TRAINED.bytes, 300).unwrap();
+    trainer.extend_from_slice(model.forward(&x, &t, &[]).unwrap());
 
     let mut denoiser =
         OrtDenoiser::new(Model::from_bytes(&TRAINED.onnx, Options::default()).unwrap()).unwrap();
@@ -158,7 +158,7 @@ fn the_gradient_flows_to_a_better_model() {
     // What was trained is not what was drawn: its samples are nearer to the data than an untrained network's.
     let fresh = Builtin::Dino.sample(1000, 77).unwrap();
     let betas = picardy::Betas::linear(1000, 1e-4, 2e-2);
-    let untrained = Mlp::<f32>::new(TRAINED.model.config(), 1, 0).unwrap();
+    let untrained = Network::<f32>::new(TRAINED.model.config(), 1, 0).unwrap();
     let untrained = untrained.to_safetensors(&TRAINED.card, Precision::F32).unwrap();
     let mmd = |bytes: &[u8]| {
         let ddim = picardy::Ddim::default();

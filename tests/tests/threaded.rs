@@ -7,7 +7,7 @@ use picardy::{
     SliceFrames, Speculative, Threaded, ThreadedError, denoiser,
 };
 use picardy_tests::{Ring, Solved, plan, run};
-use picardy_trainer::model::{Mlp, MlpConfig, Precision};
+use picardy_trainer::model::{MlpConfig, Network, Precision};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::thread;
@@ -15,7 +15,7 @@ use std::thread;
 #[test]
 fn samples_are_those_of_one_denoiser_to_the_bit() {
     let bytes =
-        Mlp::<f32>::new(MlpConfig::new(2), 1, 0).unwrap().to_safetensors(&[], Precision::F32).unwrap();
+        Network::<f32>::new(MlpConfig::new(2), 1, 0).unwrap().to_safetensors(&[], Precision::F32).unwrap();
     let artifact = Artifact::parse(&bytes).unwrap();
     let network = ResidualMlp::from_artifact(&artifact).unwrap();
     let nodes = plan(Solved::Ddpm, 20);

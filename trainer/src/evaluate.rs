@@ -114,12 +114,12 @@ pub fn mmd(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Mlp, MlpConfig, Precision};
+    use crate::model::{MlpConfig, Network, Precision};
     use picardy::Ddim;
 
     #[test]
     fn hostile_counts_are_refused() {
-        let model = Mlp::<f32>::new(MlpConfig { dim: 2, width: 4, blocks: 1 }, 1, 0).unwrap();
+        let model = Network::<f32>::new(MlpConfig { dim: 2, width: 4, blocks: 1 }, 1, 0).unwrap();
         let bytes = model.to_safetensors(&[], Precision::F32).unwrap();
         let run = |steps, count| {
             sample(&bytes, Betas::linear(10, 1e-4, 2e-2), &Ddim::default(), steps, count, 0)

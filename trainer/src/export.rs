@@ -1,7 +1,7 @@
 //! A trained network as its two files, safetensors and ONNX, with the same metadata.
 
 use crate::data::Dataset;
-use crate::model::{Mlp, Precision, SaveError};
+use crate::model::{Network, Precision, SaveError};
 use crate::onnx::{OnnxError, export_mlp};
 use crate::train::stage;
 use picardy::nn::{ModelCard, Numbers, WeightFormat};
@@ -74,7 +74,7 @@ pub(crate) fn metadata(data: &Dataset, about: &About<'_>) -> Vec<(String, String
 ///
 /// # Errors
 /// Parameters that are not finite.
-pub fn onnx(model: &Mlp<f32>, metadata: &[(String, String)]) -> Result<Vec<u8>, OnnxError> {
+pub fn onnx(model: &Network<f32>, metadata: &[(String, String)]) -> Result<Vec<u8>, OnnxError> {
     let config = model.config();
     export_mlp(config.dim, config.width, config.blocks, |name| model.parameter(name), metadata)
 }
@@ -89,7 +89,7 @@ pub fn onnx(model: &Mlp<f32>, metadata: &[(String, String)]) -> Result<Vec<u8>, 
 pub fn write(
     folder: &Path,
     stem: &str,
-    model: &Mlp<f32>,
+    model: &Network<f32>,
     metadata: &[(String, String)],
     precision: Precision,
 ) -> Result<[PathBuf; 2], ExportError> {
@@ -104,7 +104,7 @@ pub fn write_bytes(
     folder: &Path,
     stem: &str,
     safetensors: Vec<u8>,
-    model: &Mlp<f32>,
+    model: &Network<f32>,
     metadata: &[(String, String)],
 ) -> Result<[PathBuf; 2], ExportError> {
     let files = [
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn a_failure_leaves_the_old_pair() {
         let folder = tempfile::tempdir().unwrap();
-        let model = |seed| Mlp::<f32>::new(MlpConfig { dim: 1, width: 2, blocks: 1 }, 1, seed).unwrap();
+        let model = |seed| Network::<f32>::new(MlpConfig { dim: 1, width: 2, blocks: 1 }, 1, seed).unwrap();
         let export = |seed| write(folder.path(), "model", &model(seed), &[], Precision::F32);
         let [safetensors, onnx] = export(1).unwrap();
         let old = std::fs::read(&safetensors).unwrap();

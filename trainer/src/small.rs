@@ -2,7 +2,7 @@
 
 use crate::data::{DataError, Dataset};
 use crate::evaluate::{EvaluateError, sample};
-use crate::model::{Calibration, Int8, Mlp, MlpError, Precision, SaveError};
+use crate::model::{Calibration, Int8, Network, NetworkError, Precision, SaveError};
 use crate::rng::Rng;
 use picardy::nn::{Artifact, ModelError, ResidualMlp, WeightFormat};
 use picardy::{Betas, Ddim};
@@ -34,7 +34,7 @@ pub enum SmallError {
     Save(#[from] SaveError),
     /// The network itself.
     #[error(transparent)]
-    Network(#[from] MlpError),
+    Network(#[from] NetworkError),
     /// The measurement.
     #[error(transparent)]
     Evaluate(#[from] EvaluateError),
@@ -81,7 +81,7 @@ impl fmt::Display for Change {
 /// # Errors
 /// A parameter that cannot be stored so, or a network whose output is not finite.
 pub fn shrink(
-    model: &Mlp<f32>,
+    model: &Network<f32>,
     data: &Dataset,
     betas: Betas,
     metadata: &[(String, String)],
@@ -106,9 +106,9 @@ pub fn shrink(
 }
 
 /// The moments of a network's matrix inputs over data that is noised at random timesteps.
-fn calibrate(model: &Mlp<f32>, data: &Dataset, betas: Betas) -> Result<Calibration, SmallError> {
+fn calibrate(model: &Network<f32>, data: &Dataset, betas: Betas) -> Result<Calibration, SmallError> {
     let config = model.config();
-    let mut network = Mlp::<f32>::new(config, ROWS, 0)?;
+    let mut network = Network::<f32>::new(config, ROWS, 0)?;
     network.parameters_mut().copy_from_slice(model.parameters());
     let mut rng = Rng::new(0, CALIBRATION_STREAM);
     let alpha_bars: Vec<f64> = betas.alpha_bars().collect();
@@ -189,10 +189,10 @@ mod tests {
     const BETAS: Betas = Betas::linear(1000, 1e-4, 2e-2);
 
     /// A network that has learnt something: its activations are those of a trained one.
-    fn trained(data: &Dataset) -> Mlp<f32> {
+    fn trained(data: &Dataset) -> Network<f32> {
         let table = NoiseTable::new(BETAS.alpha_bars().collect()).unwrap();
         let config = MlpConfig { dim: 2, width: 64, blocks: 2 };
-        let mut model = Mlp::<f32>::new(config, 64, 3).unwrap();
+        let mut model = Network::<f32>::new(config, 64, 3).unwrap();
         let mut adam = Adam::new(AdamConfig::default(), model.parameters().len());
         let (mut loss, mut rng) = (Standard::new(64, 2), Rng::new(1, 1));
         for _ in 0..1500 {
@@ -234,10 +234,10 @@ mod tests {
             assert_eq!(artifact.metadata(key::WEIGHTS), Some(weights.to_string().as_str()));
             assert_eq!(artifact.metadata(key::WEIGHTS_ERROR), Some(change.to_string().as_str()));
             // What is read back to go on with is the same network.
-            let mut read = Mlp::from_safetensors(&small.bytes, 4).unwrap();
+            let mut read = Network::from_safetensors(&small.bytes, 4).unwrap();
             let x = [0.3, -1.0, 2.0, 0.1];
             let want = outputs(&small.bytes, &x, 400.0).unwrap();
-            let got = read.forward(&x, &[400.0; 2]).unwrap();
+            let got = read.forward(&x, &[400.0; 2], &[]).unwrap();
             assert!(relative(&want, got) < 1e-3, "{want:?} {got:?}");
         }
     }
@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn hostile_scales_are_refused() {
         let data = Builtin::TwoMoons.sample(200, 7).unwrap();
-        let model = Mlp::<f32>::new(MlpConfig { dim: 2, width: 16, blocks: 1 }, 4, 0).unwrap();
+        let model = Network::<f32>::new(MlpConfig { dim: 2, width: 16, blocks: 1 }, 4, 0).unwrap();
         let good = shrink(&model, &data, BETAS, &[], WeightFormat::Int8).unwrap().bytes;
         let load = |bytes: &[u8]| {
             let artifact = Artifact::parse(bytes).map_err(|e| e.to_string())?;
@@ -296,7 +296,7 @@ mod tests {
 
     #[test]
     fn halves_that_are_not_finite_are_refused() {
-        let model = Mlp::<f32>::new(MlpConfig { dim: 2, width: 16, blocks: 1 }, 4, 0).unwrap();
+        let model = Network::<f32>::new(MlpConfig { dim: 2, width: 16, blocks: 1 }, 4, 0).unwrap();
         let mut bytes = model.to_safetensors(&[], Precision::F16).unwrap();
         let at = {
             let artifact = Artifact::parse(&bytes).unwrap();

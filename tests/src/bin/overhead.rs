@@ -5,11 +5,11 @@
 use picardy::nn::{Artifact, MlpDenoiser, ResidualMlp};
 use picardy::{Form, Memory, Noise, Picard, Plan, Sampler, Sequential, Slope};
 use picardy_tests::{Solved, Timed, plan};
-use picardy_trainer::model::{Mlp, MlpConfig, Precision};
+use picardy_trainer::model::{MlpConfig, Network, Precision};
 use std::time::Instant;
 
 fn measure(name: &str, sampler: &impl Sampler, solver: Solved, steps: usize) -> anyhow::Result<()> {
-    let bytes = Mlp::<f32>::new(MlpConfig::new(2), 1, 0)?.to_safetensors(&[], Precision::F32)?;
+    let bytes = Network::<f32>::new(MlpConfig::new(2), 1, 0)?.to_safetensors(&[], Precision::F32)?;
     let model = ResidualMlp::from_artifact(&Artifact::parse(&bytes)?)?;
     let mut scratch = vec![0.0; model.scratch_len(64)];
     let nodes = plan(solver, steps);

@@ -8,7 +8,7 @@ use picardy::{Level, Node, Solver};
 use picardy_ort::pipeline::{Pipeline, Request, Settings, SharedPlan, measure};
 use picardy_ort::{Model, Options, OrtDenoiser, ensure_runtime};
 use picardy_trainer::export::onnx;
-use picardy_trainer::model::{Mlp, MlpConfig};
+use picardy_trainer::model::{MlpConfig, Network};
 use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -94,7 +94,7 @@ fn main() -> anyhow::Result<()> {
     let shared = SharedPlan::new(&plan);
     for (dim, width, blocks) in [(2, 64, 2), (2, 128, 3), (64, 256, 3), (64, 1024, 3)] {
         let config = MlpConfig { dim, width, blocks };
-        let mut network = Mlp::<f32>::new(config, 1, 0)?;
+        let mut network = Network::<f32>::new(config, 1, 0)?;
         // The last layer begins at zero: outputs of about one.
         let (noise, scale) = (Noise::seeded(1), (width as f32).powf(-0.5));
         for (i, block) in network.parameters_mut().chunks_mut(4).enumerate() {

@@ -5,11 +5,11 @@
 use picardy::nn::{Artifact, MlpDenoiser, ResidualMlp};
 use picardy::{Form, Memory, Noise, Picard, Plan, Sampler, Threaded};
 use picardy_tests::{Solved, plan};
-use picardy_trainer::model::{Mlp, MlpConfig, Precision};
+use picardy_trainer::model::{MlpConfig, Network, Precision};
 use std::time::Instant;
 
 fn main() -> anyhow::Result<()> {
-    let bytes = Mlp::<f32>::new(MlpConfig::new(2), 1, 0)?.to_safetensors(&[], Precision::F32)?;
+    let bytes = Network::<f32>::new(MlpConfig::new(2), 1, 0)?.to_safetensors(&[], Precision::F32)?;
     let artifact = Artifact::parse(&bytes)?;
     let network = ResidualMlp::from_artifact(&artifact)?;
     let nodes = plan(Solved::Ddpm, 100);

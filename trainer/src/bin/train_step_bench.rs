@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use clap::Parser;
 use picardy_trainer::loss::{NoiseTable, Standard};
-use picardy_trainer::model::{Mlp, MlpConfig};
+use picardy_trainer::model::{MlpConfig, Network};
 use picardy_trainer::optimiser::{Adam, AdamConfig};
 use picardy_trainer::rng::Rng;
 
@@ -42,7 +42,7 @@ fn main() -> anyhow::Result<()> {
         Some(*abar)
     });
     let table = NoiseTable::new(abar.collect())?;
-    let mut model = Mlp::<f32>::new(MlpConfig { dim, width, blocks }, batch, 0)?;
+    let mut model = Network::<f32>::new(MlpConfig { dim, width, blocks }, batch, 0)?;
     let mut adam = Adam::new(AdamConfig::default(), model.parameters().len());
     let mut loss = Standard::new(batch, dim);
     let mut rng = Rng::new(0, 1);

@@ -5,7 +5,7 @@ use crate::data::{Dataset, Scaling, Source};
 use crate::evaluate;
 use crate::loss::{Gaussian, LogSnrDraws, NoiseTable, nll};
 use crate::metrics::GaussianKernel;
-use crate::model::{Mlp, Precision};
+use crate::model::{Network, Precision};
 use crate::rng::Rng;
 use crate::train::Trainer;
 use anyhow::Context;
@@ -98,7 +98,7 @@ pub(super) fn eval(args: &EvalArgs) -> anyhow::Result<()> {
         x.len() / dim
     );
 
-    let mut model = Mlp::from_safetensors(&bytes, ROWS).with_context(|| path().to_string())?;
+    let mut model = Network::from_safetensors(&bytes, ROWS).with_context(|| path().to_string())?;
     let gaussian = Gaussian::fit(&x, dim).with_context(|| format!("no likelihood for {}", data.name()))?;
     let levels = LogSnrDraws::for_eigenvalues(gaussian.eigenvalues());
     let items = &x[..args.items.saturating_mul(dim).min(x.len())];

@@ -17,7 +17,7 @@
 
 use super::standard::{fill_normal, mix};
 use super::{Gaussian, LogSnrDraws, LossError, NoiseTable, items, sigmoid, softplus};
-use crate::model::{Mlp, MlpError, has_room};
+use crate::model::{Network, NetworkError, has_room};
 use crate::op::Element;
 use crate::rng::Rng;
 
@@ -123,17 +123,17 @@ impl<T: Element> Contrastive<T> {
     /// takes fewer rows than [`Contrastive::rows`].
     pub fn step(
         &mut self,
-        model: &mut Mlp<T>,
+        model: &mut Network<T>,
         table: &NoiseTable,
         x0: &[T],
         rng: &mut Rng,
     ) -> Result<f64, LossError> {
         let dim = self.tilde.len();
-        if items(x0.len(), dim)? != self.config.items || model.config().dim != dim {
+        if items(x0.len(), dim)? != self.config.items || model.dim() != dim {
             return Err(LossError::Items { len: x0.len(), dim });
         }
         if self.rows() > model.max_batch() {
-            return Err(MlpError::Batch { got: self.rows(), max: model.max_batch() }.into());
+            return Err(NetworkError::Batch { got: self.rows(), max: model.max_batch() }.into());
         }
         // The first sign is a coin's, so that one item a step is half each over many.
         let mut sign = if rng.uniform() < 0.5 { 1.0 } else { -1.0 };
@@ -142,7 +142,7 @@ impl<T: Element> Contrastive<T> {
             self.draw(i, table, x0, rng);
             sign = -sign;
         }
-        let out = model.forward(&self.z, &self.t)?;
+        let out = model.forward(&self.z, &self.t, &[])?;
         let mut total = 0.0;
         for i in 0..self.config.items {
             let half = |k: usize| (2 * i + k) * self.config.draws..(2 * i + k + 1) * self.config.draws;
@@ -254,12 +254,12 @@ pub(super) mod tests {
         NoiseTable::new(abar.collect()).unwrap()
     }
 
-    pub(crate) fn small_model(max_batch: usize) -> Mlp<f64> {
-        Mlp::new(MlpConfig { dim: 2, width: 6, blocks: 2 }, max_batch, 3).unwrap()
+    pub(crate) fn small_model(max_batch: usize) -> Network<f64> {
+        Network::new(MlpConfig { dim: 2, width: 6, blocks: 2 }, max_batch, 3).unwrap()
     }
 
     /// Checks the gradient that `loss` adds against central differences over every parameter.
-    pub(crate) fn check_loss(mut model: Mlp<f64>, mut loss: impl FnMut(&mut Mlp<f64>) -> f64) {
+    pub(crate) fn check_loss(mut model: Network<f64>, mut loss: impl FnMut(&mut Network<f64>) -> f64) {
         model.zero_gradients();
         let value = loss(&mut model);
         assert!(value.is_finite());

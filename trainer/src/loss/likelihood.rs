@@ -2,7 +2,7 @@
 
 use super::standard::{fill_normal, mix};
 use super::{Gaussian, LogSnrDraws, LossError, NoiseTable, items, sigmoid};
-use crate::model::Mlp;
+use crate::model::Network;
 use crate::op::Element;
 use crate::rng::Rng;
 
@@ -28,7 +28,7 @@ pub struct Nll {
 /// [`LossError::Items`] or [`LossError::Empty`] where the data is not whole items, [`LossError::Setting`] where `draws` is 0
 /// or `levels` is no distribution.
 pub fn nll<T: Element>(
-    model: &mut Mlp<T>,
+    model: &mut Network<T>,
     table: &NoiseTable,
     gaussian: &Gaussian,
     levels: LogSnrDraws,
@@ -36,7 +36,7 @@ pub fn nll<T: Element>(
     draws: usize,
     rng: &mut Rng,
 ) -> Result<Nll, LossError> {
-    let dim = model.config().dim;
+    let dim = model.dim();
     let n = items(data.len(), dim)?;
     levels.check("levels")?;
     let rows = draws.min(model.max_batch());
@@ -60,7 +60,7 @@ pub fn nll<T: Element>(
                 t[r] = T::from_f64(table.nearest(l) as f64);
                 at[r] = (weight, gaussian.noise_error(l));
             }
-            let out = model.forward(&z[..count * dim], &t[..count])?;
+            let out = model.forward(&z[..count * dim], &t[..count], &[])?;
             for ((out, eps), &(weight, base)) in out.chunks_exact(dim).zip(eps.chunks_exact(dim)).zip(&at) {
                 let error: f64 = out.iter().zip(eps).map(|(o, e)| (o.to_f64() - e.to_f64()).powi(2)).sum();
                 value += weight * (error - base);

@@ -15,7 +15,7 @@ pub use levels::{LogSnrDraws, NoiseTable};
 pub use likelihood::{Nll, nll};
 pub use standard::Standard;
 
-use crate::model::MlpError;
+use crate::model::NetworkError;
 
 /// Why a loss cannot be built or taken.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
@@ -82,7 +82,7 @@ pub enum LossError {
     },
     /// The network refused the rows.
     #[error(transparent)]
-    Model(#[from] MlpError),
+    Model(#[from] NetworkError),
 }
 
 /// How many items `len` numbers are.

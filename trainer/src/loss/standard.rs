@@ -1,7 +1,7 @@
 //! The standard loss: the mean squared error of the predicted noise.
 
 use super::{LossError, NoiseTable, items};
-use crate::model::Mlp;
+use crate::model::Network;
 use crate::op::Element;
 use crate::rng::Rng;
 
@@ -30,16 +30,16 @@ impl<T: Element> Standard<T> {
     /// [`LossError::Items`] where x0 is not whole items, [`LossError::Model`] where they are too many.
     pub fn step(
         &mut self,
-        model: &mut Mlp<T>,
+        model: &mut Network<T>,
         table: &NoiseTable,
         x0: &[T],
         rng: &mut Rng,
     ) -> Result<f64, LossError> {
-        let dim = model.config().dim;
+        let dim = model.dim();
         let n = items(x0.len(), dim)?;
         let max = self.t.len().min(model.max_batch());
         if n > max || self.z.len() < x0.len() {
-            return Err(crate::model::MlpError::Batch { got: n, max }.into());
+            return Err(crate::model::NetworkError::Batch { got: n, max }.into());
         }
         let (z, eps, dout) = (&mut self.z[..n * dim], &mut self.eps[..n * dim], &mut self.dout[..n * dim]);
         let rows = z.chunks_exact_mut(dim).zip(eps.chunks_exact_mut(dim)).zip(x0.chunks_exact(dim));
@@ -50,7 +50,7 @@ impl<T: Element> Standard<T> {
             fill_normal(rng, eps);
             mix(T::from_f64(abar.sqrt()), x0, T::from_f64((1.0 - abar).sqrt()), eps, z);
         }
-        let out = model.forward(z, &self.t[..n])?;
+        let out = model.forward(z, &self.t[..n], &[])?;
         let scale = T::from_f64(2.0 / (n * dim) as f64);
         let mut sum = 0.0;
         for ((slope, &out), &eps) in dout.iter_mut().zip(out).zip(eps.iter()) {

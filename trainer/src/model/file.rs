@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use picardy::nn::{Artifact, ModelError, ResidualMlp, WeightFormat, key};
 use safetensors::tensor::{Dtype, TensorView};
 
-use super::{Mlp, MlpConfig, MlpError};
+use super::{MlpConfig, Network, NetworkError};
 use crate::op::Element;
 
 /// How the matrices are stored; vectors (biases, layer norms) are always F32.
@@ -36,7 +36,7 @@ pub enum SaveError {
     Model(#[from] ModelError),
     /// The network's sizes are out of range.
     #[error(transparent)]
-    Config(#[from] MlpError),
+    Config(#[from] NetworkError),
     /// The format's own library failed.
     #[error(transparent)]
     Format(#[from] safetensors::SafeTensorError),
@@ -45,7 +45,7 @@ pub enum SaveError {
     Header(#[from] serde_json::Error),
 }
 
-impl<T: Element> Mlp<T> {
+impl<T: Element> Network<T> {
     /// The parameters as a safetensors file with `metadata`; equal networks give equal bytes.
     ///
     /// # Errors
@@ -59,7 +59,7 @@ impl<T: Element> Mlp<T> {
         self.save(&self.parameters, metadata, precision)
     }
 
-    /// [`Mlp::to_safetensors`] of other values in the parameters' places, such as their running average.
+    /// [`Network::to_safetensors`] of other values in the parameters' places, such as their running average.
     ///
     /// # Errors
     ///

@@ -6,7 +6,7 @@ use picardy::nn::WeightFormat;
 use safetensors::tensor::Dtype;
 
 use super::file::{Tensor, serialise};
-use super::{Mlp, MlpError, Precision, SaveError};
+use super::{Network, NetworkError, Precision, SaveError};
 
 /// The largest whole number of a weight.
 const LIMIT: f64 = 127.0;
@@ -40,9 +40,9 @@ impl Calibration {
     /// Takes in the inputs x [n, dim] and t `[n]` of a network, which is run on them.
     ///
     /// # Errors
-    /// As [`Mlp::forward`].
-    pub fn add(&mut self, model: &mut Mlp<f32>, x: &[f32], t: &[f32]) -> Result<(), MlpError> {
-        model.forward(x, t)?;
+    /// As [`Network::forward`].
+    pub fn add(&mut self, model: &mut Network<f32>, x: &[f32], t: &[f32]) -> Result<(), NetworkError> {
+        model.forward(x, t, &[])?;
         for (name, rows) in model.matrix_inputs() {
             let n = rows.len() / t.len().max(1);
             let moments = self.moments.entry(name).or_insert_with(|| Moments {
@@ -115,7 +115,7 @@ impl Int8 {
     ///
     /// # Errors
     /// [`SaveError::Value`] where a parameter is NaN or infinite.
-    pub fn new(model: &Mlp<f32>, calibration: &Calibration) -> Result<Self, SaveError> {
+    pub fn new(model: &Network<f32>, calibration: &Calibration) -> Result<Self, SaveError> {
         for parameter in model.layout() {
             let values = &model.parameters()[parameter.range.clone()];
             if let Some(&value) = values.iter().find(|value| !value.is_finite()) {
@@ -144,11 +144,11 @@ impl Int8 {
     }
 }
 
-impl Mlp<f32> {
+impl Network<f32> {
     /// The network as a safetensors file whose matrices are int8, but for those of fewer than 16 inputs.
     ///
     /// # Errors
-    /// As [`Mlp::to_safetensors`].
+    /// As [`Network::to_safetensors`].
     pub fn to_int8_safetensors(
         &self,
         int8: &Int8,

@@ -72,7 +72,7 @@ pub(crate) fn has_room(bytes: u128) -> bool {
 
 /// Why a network cannot be built or run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum MlpError {
+pub enum NetworkError {
     /// A size out of range.
     #[error(
         "a network of dimension {}, width {} and {} blocks: the width must be even, none may be 0, and at most \
@@ -114,7 +114,7 @@ pub struct Parameter {
     pub name: String,
     /// Its shape.
     pub shape: Vec<usize>,
-    /// Its elements in [`Mlp::parameters`].
+    /// Its elements in [`Network::parameters`].
     pub range: Range<usize>,
 }
 
@@ -127,14 +127,14 @@ pub struct Parameter {
 /// # Examples
 ///
 /// ```
-/// use picardy_trainer::model::{Mlp, MlpConfig};
-/// let mut model = Mlp::<f32>::new(MlpConfig::new(2), 64, 7)?;
-/// let out = model.forward(&[0.1, 0.2, 0.3, 0.4], &[10.0, 500.0])?;
+/// use picardy_trainer::model::{Network, MlpConfig};
+/// let mut model = Network::<f32>::new(MlpConfig::new(2), 64, 7)?;
+/// let out = model.forward(&[0.1, 0.2, 0.3, 0.4], &[10.0, 500.0], &[])?;
 /// assert_eq!(out.len(), 4);
-/// # Ok::<(), picardy_trainer::model::MlpError>(())
+/// # Ok::<(), picardy_trainer::model::NetworkError>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct Mlp<T> {
+pub struct Network<T> {
     config: MlpConfig,
     layout: Vec<Parameter>,
     places: Places,
@@ -173,22 +173,22 @@ struct KeptBlock<T> {
     slope: Vec<T>,
 }
 
-impl<T: Element> Mlp<T> {
+impl<T: Element> Network<T> {
     /// A network for up to `max_batch` rows at a time, with PyTorch's initial distribution from `seed`.
     ///
     /// Affine layers start uniform in +-1/sqrt(inputs), layer norms at weight 1 and bias 0.
     ///
     /// # Errors
     ///
-    /// [`MlpError::Config`] where a size is out of range, [`MlpError::Memory`] where the network is too large.
-    pub fn new(config: MlpConfig, max_batch: usize, seed: u64) -> Result<Self, MlpError> {
+    /// [`NetworkError::Config`] where a size is out of range, [`NetworkError::Memory`] where the network is too large.
+    pub fn new(config: MlpConfig, max_batch: usize, seed: u64) -> Result<Self, NetworkError> {
         let MlpConfig { dim, width, blocks } = config;
         if dim == 0 || width == 0 || width % 2 == 1 || blocks == 0 || blocks > MAX_BLOCKS {
-            return Err(MlpError::Config(config));
+            return Err(NetworkError::Config(config));
         }
         let bytes = config.bytes(max_batch, size_of::<T>());
         if !has_room(bytes) {
-            return Err(MlpError::Memory { config, max_batch, bytes });
+            return Err(NetworkError::Memory { config, max_batch, bytes });
         }
         let (places, layout) = Places::new(config);
         let parameters = initial(&layout, seed);
@@ -231,6 +231,17 @@ impl<T: Element> Mlp<T> {
         self.config
     }
 
+    /// Coordinates of an item.
+    pub fn dim(&self) -> usize {
+        self.config.dim
+    }
+
+    /// Numbers of a row's condition: a label's one-hot vector, or an observation and a 1 behind it; 0 where the network
+    /// takes none. All of them 0 is no condition, which is what a dropped one becomes.
+    pub fn condition(&self) -> usize {
+        0
+    }
+
     /// The most rows of one call.
     pub fn max_batch(&self) -> usize {
         self.max_batch
@@ -257,7 +268,7 @@ impl<T: Element> Mlp<T> {
         Some((&self.parameters[parameter.range.clone()], &parameter.shape))
     }
 
-    /// The sum of the gradients since [`Mlp::zero_gradients`].
+    /// The sum of the gradients since [`Network::zero_gradients`].
     pub fn gradients(&self) -> &[T] {
         &self.gradients
     }
@@ -272,17 +283,22 @@ impl<T: Element> Mlp<T> {
         self.gradients.fill(T::ZERO);
     }
 
-    /// The network's output for x [n, dim] told t `[n]`; it stays until the next call.
+    /// The network's output for x [n, dim] told t `[n]` and the condition c [n, condition]; it stays until the next
+    /// call. A row of zeros is no condition (see [`Network::condition`]).
     ///
     /// # Errors
     ///
-    /// [`MlpError::Batch`] where n is over the most that it was built for, [`MlpError::Shape`] where x does not have
-    /// n rows.
-    pub fn forward(&mut self, x: &[T], t: &[T]) -> Result<&[T], MlpError> {
+    /// [`NetworkError::Batch`] where n is over the most that it was built for, [`NetworkError::Shape`] where x or c does
+    /// not have n rows.
+    pub fn forward(&mut self, x: &[T], t: &[T], c: &[T]) -> Result<&[T], NetworkError> {
         let rows = t.len();
+        if c.len() != rows * self.condition() {
+            let (expected, got) = (rows * self.condition(), c.len());
+            return Err(ShapeError { argument: "c", expected, got }.into());
+        }
         let MlpConfig { dim, width, .. } = self.config;
         if rows > self.max_batch {
-            return Err(MlpError::Batch { got: rows, max: self.max_batch });
+            return Err(NetworkError::Batch { got: rows, max: self.max_batch });
         }
         if x.len() != rows * dim {
             return Err(ShapeError { argument: "x", expected: rows * dim, got: x.len() }.into());
@@ -329,8 +345,25 @@ impl<T: Element> Mlp<T> {
     ///
     /// # Errors
     ///
-    /// [`MlpError::Shape`] where dout is not as long as the last output.
-    pub fn backward(&mut self, dout: &[T]) -> Result<(), MlpError> {
+    /// [`NetworkError::Shape`] where dout is not as long as the last output.
+    pub fn backward(&mut self, dout: &[T]) -> Result<(), NetworkError> {
+        self.pull_back(dout, None)
+    }
+
+    /// [`Network::backward`], and the gradient with respect to x [n, dim] into `dx`.
+    ///
+    /// # Errors
+    ///
+    /// [`NetworkError::Shape`] where dout or dx is not as long as the last output.
+    pub fn backward_input(&mut self, dout: &[T], dx: &mut [T]) -> Result<(), NetworkError> {
+        let expected = self.rows * self.dim();
+        if dx.len() != expected {
+            return Err(ShapeError { argument: "dx", expected, got: dx.len() }.into());
+        }
+        self.pull_back(dout, Some(dx))
+    }
+
+    fn pull_back(&mut self, dout: &[T], dx: Option<&mut [T]>) -> Result<(), NetworkError> {
         let (rows, MlpConfig { dim, width, .. }) = (self.rows, self.config);
         if dout.len() != rows * dim {
             return Err(ShapeError { argument: "dout", expected: rows * dim, got: dout.len() }.into());
@@ -366,6 +399,9 @@ impl<T: Element> Mlp<T> {
         let (dw, bias) = self.places.input.gradients(grads);
         input.backward_weight(&kept.x[..rows * dim], dh, dw);
         input.backward_bias(dh, bias);
+        if let Some(dx) = dx {
+            input.backward_input(self.places.input.weight(p), dh, dx);
+        }
         Ok(())
     }
 
@@ -373,8 +409,8 @@ impl<T: Element> Mlp<T> {
     ///
     /// # Errors
     ///
-    /// [`MlpError::Shape`] where the sizes differ.
-    pub fn add_gradients(&mut self, other: &Self) -> Result<(), MlpError> {
+    /// [`NetworkError::Shape`] where the sizes differ.
+    pub fn add_gradients(&mut self, other: &Self) -> Result<(), NetworkError> {
         if self.gradients.len() != other.gradients.len() {
             let (expected, got) = (self.gradients.len(), other.gradients.len());
             return Err(ShapeError { argument: "gradients", expected, got }.into());

@@ -3,11 +3,11 @@
 use picardy::nn::{Artifact, ResidualMlp};
 use proptest::prelude::*;
 
-use super::{Mlp, MlpConfig, MlpError, Precision};
+use super::{MlpConfig, Network, NetworkError, Precision};
 use crate::op::testing::values;
 
-fn model() -> Mlp<f32> {
-    let mut model = Mlp::new(MlpConfig { dim: 3, width: 20, blocks: 2 }, 64, 11).unwrap();
+fn model() -> Network<f32> {
+    let mut model = Network::new(MlpConfig { dim: 3, width: 20, blocks: 2 }, 64, 11).unwrap();
     // Layer norms away from their start, so that they count.
     let shift = values(model.parameters().len(), 5);
     model.parameters_mut().iter_mut().zip(shift).for_each(|(p, s)| *p += 0.1 * s as f32);
@@ -25,7 +25,7 @@ fn the_file_computes_what_was_trained() {
     let bytes = model.to_safetensors(&[], Precision::F32).unwrap();
     let network = ResidualMlp::from_artifact(&Artifact::parse(&bytes).unwrap()).unwrap();
     let (x, t) = inputs(50);
-    let want = model.forward(&x, &t).unwrap().to_vec();
+    let want = model.forward(&x, &t, &[]).unwrap().to_vec();
     for rows in [1, 5, 48, 99] {
         let mut scratch = vec![0.0; network.scratch_len(rows)];
         let mut out = vec![0.0; want.len()];
@@ -44,11 +44,11 @@ fn half_precision_is_close_and_reads_back() {
     let mut scratch = vec![0.0; network.scratch_len(5)];
     let mut out = vec![0.0; 15];
     network.forward(&x, t.iter().copied(), &mut out, &mut scratch).unwrap();
-    let want = model.forward(&x, &t).unwrap();
+    let want = model.forward(&x, &t, &[]).unwrap();
     let worst = out.iter().zip(want).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(worst > 0.0 && worst < 5e-3, "{worst}");
-    let mut read = Mlp::<f32>::from_safetensors(&bytes, 64).unwrap();
-    assert_eq!(read.forward(&x, &t).unwrap(), out);
+    let mut read = Network::<f32>::from_safetensors(&bytes, 64).unwrap();
+    assert_eq!(read.forward(&x, &t, &[]).unwrap(), out);
 }
 
 #[test]
@@ -80,12 +80,12 @@ fn what_cannot_be_stored_is_named() {
 fn impossible_sizes_are_errors() {
     for (dim, width, blocks) in [(0, 8, 1), (2, 7, 1), (2, 0, 1), (2, 8, 0), (2, 8, 99)] {
         let config = MlpConfig { dim, width, blocks };
-        assert!(matches!(Mlp::<f32>::new(config, 1, 0), Err(MlpError::Config(_))));
+        assert!(matches!(Network::<f32>::new(config, 1, 0), Err(NetworkError::Config(_))));
     }
     let mut model = model();
-    assert!(matches!(model.forward(&[0.0; 195], &[0.0; 65]), Err(MlpError::Batch { .. })));
-    assert!(matches!(model.forward(&[0.0; 5], &[0.0; 2]), Err(MlpError::Shape(_))));
-    assert!(matches!(model.backward(&[0.0; 5]), Err(MlpError::Shape(_))));
+    assert!(matches!(model.forward(&[0.0; 195], &[0.0; 65], &[]), Err(NetworkError::Batch { .. })));
+    assert!(matches!(model.forward(&[0.0; 5], &[0.0; 2], &[]), Err(NetworkError::Shape(_))));
+    assert!(matches!(model.backward(&[0.0; 5]), Err(NetworkError::Shape(_))));
 }
 
 #[test]
@@ -124,7 +124,7 @@ proptest! {
         whole in any::<bool>(),
     ) {
         let config = MlpConfig { dim: 1, width: 4, blocks: 1 };
-        let model = Mlp::<f32>::new(config, 1, 0).unwrap();
+        let model = Network::<f32>::new(config, 1, 0).unwrap();
         let mut bytes = model.to_safetensors(&[("a".into(), "b".into())], Precision::F32).unwrap();
         let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
         for (place, byte, anywhere) in flips {

@@ -4,7 +4,7 @@ use super::{ContrastiveSettings, LossKind, MAX_ROWS, MAX_STEPS, MAX_TRAIN_STEPS,
 use crate::data::Dataset;
 use crate::export::{About, metadata};
 use crate::loss::{Contrastive, ContrastiveConfig, Gaussian, LogSnrDraws, LossError, NoiseTable, Standard};
-use crate::model::{MAX_BYTES, Mlp, MlpConfig, MlpError, has_room};
+use crate::model::{MAX_BYTES, MlpConfig, Network, NetworkError, has_room};
 use crate::optimiser::{Adam, AdamConfig, CosineRate, Ema, clip_scale};
 use crate::rng::Rng;
 use picardy::ScheduleError;
@@ -47,7 +47,7 @@ pub enum TrainError {
     },
     /// The network cannot be built.
     #[error(transparent)]
-    Model(#[from] MlpError),
+    Model(#[from] NetworkError),
     /// The loss cannot be built or taken.
     #[error(transparent)]
     Loss(#[from] LossError),
@@ -97,7 +97,7 @@ pub struct Step {
 pub struct Trainer {
     pub(super) config: TrainConfig,
     pub(super) data: Dataset,
-    pub(super) model: Mlp<f32>,
+    pub(super) model: Network<f32>,
     pub(super) adam: Adam<f32>,
     pub(super) ema: Ema<f32>,
     pub(super) step: u64,
@@ -139,7 +139,7 @@ impl Trainer {
             }
         };
         let rows = contrastive.as_ref().map_or(0, Contrastive::rows).max(config.batch);
-        let model = Mlp::new(shape(&config, dim), rows, config.seed)?;
+        let model = Network::new(shape(&config, dim), rows, config.seed)?;
         let parameters = model.parameters().len();
         let optimiser = AdamConfig { weight_decay: config.weight_decay, ..AdamConfig::default() };
         Ok(Self {
@@ -208,7 +208,7 @@ impl Trainer {
     }
 
     /// The network with the averaged weights: what is exported and evaluated.
-    pub fn averaged(&self) -> Mlp<f32> {
+    pub fn averaged(&self) -> Network<f32> {
         let mut model = self.model.clone();
         model.parameters_mut().copy_from_slice(self.ema.average());
         model
