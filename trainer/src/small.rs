@@ -107,8 +107,7 @@ pub fn shrink(
 
 /// The moments of a network's matrix inputs over data that is noised at random timesteps.
 fn calibrate(model: &Network<f32>, data: &Dataset, betas: Betas) -> Result<Calibration, SmallError> {
-    let config = model.config();
-    let mut network = Network::<f32>::new(config, ROWS, 0)?;
+    let mut network = Network::<f32>::new(model.config(), ROWS, 0)?;
     network.parameters_mut().copy_from_slice(model.parameters());
     let mut rng = Rng::new(0, CALIBRATION_STREAM);
     let alpha_bars: Vec<f64> = betas.alpha_bars().collect();

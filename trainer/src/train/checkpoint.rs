@@ -3,6 +3,7 @@
 use super::trainer::{check, shape};
 use super::{LogState, TrainConfig, TrainError, Trainer, write_whole};
 use crate::data::{DataError, Dataset, Scaling, Source};
+use crate::model::Network;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
@@ -201,12 +202,12 @@ impl Trainer {
         if hash(&data) != header.data_hash {
             return Err(CheckpointError::OtherData { path: path.to_owned(), source_name: header.source });
         }
-        let expected = shape(&header.config, data.dim()).parameters();
+        let expected = Network::<f32>::count(shape(&header.config, data.dim())).map_err(TrainError::from)?;
         let read = |name: &str| {
             let tensor = file.tensor(name).map_err(|error| format(error.to_string()))?;
             let values: Vec<f32> =
                 tensor.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-            if tensor.dtype() != Dtype::F32 || values.len() as u128 != expected {
+            if tensor.dtype() != Dtype::F32 || values.len() != expected {
                 return Err(format(format!(
                     "tensor `{name}` has {} numbers, {expected} belong there",
                     values.len()

@@ -7,8 +7,8 @@ use crate::loss::{Contrastive, ContrastiveConfig, Gaussian, LogSnrDraws, LossErr
 use crate::model::{MAX_BYTES, MlpConfig, Network, NetworkError, has_room};
 use crate::optimiser::{Adam, AdamConfig, CosineRate, Ema, clip_scale};
 use crate::rng::Rng;
-use picardy::ScheduleError;
-use picardy::nn::MAX_BLOCKS;
+use picardy::nn::{Architecture, MAX_BLOCKS};
+use picardy::{Prediction, ScheduleError};
 
 /// Why training cannot start or go on.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -120,7 +120,7 @@ impl Trainer {
         check(&config)?;
         let betas = config.schedule.betas()?;
         let dim = data.dim();
-        let bytes = bytes(&config, dim);
+        let bytes = bytes(&config, dim)?;
         if !has_room(bytes) {
             return Err(TrainError::Memory { bytes });
         }
@@ -240,10 +240,11 @@ fn card(config: &TrainConfig, data: &Dataset) -> Vec<(String, String)> {
     // The schedule was checked at the start.
     let Ok(schedule) = config.schedule.betas() else { return Vec::new() };
     let about = About {
-        model: "residual-mlp",
+        architecture: Architecture::ResidualMlp { width: config.width, blocks: config.blocks },
+        condition: 0,
+        shape: &[data.dim()],
         schedule,
-        width: config.width,
-        blocks: config.blocks,
+        prediction: Prediction::Epsilon,
         loss: config.loss.name(),
         seed: config.seed,
         added_variance: 0.0,
@@ -274,19 +275,19 @@ fn drawn(config: &TrainConfig) -> usize {
 }
 
 /// The bytes of the run's buffers, without the data; saturates. The settings have been checked.
-fn bytes(config: &TrainConfig, dim: usize) -> u128 {
+fn bytes(config: &TrainConfig, dim: usize) -> Result<u128, TrainError> {
     let rows = match config.loss {
         LossKind::Standard => 0,
         LossKind::Contrastive => 2 * config.contrastive.items * config.contrastive.draws,
     };
     let shape = shape(config, dim);
-    let network = shape.bytes(rows.max(config.batch), size_of::<f32>());
+    let network = Network::<f32>::bytes(shape, rows.max(config.batch))?;
     // Adam's two, the average, and its copy with a gradient that is exported.
-    let copies = shape.parameters().saturating_mul(5 * size_of::<f32>() as u128);
+    let copies = (Network::<f32>::count(shape)? as u128).saturating_mul(5 * size_of::<f32>() as u128);
     // z, eps, dout, and the items themselves; t, weights and factors.
     let row = (dim as u128).saturating_mul(16).saturating_add(64);
     let items = rows as u128 + config.batch as u128 + drawn(config) as u128;
-    network.saturating_add(copies).saturating_add(items.saturating_mul(row))
+    Ok(network.saturating_add(copies).saturating_add(items.saturating_mul(row)))
 }
 
 /// Refuses settings out of range; whatever passes can be computed with.
@@ -356,12 +357,12 @@ mod tests {
         let data = Builtin::TwoMoons.sample(10, 0).unwrap();
         let trainer = Trainer::new(config, data).unwrap();
         let parameters = trainer.model.parameters().len();
-        assert_eq!(shape(&trainer.config, 2).parameters(), parameters as u128);
+        assert_eq!(Network::<f32>::count(shape(&trainer.config, 2)).unwrap(), parameters);
         let rows = trainer.contrastive.as_ref().map_or(0, Contrastive::rows);
         assert_eq!(rows, 512);
         // At least six vectors of parameters and fourteen blocks of activations.
         let least = 4 * (6 * parameters + 14 * 64 * rows);
-        assert!(bytes(&trainer.config, 2) >= least as u128);
+        assert!(bytes(&trainer.config, 2).unwrap() >= least as u128);
     }
 
     #[test]
