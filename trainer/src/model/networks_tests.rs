@@ -32,7 +32,7 @@ fn configs() -> Vec<NetworkConfig> {
         config(&[4, 3], 0, unet1d(false, &[4, 6])),
         config(&[2, 1], 0, unet1d(true, &[2])),
         config(&[4, 6, 2], 3, unet2d(2, &[4, 8])),
-        config(&[4, 4, 1], 0, unet2d(1, &[2, 4, 4])),
+        config(&[8, 8, 1], 0, unet2d(1, &[2, 4, 4])),
     ]
 }
 
