@@ -2,7 +2,7 @@
 
 use picardy::nn::{Patches, ShapeError, linear};
 
-use super::{Element, View, column_sums, gemm};
+use super::{Element, View, column_sums, gemm, gemm_tall};
 
 /// Numbers of patches that are multiplied together, to stay in a core's second cache.
 const TOGETHER: usize = 64 * 1024;
@@ -80,10 +80,17 @@ impl Conv {
         let all = View::new(weight, outputs, patch);
         if self.patches.are_places() {
             let rows = dy.len() / outputs;
-            let slopes = View::new(dy, rows, outputs);
-            gemm(slopes.transposed(), View::new(x, rows, patch), T::ONE, gradients.0);
-            if let Some(dx) = dx {
-                gemm(slopes, all, T::ZERO, dx);
+            let (slopes, x) = (View::new(dy, rows, outputs), View::new(x, rows, patch));
+            if self.places == 1 {
+                gemm(slopes.transposed(), x, T::ONE, gradients.0);
+                if let Some(dx) = dx {
+                    gemm(slopes, all, T::ZERO, dx);
+                }
+            } else {
+                gemm_tall(slopes.transposed(), x, true, gradients.0);
+                if let Some(dx) = dx {
+                    gemm_tall(slopes, all, false, dx);
+                }
             }
             return;
         }
@@ -99,10 +106,10 @@ impl Conv {
                 self.patches.gather(x, 0, rows);
             }
             let slopes = View::new(dy, count, outputs);
-            gemm(slopes.transposed(), View::new(rows, count, patch), T::ONE, gradients.0);
+            gemm_tall(slopes.transposed(), View::new(rows, count, patch), true, gradients.0);
             if let Some(dx) = dx.as_deref_mut() {
                 let back = &mut back[..count * patch];
-                gemm(slopes, all, T::ZERO, back);
+                gemm_tall(slopes, all, false, back);
                 let dx = &mut dx[i * together * item..][..x.len()];
                 for (dx, back) in dx.chunks_exact_mut(item).zip(back.chunks_exact(self.places * patch)) {
                     self.patches.scatter(back, 0, dx);
@@ -117,7 +124,7 @@ fn product<T: Element>(weight: &[T], bias: &[T], rows: &[T], patch: usize, y: &m
     let outputs = bias.len();
     y.chunks_exact_mut(outputs).for_each(|y| y.copy_from_slice(bias));
     let weight = View::new(weight, outputs, patch).transposed();
-    gemm(View::new(rows, y.len() / outputs, patch), weight, T::ONE, y);
+    gemm_tall(View::new(rows, y.len() / outputs, patch), weight, true, y);
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The backward passes of the networks' operations, over the caller's buffers.
 //!
 //! The forward passes are `picardy::nn`'s own functions, the ones that firmware runs; only a convolution's products go through
-//! `matrixmultiply` here, which is faster and rounds otherwise. Each backward pass is checked against central finite
+//! a library here, which is faster and rounds otherwise. Each backward pass is checked against central finite
 //! differences in `f64`. Gradients of parameters are added to what their buffer holds, so that several losses can share one
 //! step; gradients of inputs are written.
 
@@ -24,7 +24,7 @@ pub use activation::through_slope;
 pub use attention::{Attention, AttentionBuffers};
 pub use conv::Conv;
 pub use film::{film, film_backward};
-pub use gemm::{Element, View, gemm};
+pub use gemm::{Element, View, gemm, gemm_tall};
 pub use group_norm::group_norm_backward;
 pub use join::{downsample, join, split, upsample};
 pub use layer_norm::layer_norm_backward;
