@@ -25,7 +25,8 @@ fn difference(got: &[f32], want: &[f32]) -> f32 {
 
 #[test]
 fn outputs_and_gradients_are_pytorchs() {
-    let bytes = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/gradients.safetensors")).unwrap();
+    let bytes =
+        std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/gradients.safetensors")).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
     let cases = metadata.metadata().clone().unwrap();
