@@ -6,7 +6,7 @@
 mod common;
 
 use common::affine::{Affine, Level as TimeRank};
-use common::rows::{apart, ddim, deis, denoiser, on_device, on_host, provider};
+use common::rows::{apart, ddim, deis, denoiser, on_device, on_host, options, provider};
 use picardy::guard::{Clamp, Inpaint};
 use picardy::{
     Form, Guarded, Guided, GuidedError, Picard, Plan, SampleError, Sampler, Sequential, SliceFrames, Slope,
@@ -165,7 +165,7 @@ fn data_beside_the_model_is_found() {
     std::fs::write(dir.path().join("w.bin"), weights).unwrap();
     provider();
     let make = || {
-        let options = Options { provider: provider(), ..Options::default() };
+        let options = options();
         let signature = Signature { output: Some("weighted".to_owned()), ..Signature::default() };
         OrtDenoiser::with_signature(Model::load(&path, options).unwrap(), &signature).unwrap()
     };

@@ -49,7 +49,8 @@ impl Denoiser<ResidentFrames> for OrtDenoiser {
         let foreseen = Some(std::mem::take(&mut frames.foreseen))
             .filter(|foreseen| foreseen.iter().map(|of| of.out).eq(out.clone()));
         let asked = self.ask(batch)?;
-        self.over_rows()?;
+        frames.repeats.graphs = self.model().options().graphs;
+        self.over_rows(frames)?;
         let Parts { model, mut over_rows, layout, conditions, told, limit } = self.parts();
         let mut fixed = Limit { rows: layout.batch, ..Limit::default() };
         let (limit, can_halve) = if layout.batch.is_some() { (&mut fixed, false) } else { (limit, true) };
@@ -129,7 +130,7 @@ fn run(
     if twice {
         shape[1] *= 2;
     }
-    let mut answer = frames.memory().dyn_tensor(layout.out_element.ort(), &shape)?;
+    let mut answer = frames.answer(layout.out_element, &shape)?;
     let mut binding = model.session_mut().create_binding()?;
     binding.bind_input(model.inputs()[layout.x].name.as_str(), &x)?;
     told.bind(&mut binding, model, layout, inputs, asked)?;

@@ -44,14 +44,18 @@
 //! - Types: rows are f32. A model of f16 gets rows cast on the device; one of bf16 or f64 on WebGPU, which has no kernels for
 //!   them, is [`OrtError::NotOnDevice`](crate::OrtError::NotOnDevice), as is any other part that would leave the device.
 
+mod capture;
 mod denoiser;
 mod foresight;
 mod frames;
 mod graph;
 mod guard;
 mod known;
+mod model_runs;
 mod over_rows;
+mod packed;
 mod program;
+mod repeat;
 mod run;
 mod tensor;
 mod traffic;
