@@ -12,7 +12,7 @@ use picardy::{
     Form, Guarded, Guided, GuidedError, Picard, Plan, SampleError, Sampler, Sequential, SliceFrames, Slope,
     SpareRows,
 };
-use picardy_ort::{Array, Model, Options, OrtDenoiser, OrtError, Provider, Signature};
+use picardy_ort::{Array, Model, OrtDenoiser, OrtError, Provider, Signature};
 use picardy_trainer::onnx::{Attribute, Element, Extent, GraphBuilder};
 
 const ITEMS: usize = 3;

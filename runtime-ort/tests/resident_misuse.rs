@@ -8,7 +8,7 @@ use std::{fs, ops::Range};
 use common::affine::Affine;
 use common::rows::{apart, ddim, denoiser, on_device, on_host, options, provider};
 use picardy::{Batch, Denoiser, Foreseen, Form, Picard, Plan, SampleError, Sampler, Sequential, Tensor};
-use picardy_ort::{Model, Options, OrtDenoiser, OrtError, ResidentFrames};
+use picardy_ort::{Model, OrtDenoiser, OrtError, ResidentFrames};
 use picardy_trainer::onnx::{Element, Extent, GraphBuilder};
 
 /// The mean of two models' answers, the second's in spare rows.

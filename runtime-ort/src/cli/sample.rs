@@ -155,6 +155,9 @@ pub(super) fn run(args: &SampleArgs, library: Option<&Path>) -> anyhow::Result<S
         None => resident::sample(args, &plan, config, &sampler, &mut denoiser)?,
     };
     let stayed = on_device.is_some();
+    if !stayed && args.gpu_graphs != GpuGraphs::Off {
+        eprintln!("note: no runs are captured: --gpu-graphs is for states that stay on a GPU");
+    }
     let (mut x, report) = match (remote.or(on_device), args.signature.guidance) {
         (Some(done), _) => done,
         (None, None) => guarded(args, &sampler, &plan, config, &mut denoiser, dim)?,

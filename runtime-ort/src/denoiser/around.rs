@@ -60,7 +60,11 @@ impl OrtDenoiser {
         {
             self.uncaptured = Some(why.to_owned());
         }
-        let captures = self.uncaptured.is_none() && OverRows::may_capture(&self.model, frames);
+        let may = OverRows::may_capture(&self.model, frames);
+        if let Err(why) = &may {
+            frames.uncaptured(why);
+        }
+        let captures = self.uncaptured.is_none() && may.unwrap_or(false);
         match &self.around {
             Around::Impossible => return Ok(()),
             Around::Loaded(loaded) if loaded.captures() == captures => return Ok(()),

@@ -111,10 +111,23 @@ impl OverRows {
         Ok(Self { session, captures, elsewhere })
     }
 
-    /// Whether a model's runs over so many rows may be captured.
-    pub(crate) fn may_capture(model: &Model, frames: &ResidentFrames) -> bool {
-        let is_gpu = matches!(model.provider(), Provider::Cuda { .. } | Provider::WebGpu);
-        is_gpu && model.options().graphs.after().is_some() && frames.all_rows() < capture::PLACES
+    /// Whether a model's runs over these rows are to be captured.
+    ///
+    /// # Errors
+    /// Why they cannot be, though it is asked for.
+    pub(crate) fn may_capture(model: &Model, frames: &ResidentFrames) -> Result<bool, String> {
+        if model.options().graphs.after().is_none() {
+            return Ok(false);
+        }
+        match model.provider() {
+            Provider::Cuda { .. } | Provider::WebGpu if frames.all_rows() < capture::PLACES => Ok(true),
+            Provider::Cuda { .. } | Provider::WebGpu => Err(format!(
+                "of {} rows none are captured, of fewer than {} they are",
+                frames.all_rows(),
+                capture::PLACES
+            )),
+            other => Err(format!("runs on {other} are not captured, those on cuda and webgpu are")),
+        }
     }
 
     /// Whether the session is of the kind for captured runs.

@@ -251,3 +251,96 @@ pub(super) fn too_many() -> String {
         "{CAPTURES} graphs of one session are captured already, and they are freed with it: load the model anew for more"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use picardy::{Link, Need, Noise, Tensor};
+
+    use super::{super::run::form, *};
+
+    /// Row operations of every kind, in several stages.
+    fn record(frames: &mut ResidentFrames, seed: usize) {
+        for row in 0..6 {
+            let values: Vec<f32> =
+                (0..3).map(|i| ((seed + 5 * row + 2 * i) % 11) as f32 / 4.0 - 1.0).collect();
+            frames.load(row, &values);
+        }
+        // Rows that are not written keep what they hold, and of infinities nothing is left where they are written.
+        frames.load(6, &[f32::INFINITY, f32::NAN, -0.0]);
+        frames.combine(7, &[(0.5, 0), (-1.5, 1), (1.0, 2)]);
+        frames.combine(8, &[(2.0, 7), (1.0, 6)]);
+        frames.combine(6, &[(1.0, 3)]);
+        let first = Link::new(9).plus(1.0, 4);
+        frames.chain(
+            [first, Link::new(10).carry(0, 0.75).plus(0.5, 5), Link::new(11).carry(0, -0.25)].into_iter(),
+        );
+        frames.clamp(7, -0.5, 0.5);
+        frames.blend(10, &[1.0, 0.0, 0.5], &[3.0, f32::NAN, -3.0]);
+        frames.combine(5, &[]);
+        frames.add_noise(5, 0.3, &Noise::seeded(seed as u64), 0, 1);
+        frames.add_noise(7, 0.3, &Noise::seeded(seed as u64), 1, 1);
+        frames.settle();
+    }
+
+    #[test]
+    fn packed_graphs_are_the_graphs_apart() {
+        crate::ensure_runtime().unwrap();
+        let mut frames =
+            ResidentFrames::new(Provider::Cpu, Need { rows: 14, spans: 0, marks: 0 }, &[3]).unwrap();
+        let mut shapes = Vec::new();
+        for seed in [0, 1, 7] {
+            record(&mut frames, seed);
+            let stages = std::mem::take(&mut frames.program).into_stages();
+            let asked = Question::Products([vec![7, 8, 9], vec![0, 1, 14], vec![10, 5, 11], vec![2, 3, 14]]);
+            let form = form(&stages, &asked);
+            frames.known.upload(&frames.memory, 3).unwrap();
+            let (packing, pack) = frames.packed(&stages, &form, &asked);
+            let bytes = graph::build(&form, 3, &[3], Some(&packing)).unwrap();
+            let mut model = Model::once(&bytes, Options::default(), false).unwrap();
+            let mut on_device = frames.memory.tensor::<f32>(&[pack.len()]).unwrap();
+            device::upload(&pack, &mut on_device).unwrap();
+            let mut out = frames.memory.tensor::<f32>(&[frames.all_rows(), 3]).unwrap();
+            let mut answer = frames.memory.tensor::<f32>(&[packing.asked()]).unwrap();
+            let mut binding = model.session_mut().create_binding().unwrap();
+            binding.bind_input("frames", &frames.current).unwrap();
+            binding.bind_input("pack", &on_device).unwrap();
+            binding.bind_input("known", frames.known.tensor.as_ref().unwrap()).unwrap();
+            binding.bind_output("out", &mut *out).unwrap();
+            binding.bind_output("answer", &mut *answer).unwrap();
+            model.session_mut().run_binding(&binding).unwrap();
+
+            frames.program = super::super::program::Program::of(stages);
+            let Answer::Numbers(want) = frames.run(&asked).unwrap() else { panic!("no numbers") };
+            let held = |tensor: &DeviceTensor<f32>| tensor.try_extract_tensor::<f32>().unwrap().1.to_vec();
+            let (got, rows) = (held(&answer), 3 * (frames.zero() + 1));
+            assert_eq!(
+                got[..3].iter().map(|x| x.to_bits()).collect::<Vec<_>>(),
+                want.iter().map(|x| x.to_bits()).collect::<Vec<_>>()
+            );
+            assert!(got.len() == 4 && want.iter().any(|x| x.is_finite() && *x != 0.0), "{want:?}");
+            let (got, want) = (held(&out), held(&frames.current));
+            for (place, (got, want)) in got.iter().zip(&want).enumerate().take(rows) {
+                let same = got == want || (got.is_nan() && want.is_nan());
+                assert!(same, "seed {seed}, row {}: {got} {want}", place / 3);
+            }
+            shapes.push((form, packing));
+        }
+        // Other numbers of the same shapes: one graph for all of them.
+        assert!(shapes[0] == shapes[1] && shapes[1] == shapes[2]);
+    }
+
+    /// Of numbers of rows up to a power of two, one.
+    #[test]
+    fn numbers_of_rows_share_a_packing() {
+        let packing = |n: usize| {
+            let places = graph::Value::Places(vec![n], vec![3; n]);
+            let written = graph::Value::Places(vec![n, 1], (0..n as i64).collect());
+            let values = vec![("clamp.index0".to_owned(), places), ("clamp.to0".to_owned(), written)];
+            Packing::of(values, 12, 9)
+        };
+        let (five, pack) = packing(5);
+        assert_eq!(pack[..8], [3.0, 3.0, 3.0, 3.0, 3.0, 9.0, 9.0, 9.0]);
+        assert_eq!(pack[8..], [0.0, 1.0, 2.0, 3.0, 4.0, -1.0, -1.0, -1.0, -1.0, -1.0, -1.0, -1.0]);
+        assert!(packing(8).0 == five && packing(4).0 != five);
+    }
+}

@@ -88,15 +88,7 @@ impl ResidentFrames {
     }
 
     fn run_stages(&mut self, stages: &[Stage], question: &Question) -> Result<Answer, OrtError> {
-        let form = Form {
-            stages: stages.iter().map(StageForm::of).collect(),
-            question: match question {
-                Question::None => QuestionForm::None,
-                Question::Rows(_, element) => QuestionForm::Rows(*element),
-                Question::Stored(_) => QuestionForm::Rows(Element::F32),
-                Question::Products(_) => QuestionForm::Products,
-            },
-        };
+        let form = form(stages, question);
         if let Some(answer) = self.repeated(stages, &form, question)? {
             return Ok(answer);
         }
@@ -208,6 +200,18 @@ impl ResidentFrames {
             Answer::Numbers(products) => products,
             _ => vec![f32::NAN; n],
         }
+    }
+}
+
+pub(super) fn form(stages: &[Stage], question: &Question) -> Form {
+    Form {
+        stages: stages.iter().map(StageForm::of).collect(),
+        question: match question {
+            Question::None => QuestionForm::None,
+            Question::Rows(_, element) => QuestionForm::Rows(*element),
+            Question::Stored(_) => QuestionForm::Rows(Element::F32),
+            Question::Products(_) => QuestionForm::Products,
+        },
     }
 }
 
