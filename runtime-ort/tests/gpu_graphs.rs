@@ -19,7 +19,7 @@ use picardy_ort::{Array, GpuGraphs, Model, Options, OrtDenoiser, Provider, Resid
 use picardy_trainer::onnx::{Attribute, Element, Extent, GraphBuilder};
 
 const ITEMS: usize = 3;
-const STEPS: usize = 50;
+const STEPS: usize = 100;
 
 fn denoiser(bytes: &[u8], graphs: GpuGraphs) -> OrtDenoiser {
     let options = Options { provider: provider(), graphs, ..Options::default() };
@@ -104,7 +104,7 @@ fn captured_runs_give_the_same_samples() {
                     assert!(moved.captured >= 2 * STEPS - 2 * 6 - ITEMS, "{name}, {solver}: {moved:?}");
                 }
                 // Of a window that slides, each round has rows of its own number, of which few come twice.
-                assert!(moved.captured > on.rounds / 4, "{name}, {solver}, {way}: {moved:?}");
+                assert!(moved.captured > on.rounds / 5, "{name}, {solver}, {way}: {moved:?}");
             }
         }
     }

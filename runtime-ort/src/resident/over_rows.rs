@@ -62,6 +62,8 @@ pub(super) const OF_ROW: [&str; 7] = ["shown", "scale", "x", "base", "said", "st
 
 /// The rows of a run.
 pub(super) struct Call<'a> {
+    /// As many as are asked for, or more, which are of no use.
+    pub(super) n: usize,
     pub(super) asked: &'a [Asked],
     pub(super) shown: &'a [Shown],
     pub(super) foreseen: Option<&'a [Foreseen]>,
@@ -155,9 +157,8 @@ impl OverRows {
         inputs: &[Input],
         told: &mut Told,
         frames: &mut ResidentFrames,
-        Call { asked, shown, foreseen, to }: Call<'_>,
+        Call { n, asked, shown, foreseen, to }: Call<'_>,
     ) -> Result<Vec<Products>, OrtError> {
-        let n = layout.batch.unwrap_or(asked.len());
         let twice = layout.channels == Channels::Twice;
         let mut shape: Vec<usize> = std::iter::once(n).chain(layout.item.iter().copied()).collect();
         if twice {
