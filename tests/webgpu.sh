@@ -38,5 +38,7 @@ cargo test -p picardy-ort "${tests[@]/#/--test=}" -- --ignored "$@"
 # Those that run on the processor's provider elsewhere.
 tests=(resident resident_forms resident_plans resident_misuse)
 cargo test -p picardy-ort "${tests[@]/#/--test=}" -- "$@"
-# The same with captured runs.
+# The same with captured runs, but for resident_forms: all of its tests pass, and at the exit of its process a thread of SwiftShader
+# crashed in 2 runs of 32.
+tests=(resident resident_plans resident_misuse)
 PICARDY_TEST_GRAPHS=1 cargo test -p picardy-ort "${tests[@]/#/--test=}" -- "$@"

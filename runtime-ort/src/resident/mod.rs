@@ -41,7 +41,7 @@
 //! coefficients and places come as one tensor, and what a graph writes is read with a copy of its own. A captured graph is made for each of
 //! the two places of the rows, and has to give the numbers of an ordinary run before it stands for one: see
 //! [`GpuGraphs`](crate::GpuGraphs). A sequential run is captured but for its first steps. Under Picard the number of rows of a call changes
-//! with the rounds, and less comes again: of a window that slides, a third of the runs; of multisecant slopes, nine of ten, which are small.
+//! with the rounds, and less comes again: of a window that slides, a sixth to a third of the runs; of multisecant slopes, nine of ten, which are small.
 //! A captured run has more and smaller kernels (the tensor is taken apart on the device), so it is worth its while where launching kernels
 //! takes longer than they do. It is tested on a software adapter of WebGPU, where launching is no cost and it gains nothing; on CUDA it has
 //! not run yet, which is why it is off.
