@@ -39,6 +39,6 @@ cargo test -p picardy-ort "${tests[@]/#/--test=}" -- --ignored "$@"
 tests=(resident resident_forms resident_plans resident_misuse)
 cargo test -p picardy-ort "${tests[@]/#/--test=}" -- "$@"
 # The same with captured runs, but for resident_forms: all of its tests pass, and at the exit of its process a thread of SwiftShader
-# crashed in 2 runs of 32.
+# crashed in 2 runs of 31.
 tests=(resident resident_plans resident_misuse)
 PICARDY_TEST_GRAPHS=1 cargo test -p picardy-ort "${tests[@]/#/--test=}" -- "$@"
