@@ -23,11 +23,14 @@ cargo run -q -p picardy-ort -- install --gpu cuda
 export PICARDY_TEST_PROVIDER=cuda
 
 # Tests of any GPU's provider. More test programs of the device path go here.
-tests=(gpu)
+tests=(gpu gpu_graphs)
 cargo test -p picardy-ort "${tests[@]/#/--test=}" -- --ignored "$@"
 # Those that run on the processor's provider elsewhere.
 tests=(resident resident_forms resident_plans resident_misuse)
 cargo test -p picardy-ort "${tests[@]/#/--test=}" -- "$@"
+# The same with captured runs, and what a round takes as usual and captured.
+PICARDY_TEST_GRAPHS=1 cargo test -p picardy-ort "${tests[@]/#/--test=}" -- "$@"
+cargo test -p picardy-ort --test gpu_graphs -- --ignored --nocapture what_a_round_takes
 # The benches, where all was asked for.
 if [[ $# == 0 ]]; then
     tests/peers/device.sh cuda

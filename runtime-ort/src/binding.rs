@@ -7,7 +7,7 @@
 use ort::{
     AsPointer,
     memory::MemoryInfo,
-    session::{IoBinding, Session},
+    session::{IoBinding, RunOptions, Session},
 };
 
 use crate::{
@@ -144,12 +144,25 @@ impl Told {
         inputs: &[Input],
         asked: &[Asked],
     ) -> Result<(), OrtError> {
+        self.write(layout, inputs, asked)?;
+        bind(binding, model, layout.t, &self.t)?;
+        for (condition, &input) in self.conditions.iter().zip(&layout.conditions) {
+            bind(binding, model, input, &condition.buffer)?;
+        }
+        Ok(())
+    }
+
+    /// Writes what the rows asked for need.
+    pub(crate) fn write(
+        &mut self,
+        layout: &Layout,
+        inputs: &[Input],
+        asked: &[Asked],
+    ) -> Result<(), OrtError> {
         let Some(last) = asked.last() else { return Ok(()) };
         write_times(&mut self.t, layout, asked, *last)?;
-        bind(binding, model, layout.t, &self.t)?;
-        for (i, input) in inputs.iter().enumerate() {
-            input.fill(&mut self.conditions[i], asked)?;
-            bind(binding, model, layout.conditions[i], &self.conditions[i].buffer)?;
+        for (input, condition) in inputs.iter().zip(&mut self.conditions) {
+            input.fill(condition, asked)?;
         }
         Ok(())
     }
@@ -193,14 +206,24 @@ fn channels(
 /// Runs a session over bound memory. ort's own `run_binding` makes values of the outputs in every run, each with
 /// an allocator and a description of its type; the output's memory is known here.
 #[allow(unsafe_code)]
-pub(crate) fn run_bound(session: &mut Session, binding: &IoBinding) -> Result<(), ort::Error> {
-    // SAFETY: the session and the binding are alive, and the binding was made from this session and keeps it alive
-    // with all values bound to it. `&mut` keeps other runs away, as RunWithBinding asks. A null pointer stands for the
+pub(crate) fn run_bound_with(
+    session: &mut Session,
+    binding: &IoBinding,
+    options: Option<&RunOptions>,
+) -> Result<(), ort::Error> {
+    let options = options.map_or(std::ptr::null(), AsPointer::ptr);
+    // SAFETY: the session, the binding and the options are alive, and the binding was made from this session and keeps it
+    // alive with all values bound to it. `&mut` keeps other runs away, as RunWithBinding asks. A null pointer stands for the
     // default run options. The status is handed over at once and by nobody else.
     unsafe {
-        let status = (ort::api().RunWithBinding)(session.ptr().cast_mut(), std::ptr::null(), binding.ptr());
+        let status = (ort::api().RunWithBinding)(session.ptr().cast_mut(), options, binding.ptr());
         ort::Error::result_from_status(status)
     }
+}
+
+/// The same with the default options.
+pub(crate) fn run_bound(session: &mut Session, binding: &IoBinding) -> Result<(), ort::Error> {
+    run_bound_with(session, binding, None)
 }
 
 /// Whether `t` is a whole number that the type holds, within a thousandth: timesteps pass through f32 and logarithms.

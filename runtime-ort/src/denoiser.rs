@@ -50,6 +50,8 @@ pub struct OrtDenoiser {
     /// Of runs whose rows stay on the device, what is told beside them.
     told: Vec<Told>,
     around: Around,
+    /// Why its runs are not captured.
+    uncaptured: Option<String>,
 }
 
 impl OrtDenoiser {
@@ -88,6 +90,7 @@ impl OrtDenoiser {
             asked: Vec::new(),
             told: Vec::new(),
             around: Around::Untried,
+            uncaptured: None,
         })
     }
 
@@ -121,6 +124,7 @@ impl OrtDenoiser {
         input.bind(given, null)?;
         self.bound.clear();
         self.told.clear();
+        self.forget();
         Ok(())
     }
 

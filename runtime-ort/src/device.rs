@@ -18,8 +18,8 @@ use ort::{
     AsPointer,
     memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType},
     value::{
-        AsValueMut, DynTensor, PrimitiveTensorElementType, Tensor, TensorElementType, TensorRef,
-        TensorRefMut, TensorValueType,
+        AsValueMut, DefiniteTensorValueTypeMarker, DynTensor, PrimitiveTensorElementType, Tensor,
+        TensorElementType, TensorRef, TensorRefMut, Value,
     },
 };
 
@@ -139,7 +139,7 @@ fn anchor(provider: Provider) -> Result<&'static Model, OrtError> {
         return Ok(model);
     }
     let options = Options { provider, ..Options::default() };
-    let model: &'static Model = Box::leak(Box::new(Model::once(NEGATE, options)?));
+    let model: &'static Model = Box::leak(Box::new(Model::once(NEGATE, options, false)?));
     anchors.insert(provider, model);
     Ok(model)
 }
@@ -152,11 +152,11 @@ pub(crate) const NEGATE: &[u8] = b"\x08\x08:4\x0a\x0b\x0a\x01x\x12\x01y\x22\x03N
 /// By ONNX Runtime's CopyTensors, which asks the transfers of registered plugins, or by ort's model
 /// that gives back its input, which knows CUDA and not WebGPU.
 #[allow(unsafe_code)]
-fn transfer<T: PrimitiveTensorElementType + Debug>(
-    from: &Tensor<T>,
-    to: impl Deref<Target = Tensor<T>> + AsValueMut<TensorValueType<T>>,
+fn transfer<V: DefiniteTensorValueTypeMarker + ?Sized>(
+    from: &Value<V>,
+    to: impl Deref<Target = Value<V>> + AsValueMut<V>,
 ) -> Result<(), OrtError> {
-    let on_cuda = |tensor: &Tensor<T>| tensor.memory_info().allocation_device() == AllocationDevice::CUDA;
+    let on_cuda = |tensor: &Value<V>| tensor.memory_info().allocation_device() == AllocationDevice::CUDA;
     if on_cuda(from) || on_cuda(&to) {
         return Ok(from.copy_into(to)?);
     }
@@ -232,5 +232,11 @@ pub fn copy<T: PrimitiveTensorElementType + Debug + Copy>(
         to.try_extract_tensor_mut::<T>()?.1.copy_from_slice(from.try_extract_tensor::<T>()?.1);
         return Ok(());
     }
+    transfer(from, to)
+}
+
+/// Copies between tensors of one type and shape, of which not both are the host's.
+pub(crate) fn move_to(from: &DynTensor, to: &mut DynTensor) -> Result<(), OrtError> {
+    same(from.shape().num_elements(), to.shape().num_elements())?;
     transfer(from, to)
 }

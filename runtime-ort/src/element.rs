@@ -216,6 +216,10 @@ impl Buffer {
         Ok(Self { element, tensor })
     }
 
+    pub(crate) fn element(&self) -> Element {
+        self.element
+    }
+
     pub(crate) fn tensor(&self) -> &DynTensor {
         &self.tensor
     }

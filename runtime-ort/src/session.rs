@@ -18,6 +18,7 @@ use ort::{
 use crate::{
     device::NEGATE,
     error::{OrtError, explained},
+    graphs::GpuGraphs,
     placement::{self, Placement},
     provider::{self, Cause, Exclusively, Provider, ProviderError, exclusive},
     runtime::Runtime,
@@ -34,11 +35,13 @@ pub struct Options {
     /// kernel for, and those that compute shapes, are ONNX Runtime's to run on the processor: see
     /// [`Model::placements`].
     pub provider: Provider,
+    /// Whether a GPU's runs over rows that stay on it are captured. Off: no NVIDIA GPU has run it yet.
+    pub graphs: GpuGraphs,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { threads: 1, provider: Provider::Cpu }
+        Self { threads: 1, provider: Provider::Cpu, graphs: GpuGraphs::Off }
     }
 }
 
@@ -126,7 +129,7 @@ impl Model {
                 said: "it is a directory, or no plain file".to_owned(),
             });
         }
-        Self::commit(Source::File(path), Origin::File(path.to_owned(), Stamp::of(&about)), options)
+        Self::commit(Source::File(path), Origin::File(path.to_owned(), Stamp::of(&about)), options, false)
     }
 
     /// Loads a model from the bytes of an ONNX file, of which a copy is kept: load large ones from their file. Data files that it names are looked for in the working directory:
@@ -135,15 +138,20 @@ impl Model {
     /// # Errors
     /// As [`load`](Self::load), but for the file.
     pub fn from_bytes(bytes: &[u8], options: Options) -> Result<Self, OrtError> {
-        Self::commit(Source::Bytes(bytes), Origin::Bytes(bytes.into()), options)
+        Self::commit(Source::Bytes(bytes), Origin::Bytes(bytes.into()), options, false)
     }
 
-    /// As [`from_bytes`](Self::from_bytes), of a model that is never loaded again.
-    pub(crate) fn once(bytes: &[u8], options: Options) -> Result<Self, OrtError> {
-        Self::commit(Source::Bytes(bytes), Origin::Forgotten, options)
+    /// As [`from_bytes`](Self::from_bytes), of a model that is never loaded again; `captures` where its runs may be captured.
+    pub(crate) fn once(bytes: &[u8], options: Options, captures: bool) -> Result<Self, OrtError> {
+        Self::commit(Source::Bytes(bytes), Origin::Forgotten, options, captures)
     }
 
-    fn commit(source: Source<'_>, origin: Origin, options: Options) -> Result<Self, OrtError> {
+    fn commit(
+        source: Source<'_>,
+        origin: Origin,
+        options: Options,
+        captures: bool,
+    ) -> Result<Self, OrtError> {
         let runtime = Runtime::load_for(options.provider, None)?;
         let _turn = exclusive(options.provider);
         let mut passed_over = Vec::new();
@@ -155,7 +163,7 @@ impl Model {
             };
             let made = usable
                 .map_err(|cause| OrtError::from(cause.of(provider)))
-                .and_then(|()| Loaded::on(provider, runtime, source, &options));
+                .and_then(|()| Loaded::on(provider, runtime, source, &options, captures));
             match made {
                 Ok(loaded) => {
                     let Loaded { session, metadata, placements } = loaded;
@@ -183,10 +191,10 @@ impl Model {
     }
 
     /// Loads another model made of this one's bytes, with its provider.
-    pub(crate) fn derived(&self, bytes: &[u8]) -> Result<Loaded, OrtError> {
+    pub(crate) fn derived(&self, bytes: &[u8], captures: bool) -> Result<Loaded, OrtError> {
         let _turn = exclusive(self.provider);
         let source = self.source()?.of(bytes);
-        Loaded::on(self.provider, Runtime::load_for(self.provider, None)?, source, &self.options)
+        Loaded::on(self.provider, Runtime::load_for(self.provider, None)?, source, &self.options, captures)
     }
 
     /// Where the model was loaded from, where that is the same still.
@@ -198,7 +206,7 @@ impl Model {
     pub(crate) fn rest(&mut self) -> Result<(), OrtError> {
         if !self.is_resting {
             let runtime = Runtime::load_for(Provider::Cpu, None)?;
-            let idle = Loaded::on(Provider::Cpu, runtime, Source::Bytes(IDLE), &Options::default())?;
+            let idle = Loaded::on(Provider::Cpu, runtime, Source::Bytes(IDLE), &Options::default(), false)?;
             (self.session, self.is_resting) = (idle.session, true);
         }
         Ok(())
@@ -212,7 +220,7 @@ impl Model {
     pub(crate) fn wake(&mut self) -> Result<(), OrtError> {
         let _turn = exclusive(self.provider);
         let runtime = Runtime::load_for(self.provider, None)?;
-        let loaded = Loaded::on(self.provider, runtime, self.source()?, &self.options)?;
+        let loaded = Loaded::on(self.provider, runtime, self.source()?, &self.options, false)?;
         (self.session, self.is_resting) = (loaded.session, false);
         Ok(())
     }
@@ -287,6 +295,7 @@ impl Loaded {
         runtime: &Runtime,
         source: Source<'_>,
         options: &Options,
+        captures: bool,
     ) -> Result<Self, OrtError> {
         let not_a_model = |said: String| OrtError::NotAModel { model: source.name(), said };
         // ort panics on types it has no name for (a sequence of sequences): a file's doing, so an
@@ -300,8 +309,8 @@ impl Loaded {
             };
             let said = |error: ort::Error| explained(error.message());
             let builder = plain().map_err(|error| not_a_model(said(error)))?;
-            let mut builder =
-                provider::apply(builder, provider, runtime, source).map_err(|cause| cause.of(provider))?;
+            let mut builder = provider::apply(builder, provider, runtime, source, captures)
+                .map_err(|cause| cause.of(provider))?;
             let session = source.commit(&mut builder).map_err(|error| {
                 // The provider's fault or the file's: the processor, which takes every good file, tells.
                 let plain = provider == Provider::Cpu

@@ -320,6 +320,27 @@ fn a_scheduler_config_stands_for_the_flags() {
     assert_eq!(picardy_ort(dir.path(), &both).status.code(), Some(2));
 }
 
+/// Captured runs are for states on a GPU: asked for elsewhere they are no error, and it is said that there are none.
+#[test]
+fn captured_runs_that_are_not_to_be_had_are_told() {
+    let dir = models();
+    let sample = |graphs: &str| {
+        let args = ["sample", "card.onnx", "--steps", "5", "--out", "a.npy", "--gpu-graphs", graphs];
+        picardy_ort(dir.path(), &args)
+    };
+    for (graphs, is_told) in [("off", false), ("on", true), ("3", true)] {
+        let output = sample(graphs);
+        let note =
+            String::from_utf8_lossy(&output.stderr).contains("note: no runs are captured: --gpu-graphs");
+        assert!(output.status.success() && note == is_told, "{graphs}: {output:?}");
+    }
+    for graphs in ["yes", "1.5", ""] {
+        let output = sample(graphs);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(2) && said.contains("--gpu-graphs"), "{graphs}: {said}");
+    }
+}
+
 /// A card of zero terminal SNR: epsilon says nothing at its last timestep, and v does.
 #[test]
 fn zero_snr_in_the_metadata_is_read() {

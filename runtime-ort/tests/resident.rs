@@ -10,7 +10,9 @@ use picardy::{
     Prediction, Report, Run, SampleError, Sampler, Sequential, SetupError, SliceFrames, Slope, Solver, Span,
     Speculative, Start, Tensor, Workspace,
 };
-use picardy_ort::{Model, Options, OrtDenoiser, OrtError, Provider, ResidentFrames, Runtime, ensure_runtime};
+use picardy_ort::{
+    GpuGraphs, Model, Options, OrtDenoiser, OrtError, Provider, ResidentFrames, Runtime, ensure_runtime,
+};
 use picardy_trainer::data::dino_points;
 use picardy_trainer::exact::exact_onnx;
 use picardy_trainer::onnx::{Element, Extent, GraphBuilder};
@@ -29,10 +31,15 @@ fn provider() -> Provider {
     })
 }
 
+/// With captured runs as PICARDY_TEST_GRAPHS says.
+fn options() -> Options {
+    let graphs = std::env::var("PICARDY_TEST_GRAPHS").map_or(GpuGraphs::Off, |text| text.parse().unwrap());
+    Options { provider: provider(), graphs, ..Options::default() }
+}
+
 fn denoiser() -> OrtDenoiser {
-    let options = Options { provider: provider(), ..Options::default() };
     let bytes = exact_onnx(&dino_points(), 0.1, BETAS).unwrap();
-    OrtDenoiser::new(Model::from_bytes(&bytes, options).unwrap()).unwrap()
+    OrtDenoiser::new(Model::from_bytes(&bytes, options()).unwrap()).unwrap()
 }
 
 fn nodes(solver: &dyn Fn(&picardy::Grid<'_>, &mut [Node]) -> usize, steps: usize) -> Vec<Node> {
@@ -74,6 +81,7 @@ fn on_device(sampler: &AnySampler, plan: &Plan<'_>, items: usize) -> (Vec<f32>, 
         before = now;
     }
     let report = run.finish(&mut x);
+    println!("{:?} {:?}", counted.get(), counted.uncaptured());
     (x, report, rounds)
 }
 
@@ -193,8 +201,7 @@ fn singular() -> OrtDenoiser {
     graph.node("column", "Unsqueeze", &["past", "axis"], &[]);
     graph.node("out", "Div", &["x", "column"], &[]);
     graph.output("out", &shape);
-    let options = Options { provider: provider(), ..Options::default() };
-    OrtDenoiser::new(Model::from_bytes(&graph.finish().unwrap(), options).unwrap()).unwrap()
+    OrtDenoiser::new(Model::from_bytes(&graph.finish().unwrap(), options()).unwrap()).unwrap()
 }
 
 #[test]

@@ -6,13 +6,13 @@
 mod common;
 
 use common::affine::{Affine, Level as TimeRank};
-use common::rows::{apart, ddim, deis, denoiser, on_device, on_host, provider};
+use common::rows::{apart, ddim, deis, denoiser, on_device, on_host, options, provider};
 use picardy::guard::{Clamp, Inpaint};
 use picardy::{
     Form, Guarded, Guided, GuidedError, Picard, Plan, SampleError, Sampler, Sequential, SliceFrames, Slope,
     SpareRows,
 };
-use picardy_ort::{Array, Model, Options, OrtDenoiser, OrtError, Provider, Signature};
+use picardy_ort::{Array, Model, OrtDenoiser, OrtError, Provider, Signature};
 use picardy_trainer::onnx::{Attribute, Element, Extent, GraphBuilder};
 
 const ITEMS: usize = 3;
@@ -165,7 +165,7 @@ fn data_beside_the_model_is_found() {
     std::fs::write(dir.path().join("w.bin"), weights).unwrap();
     provider();
     let make = || {
-        let options = Options { provider: provider(), ..Options::default() };
+        let options = options();
         let signature = Signature { output: Some("weighted".to_owned()), ..Signature::default() };
         OrtDenoiser::with_signature(Model::load(&path, options).unwrap(), &signature).unwrap()
     };

@@ -6,9 +6,9 @@ mod common;
 use std::{fs, ops::Range};
 
 use common::affine::Affine;
-use common::rows::{apart, ddim, denoiser, on_device, on_host, provider};
+use common::rows::{apart, ddim, denoiser, on_device, on_host, options, provider};
 use picardy::{Batch, Denoiser, Foreseen, Form, Picard, Plan, SampleError, Sampler, Sequential, Tensor};
-use picardy_ort::{Model, Options, OrtDenoiser, OrtError, ResidentFrames};
+use picardy_ort::{Model, OrtDenoiser, OrtError, ResidentFrames};
 use picardy_trainer::onnx::{Element, Extent, GraphBuilder};
 
 /// The mean of two models' answers, the second's in spare rows.
@@ -73,7 +73,7 @@ fn a_model_whose_file_goes_or_changes_is_told() {
     let path = dir.path().join("model.onnx");
     let bytes = Affine::plain(&[2]).graph().finish().unwrap();
     fs::write(&path, &bytes).unwrap();
-    let options = Options { provider: provider(), ..Options::default() };
+    let options = options();
     let load = || OrtDenoiser::new(Model::load(&path, options.clone()).unwrap()).unwrap();
     let nodes = ddim(8);
     let plan = Plan::new(&nodes, Form::Data).unwrap();

@@ -17,7 +17,7 @@ use picardy::{
     Workspace,
 };
 use picardy_ort::remote::RemoteOptions;
-use picardy_ort::{Model, Options, Provider, RemoteDenoiser, Runtime, output, picture};
+use picardy_ort::{GpuGraphs, Model, Options, Provider, RemoteDenoiser, Runtime, output, picture};
 
 use super::method::Method;
 use super::names;
@@ -69,6 +69,9 @@ pub(crate) struct SampleArgs {
     /// device's index as in cuda:1. Where it cannot be used, nothing else is.
     #[arg(long, default_value_t)]
     provider: Provider,
+    /// Whether a GPU's runs are captured and repeated as one where their shapes come again: off, on, or after how many runs of a shape
+    #[arg(long, value_name = "WHEN", default_value_t = GpuGraphs::Off)]
+    gpu_graphs: GpuGraphs,
     /// Servers of the Open Inference Protocol that evaluate the model, as in http://host:8080/v2/models/NAME: the file then
     /// tells what it was trained for, and no more.
     #[arg(long, value_name = "URL", value_delimiter = ',', conflicts_with_all = ["guidance", "condition"])]
@@ -113,7 +116,7 @@ fn threads(text: &str) -> Result<usize, String> {
 pub(super) fn run(args: &SampleArgs, library: Option<&Path>) -> anyhow::Result<String> {
     Runtime::load_for(args.provider, library)?;
     check_outputs(args)?;
-    let options = Options { threads: args.threads, provider: args.provider };
+    let options = Options { threads: args.threads, provider: args.provider, graphs: args.gpu_graphs };
     let model = Model::load(&args.model, options)?;
     if args.provider == Provider::Auto {
         let chosen = model.provider();
@@ -152,6 +155,9 @@ pub(super) fn run(args: &SampleArgs, library: Option<&Path>) -> anyhow::Result<S
         None => resident::sample(args, &plan, config, &sampler, &mut denoiser)?,
     };
     let stayed = on_device.is_some();
+    if !stayed && args.gpu_graphs != GpuGraphs::Off {
+        eprintln!("note: no runs are captured: --gpu-graphs is for states that stay on a GPU");
+    }
     let (mut x, report) = match (remote.or(on_device), args.signature.guidance) {
         (Some(done), _) => done,
         (None, None) => guarded(args, &sampler, &plan, config, &mut denoiser, dim)?,

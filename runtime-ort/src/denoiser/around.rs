@@ -7,7 +7,7 @@ use crate::{
     binding::Told,
     conditions::{Asked, Input},
     error::OrtError,
-    resident::OverRows,
+    resident::{OverRows, ResidentFrames},
     session::Model,
     signature::Layout,
     split::Limit,
@@ -52,25 +52,67 @@ impl OrtDenoiser {
         Ok(asked)
     }
 
-    /// Puts the rows around the model, where that is possible, in place of the model alone.
-    pub(crate) fn over_rows(&mut self) -> Result<(), OrtError> {
-        if !matches!(self.around, Around::Untried) {
-            return Ok(());
+    /// Puts the rows around the model, where that is possible, in place of the model alone: of the kind whose runs are captured, where
+    /// these rows and the model take it.
+    pub(crate) fn over_rows(&mut self, frames: &ResidentFrames) -> Result<(), OrtError> {
+        if let Around::Loaded(loaded) = &self.around
+            && let Some(why) = loaded.stopped()
+        {
+            self.uncaptured = Some(why.to_owned());
         }
-        self.settle_channels()?;
-        let loaded = match OverRows::graft(&self.model, &self.layout) {
-            Some(bytes) => {
-                self.bound.clear();
-                self.model.rest()?;
-                OverRows::load(&self.model, &bytes)
+        let may = OverRows::may_capture(&self.model, frames);
+        if let Err(why) = &may {
+            frames.uncaptured(why);
+        }
+        let captures = self.uncaptured.is_none() && may.unwrap_or(false);
+        match &self.around {
+            Around::Impossible => return Ok(()),
+            Around::Loaded(loaded) if loaded.captures() == captures => return Ok(()),
+            Around::Loaded(_) | Around::Untried => {}
+        }
+        // A session of the other kind goes first: weights are on the device once.
+        self.around = Around::Untried;
+        if !self.model.is_resting() {
+            self.settle_channels()?;
+        }
+        let mut loaded = self.loaded(captures)?;
+        if captures && let Some(Err(error)) = &loaded {
+            let mut why = error.to_string();
+            loaded = self.loaded(false)?;
+            // ONNX Runtime does not say which.
+            if let Some(Ok(OverRows { elsewhere: Some(node), .. })) = &loaded {
+                why += &format!(" (the first of them: {node})");
             }
-            None => None,
+            frames.uncaptured(&why);
+            self.uncaptured = Some(why);
+        }
+        self.around = match loaded {
+            Some(Ok(loaded)) => Around::Loaded(loaded),
+            Some(Err(error)) => {
+                tracing::warn!(%error, "rows are gathered and judged outside of the model's graph");
+                Around::Impossible
+            }
+            None => Around::Impossible,
         };
-        if loaded.is_none() && self.model.is_resting() {
+        if matches!(self.around, Around::Impossible) && self.model.is_resting() {
             self.model.wake()?;
         }
-        self.around = loaded.map_or(Around::Impossible, Around::Loaded);
         Ok(())
+    }
+
+    /// The rows around the model, or why they are not; `None` where its bytes do not take them.
+    fn loaded(&mut self, captures: bool) -> Result<Option<Result<OverRows, OrtError>>, OrtError> {
+        let Some(bytes) = OverRows::graft(&self.model, &self.layout, captures) else { return Ok(None) };
+        self.bound.clear();
+        self.model.rest()?;
+        Ok(Some(OverRows::load(&self.model, &bytes, captures)))
+    }
+
+    /// Sees that nothing of other conditions is left on the device.
+    pub(super) fn forget(&mut self) {
+        if let Around::Loaded(over_rows) = &mut self.around {
+            over_rows.forget();
+        }
     }
 
     /// Takes them away again, for rows in host memory.

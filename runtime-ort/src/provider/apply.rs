@@ -26,12 +26,13 @@ pub(crate) fn check_auto(provider: Provider, runtime: &Runtime) -> Result<(), Ca
     Ok(())
 }
 
-/// Registers `provider`, which [`check`] has passed.
+/// Registers `provider`, which [`check`] has passed; `captures` where its runs may be captured and repeated as one.
 pub(crate) fn apply(
     builder: SessionBuilder,
     provider: Provider,
     runtime: &Runtime,
     source: Source<'_>,
+    captures: bool,
 ) -> Result<SessionBuilder, Cause> {
     let refused = |error: ort::Error<SessionBuilder>| Cause::Refused {
         said: plain(error.message()),
@@ -45,7 +46,7 @@ pub(crate) fn apply(
     match provider {
         Provider::Cpu | Provider::Auto => Ok(builder),
         Provider::Cuda { device } => {
-            let cuda = cuda_options(device).build().error_on_failure();
+            let cuda = cuda_options(device).with_cuda_graph(captures).build().error_on_failure();
             builder.with_execution_providers([cuda]).map_err(refused)
         }
         Provider::TensorRt { device, fp16 } => {
@@ -67,7 +68,8 @@ pub(crate) fn apply(
         }
         Provider::WebGpu => {
             let device = webgpu_device(runtime)?;
-            builder.with_devices([device], None).map_err(refused)
+            let captured = [(WEBGPU_CAPTURE.to_owned(), "1".to_owned())];
+            builder.with_devices([device], captures.then_some(&captured[..])).map_err(refused)
         }
     }
 }
@@ -80,6 +82,9 @@ pub(crate) fn refusal(provider: Provider, said: &str) -> Cause {
         _ => Cause::Refused { said, mend: String::new() },
     }
 }
+
+/// The WebGPU plugin's option for captured runs, with the plugin's name as ort asks.
+const WEBGPU_CAPTURE: &str = "WebGpuExecutionProvider.enableGraphCapture";
 
 /// The directory of a model's engines. Each model has its own: TensorRT's provider tells engines apart
 /// by a graph's names and shapes, and would run a trained network with the weights it had before.

@@ -49,23 +49,29 @@ impl Denoiser<ResidentFrames> for OrtDenoiser {
         let foreseen = Some(std::mem::take(&mut frames.foreseen))
             .filter(|foreseen| foreseen.iter().map(|of| of.out).eq(out.clone()));
         let asked = self.ask(batch)?;
-        self.over_rows()?;
+        frames.repeats.graphs = self.model().options().graphs;
+        self.over_rows(frames)?;
         let Parts { model, mut over_rows, layout, conditions, told, limit } = self.parts();
         let mut fixed = Limit { rows: layout.batch, ..Limit::default() };
         let (limit, can_halve) = if layout.batch.is_some() { (&mut fixed, false) } else { (limit, true) };
-        let shared = matches!(layout.times, Times::Shared(_));
+        let (most, shared) = (limit.rows.unwrap_or(usize::MAX), matches!(layout.times, Times::Shared(_)));
         let breaks = |row: usize| shared && asked[row].t.to_bits() != asked[row - 1].t.to_bits();
         let mut products = Vec::new();
         split::in_parts(asked.len(), limit, can_halve, breaks, |part| {
             let from = x.start + part.start..x.start + part.end;
             let to = out.start + part.start..out.start + part.end;
-            let told = told_of(told, layout, conditions, layout.batch.unwrap_or(part.len()))?;
+            let n = match &over_rows {
+                Some(over_rows) if over_rows.captures() => few(part.len(), most),
+                _ => part.len(),
+            };
+            let n = layout.batch.unwrap_or(n);
+            let told = told_of(told, layout, conditions, n)?;
             let Some(over_rows) = over_rows.as_deref_mut() else {
                 return run(model, layout, conditions, told, &asked[part], frames, from, to);
             };
             let of_part = foreseen.as_deref().map(|foreseen| &foreseen[part.clone()]);
             let shown = frames.shown(from, of_part)?;
-            let call = Call { asked: &asked[part], shown: &shown, foreseen: of_part, to };
+            let call = Call { n, asked: &asked[part], shown: &shown, foreseen: of_part, to };
             products.extend(over_rows.run(model, layout, conditions, told, frames, call)?);
             Ok(())
         })?;
@@ -88,6 +94,12 @@ impl Denoiser<&mut ResidentFrames> for OrtDenoiser {
     ) -> Result<(), OrtError> {
         Denoiser::<ResidentFrames>::evaluate(self, batch, frames, x, out)
     }
+}
+
+/// A number of rows that comes more often, at most an eighth larger and at most `most`: that captured runs come again.
+fn few(rows: usize, most: usize) -> usize {
+    let step = (rows.next_power_of_two() / 16).max(1);
+    rows.next_multiple_of(step).min(most.max(rows))
 }
 
 /// What is told beside the rows, for a run of so many.
@@ -129,7 +141,7 @@ fn run(
     if twice {
         shape[1] *= 2;
     }
-    let mut answer = frames.memory().dyn_tensor(layout.out_element.ort(), &shape)?;
+    let mut answer = frames.answer(layout.out_element, &shape)?;
     let mut binding = model.session_mut().create_binding()?;
     binding.bind_input(model.inputs()[layout.x].name.as_str(), &x)?;
     told.bind(&mut binding, model, layout, inputs, asked)?;
@@ -138,4 +150,20 @@ fn run(
     drop(binding);
     frames.put(answer, PutForm { element: layout.out_element, twice }, to, n);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::few;
+
+    #[test]
+    fn few_numbers_of_rows_are_not_much_larger() {
+        for (rows, want) in
+            [(1, 1), (15, 15), (16, 16), (17, 18), (31, 32), (33, 36), (100, 104), (1000, 1024)]
+        {
+            assert_eq!(few(rows, usize::MAX), want);
+        }
+        assert!((1..10_000).all(|rows| (rows..=rows + rows / 8).contains(&few(rows, usize::MAX))));
+        assert_eq!((few(33, 34), few(33, 8)), (34, 33));
+    }
 }

@@ -13,9 +13,10 @@ use super::{
     foresight::Foresight,
     graph::{Form, PutForm},
     known::Known,
-    program::{Program, Put},
+    program::{Program, Put, Stage},
+    repeat::Repeats,
     run::{Answer, Question},
-    traffic::{Counter, Traffic},
+    traffic::{Counter, Crossed, Traffic},
 };
 use crate::{
     device::{self, DeviceMemory, DeviceTensor},
@@ -27,6 +28,9 @@ use crate::{
 
 /// Rows of noise that wait for their state.
 pub(super) const STAGED: usize = 64;
+
+/// The most answers whose memory is kept.
+const ANSWERS: usize = 16;
 
 /// A row of a call: so many times a row that is there.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -76,7 +80,11 @@ pub struct ResidentFrames {
     pub(super) zeroed: Option<usize>,
     pub(super) staged: usize,
     pub(super) graphs: HashMap<Form, Model>,
-    traffic: Arc<Mutex<Traffic>>,
+    /// Graphs whose runs are captured.
+    pub(super) repeats: Repeats,
+    /// Memory for the model's answers that comes again, so that captured runs find it where it was.
+    answers: Vec<(Element, Exclusively<DynTensor>)>,
+    traffic: Arc<Mutex<Crossed>>,
     pub(super) known: Known,
     /// What was said of the next call's answer, or of the last one's with what it gave.
     pub(super) foreseen: Vec<Foreseen>,
@@ -108,6 +116,8 @@ impl ResidentFrames {
             zeroed: None,
             staged: 0,
             graphs: HashMap::new(),
+            repeats: Repeats::default(),
+            answers: Vec::new(),
             traffic: Arc::default(),
             known: Known::default(),
             foreseen: Vec::new(),
@@ -186,7 +196,44 @@ impl ResidentFrames {
     }
 
     pub(super) fn count(&self, count: impl FnOnce(&mut Traffic)) {
-        count(&mut self.traffic.lock().unwrap_or_else(PoisonError::into_inner));
+        count(&mut self.traffic.lock().unwrap_or_else(PoisonError::into_inner).traffic);
+    }
+
+    /// Says why runs are not captured, the first time.
+    pub(crate) fn uncaptured(&self, why: &str) {
+        let mut crossed = self.traffic.lock().unwrap_or_else(PoisonError::into_inner);
+        if crossed.uncaptured.is_none() {
+            tracing::warn!(why, "runs of a device are not captured");
+            crossed.uncaptured = Some(why.to_owned());
+        }
+    }
+
+    /// Memory for an answer of the model: where runs are captured, that of an earlier answer which was taken up.
+    pub(super) fn answer(
+        &mut self,
+        element: Element,
+        shape: &[usize],
+    ) -> Result<Exclusively<DynTensor>, OrtError> {
+        let fits = |(of, tensor): &(Element, Exclusively<DynTensor>)| {
+            *of == element && tensor.shape().iter().copied().eq(shape.iter().map(|extent| *extent as i64))
+        };
+        match self.answers.iter().rposition(fits) {
+            Some(place) => Ok(self.answers.remove(place).1),
+            None => self.memory.dyn_tensor(element.ort(), shape),
+        }
+    }
+
+    /// Keeps the memory of the answers that stages have taken up.
+    pub(super) fn take_back(&mut self, stages: Vec<Stage>) {
+        if self.repeats.graphs.after().is_none() {
+            return;
+        }
+        for put in stages.into_iter().flat_map(|stage| stage.puts) {
+            if self.answers.len() == ANSWERS {
+                self.answers.remove(0);
+            }
+            self.answers.push((put.form.element, put.values));
+        }
     }
 
     /// Sees that the device can turn rows into a model's element type, and back: without a model's run.
@@ -236,6 +283,11 @@ impl ResidentFrames {
         let rows = rows.map(|row| self.target(row)).chain(padding).collect();
         let waste = self.waste();
         self.program.put(Put { values, form, rows }, waste);
+    }
+
+    /// The rows that there are, with those of our own.
+    pub(super) const fn all_rows(&self) -> usize {
+        self.rows.saturating_add(2 + STAGED)
     }
 
     pub(super) const fn zero(&self) -> usize {

@@ -16,6 +16,7 @@
 //! Coefficients and places are inputs, so that one graph serves all rounds whose stages have the same parts.
 
 use super::{
+    packed::Packing,
     program::{Affine, Stage},
     triangle::{ChainForm, Triangles},
 };
@@ -76,11 +77,24 @@ pub(super) enum Value {
     Places(Vec<usize>, Vec<i64>),
 }
 
-/// The graph of a form, for rows of the given item shape.
-pub(super) fn build(form: &Form, dim: usize, item: &[usize]) -> Result<Vec<u8>, GraphError> {
+/// The graph of a form, for rows of the given item shape; with a packing, for one number of frames and inputs that lie in one tensor.
+pub(super) fn build(
+    form: &Form,
+    dim: usize,
+    item: &[usize],
+    packing: Option<&Packing>,
+) -> Result<Vec<u8>, GraphError> {
     let mut g = GraphBuilder::new("picardy-rows");
     let d = Extent::Fixed(dim);
     g.input("frames", Element::F32, &[Extent::Free("rows"), d]);
+    if let Some(packing) = packing {
+        packing.declare(&mut g)?;
+    }
+    let told = |g: &mut GraphBuilder, name: &str, element: Element, shape: &[Extent<'_>]| {
+        if packing.is_none() {
+            g.input(name, element, shape);
+        }
+    };
     if form.stages.iter().any(|stage| stage.blends) {
         g.input("known", Element::F32, &[Extent::Free("known.n"), d]);
     }
@@ -96,8 +110,8 @@ pub(super) fn build(form: &Form, dim: usize, item: &[usize]) -> Result<Vec<u8>, 
         let sum = |g: &mut GraphBuilder, part: &str| {
             let [index, weight] = [name(&format!("{part}.index")), name(&format!("{part}.weight"))];
             let (n, t) = (name(&format!("{part}.n")), name(&format!("{part}.t")));
-            g.input(&index, Element::I64, &[Extent::Free(&n), Extent::Free(&t)]);
-            g.input(&weight, Element::F32, &[Extent::Free(&n), Extent::Free(&t), Extent::Fixed(1)]);
+            told(g, &index, Element::I64, &[Extent::Free(&n), Extent::Free(&t)]);
+            told(g, &weight, Element::F32, &[Extent::Free(&n), Extent::Free(&t), Extent::Fixed(1)]);
             let rows = g.node(&name(&format!("{part}.rows")), "Gather", &[&before, &index], &axis(0));
             let weighted = g.node(&name(&format!("{part}.weighted")), "Mul", &[&rows, &weight], &[]);
             g.node(&name(&format!("{part}.sum")), "ReduceSum", &[&weighted, "axis1"], &no_axis)
@@ -105,7 +119,7 @@ pub(super) fn build(form: &Form, dim: usize, item: &[usize]) -> Result<Vec<u8>, 
         let mut made: Vec<(String, String)> = Vec::new();
         if stage.loads {
             let (n, values) = (name("load.n"), name("load.values"));
-            g.input(&values, Element::F32, &[Extent::Free(&n), d]);
+            told(&mut g, &values, Element::F32, &[Extent::Free(&n), d]);
             made.push(("load".to_owned(), values));
         }
         if let Some((PutForm { element, twice }, puts)) = stage.puts {
@@ -159,9 +173,9 @@ pub(super) fn build(form: &Form, dim: usize, item: &[usize]) -> Result<Vec<u8>, 
             let (within, across, from) = (name("chain.within"), name("chain.across"), name("chain.from"));
             let (c, cb) = (name("chain.c"), name("chain.cb"));
             let (block, ends) = (Extent::Fixed(block), Extent::Fixed(blocks * carries));
-            g.input(&within, Element::F32, &[Extent::Free(&cb), block, block]);
-            g.input(&across, Element::F32, &[Extent::Free(&c), ends, ends]);
-            g.input(&from, Element::F32, &[Extent::Free(&cb), block, Extent::Fixed(carries)]);
+            told(&mut g, &within, Element::F32, &[Extent::Free(&cb), block, block]);
+            told(&mut g, &across, Element::F32, &[Extent::Free(&c), ends, ends]);
+            told(&mut g, &from, Element::F32, &[Extent::Free(&cb), block, Extent::Fixed(carries)]);
             let u = g.node(&name("chain.u"), "Reshape", &[&u, &in_blocks], &[]);
             let local = g.node(&name("chain.local"), "MatMul", &[&within, &u], &[]);
             let ends = g.node(&name("chain.ends"), "Gather", &[&local, &last], &axis(1));
@@ -177,9 +191,9 @@ pub(super) fn build(form: &Form, dim: usize, item: &[usize]) -> Result<Vec<u8>, 
             // By comparisons: of NaN, a maximum is what each device makes of it.
             let [index, low, high] = ["clamp.index", "clamp.low", "clamp.high"].map(name);
             let n = name("clamp.n");
-            g.input(&index, Element::I64, &[Extent::Free(&n)]);
+            told(&mut g, &index, Element::I64, &[Extent::Free(&n)]);
             for limit in [&low, &high] {
-                g.input(limit, Element::F32, &[Extent::Free(&n), Extent::Fixed(1)]);
+                told(&mut g, limit, Element::F32, &[Extent::Free(&n), Extent::Fixed(1)]);
             }
             let x = g.node(&name("clamp.rows"), "Gather", &[&before, &index], &axis(0));
             let below = g.node(&name("clamp.below"), "Less", &[&x, &low], &[]);
@@ -192,7 +206,7 @@ pub(super) fn build(form: &Form, dim: usize, item: &[usize]) -> Result<Vec<u8>, 
             let [index, kept, added] = ["blend.index", "blend.kept", "blend.added"].map(name);
             let n = name("blend.n");
             for places in [&index, &kept, &added] {
-                g.input(places, Element::I64, &[Extent::Free(&n)]);
+                told(&mut g, places, Element::I64, &[Extent::Free(&n)]);
             }
             let x = g.node(&name("blend.rows"), "Gather", &[&before, &index], &axis(0));
             let keep = g.node(&name("blend.keep"), "Gather", &["known", &kept], &axis(0));
@@ -201,17 +215,26 @@ pub(super) fn build(form: &Form, dim: usize, item: &[usize]) -> Result<Vec<u8>, 
             let x = g.node(&name("blend.x"), "Add", &[&x, &add], &[]);
             made.push(("blend".to_owned(), x));
         }
-        for (part, values) in made {
+        let parts = made.len();
+        for (place, (part, values)) in made.into_iter().enumerate() {
             let (to, n) = (name(&format!("{part}.to")), name(&format!("{part}.to.n")));
-            g.input(&to, Element::I64, &[Extent::Free(&n), Extent::Fixed(1)]);
-            frames = g.node(&name(&format!("{part}.frames")), "ScatterND", &[&frames, &to, &values], &[]);
+            let written = name(&format!("{part}.frames"));
+            frames = if packing.is_some() {
+                let is_last = (i, place) == (form.stages.len() - 1, parts - 1);
+                Packing::write(&mut g, &to, &values, &frames, if is_last { "out" } else { &written })
+            } else {
+                g.input(&to, Element::I64, &[Extent::Free(&n), Extent::Fixed(1)]);
+                g.node(&written, "ScatterND", &[&frames, &to, &values], &[])
+            };
         }
     }
     if !form.stages.is_empty() {
-        g.node("out", "Identity", &[&frames], &[]);
+        if frames != "out" {
+            g.node("out", "Identity", &[&frames], &[]);
+        }
         g.output("out", &[Extent::Free("rows"), d]);
     }
-    let index = |g: &mut GraphBuilder, name: &str| g.input(name, Element::I64, &[Extent::Free("asked")]);
+    let index = |g: &mut GraphBuilder, name: &str| told(g, name, Element::I64, &[Extent::Free("asked")]);
     match form.question {
         QuestionForm::None => {}
         QuestionForm::Rows(element) => {
@@ -251,13 +274,14 @@ pub(super) fn put_values(stage: usize, part: usize) -> String {
     format!("put.values{stage}.{part}")
 }
 
-/// The inputs of a stage, but for the answers. `zero` is a row of zeros, `waste` one whose value is of no use.
+/// The inputs of a stage, but for the answers. `zero` is a row of zeros, `waste` one whose value is of no use; `few` where sums have
+/// terms of few numbers, the rest being of zeros.
 pub(super) fn inputs(
     i: usize,
     stage: &Stage,
     form: &StageForm,
-    zero: usize,
-    waste: usize,
+    (zero, waste): (usize, usize),
+    few: bool,
 ) -> Vec<(String, Value)> {
     let mut values = Vec::new();
     let mut push = |part: &str, value: Value| values.push((format!("{part}{i}"), value));
@@ -276,7 +300,7 @@ pub(super) fn inputs(
         push("put.to", to(rows));
     }
     if form.affine {
-        let (index, weight) = sums(stage.affine.iter(), stage.affine.len(), zero);
+        let (index, weight) = sums(stage.affine.iter(), stage.affine.len(), zero, few);
         push("affine.index", index);
         push("affine.weight", weight);
         push("affine.to", to(stage.affine.iter().map(|affine| affine.dst as i64).collect()));
@@ -305,7 +329,7 @@ pub(super) fn inputs(
             let links_there = chain.iter().map(|(_, link)| link);
             links_there.chain(std::iter::repeat_n(&padding, links - chain.len()))
         });
-        let (index, weight) = sums(padded.clone(), stage.chains.len() * links, zero);
+        let (index, weight) = sums(padded.clone(), stage.chains.len() * links, zero, few);
         push("chain.index", index);
         push("chain.weight", weight);
         push("chain.to", to(padded.map(|link| link.dst as i64).collect()));
@@ -319,8 +343,14 @@ pub(super) fn inputs(
 }
 
 /// Places and weights `[n, t]` of sums, padded to as many terms with a row of zeros.
-fn sums<'a>(sums: impl Iterator<Item = &'a Affine> + Clone, n: usize, zero: usize) -> (Value, Value) {
+fn sums<'a>(
+    sums: impl Iterator<Item = &'a Affine> + Clone,
+    n: usize,
+    zero: usize,
+    few: bool,
+) -> (Value, Value) {
     let terms = sums.clone().map(|sum| sum.terms.len()).max().unwrap_or(0).max(1);
+    let terms = if few { terms.next_power_of_two() } else { terms };
     let mut index = vec![zero as i64; n * terms];
     let mut weight = vec![0.0; n * terms];
     for (i, sum) in sums.enumerate() {

@@ -34,6 +34,18 @@
 //! format, one that uses names with `picardy.`, any under TensorRT, which would compile it anew) is run as it is, and rows are
 //! gathered and judged by two more small runs.
 //!
+//! # Captured runs
+//!
+//! With [`Options::graphs`](crate::Options::graphs) a run whose shapes come again is captured and then repeated as one command: CUDA graphs
+//! on CUDA, the plugin's captured commands on WebGPU. For that the rows, the model's answers and what the host tells have fixed addresses,
+//! coefficients and places come as one tensor, and what a graph writes is read with a copy of its own. A captured graph is made for each of
+//! the two places of the rows, and has to give the numbers of an ordinary run before it stands for one: see
+//! [`GpuGraphs`](crate::GpuGraphs). A sequential run is captured but for its first steps. Under Picard the number of rows of a call changes
+//! with the rounds, and less comes again: of a window that slides, a sixth to a third of the runs; of multisecant slopes, nine of ten, which are small.
+//! A captured run has more and smaller kernels (the tensor is taken apart on the device), so it is worth its while where launching kernels
+//! takes longer than they do. It is tested on a software adapter of WebGPU, where launching is no cost and it gains nothing; on CUDA it has
+//! not run yet, which is why it is off.
+//!
 //! # Beside the network
 //!
 //! - Guidance: [`Guided`](picardy::Guided) with [`SpareRows`](picardy::SpareRows), one call of twice the rows.
@@ -44,14 +56,18 @@
 //! - Types: rows are f32. A model of f16 gets rows cast on the device; one of bf16 or f64 on WebGPU, which has no kernels for
 //!   them, is [`OrtError::NotOnDevice`](crate::OrtError::NotOnDevice), as is any other part that would leave the device.
 
+mod capture;
 mod denoiser;
 mod foresight;
 mod frames;
 mod graph;
 mod guard;
 mod known;
+mod model_runs;
 mod over_rows;
+mod packed;
 mod program;
+mod repeat;
 mod run;
 mod tensor;
 mod traffic;

@@ -58,8 +58,13 @@ impl ResidentFrames {
                 return Ok(Answer::None);
             }
             match self.run_stages(&stages, asked) {
-                Ok(answer) if later.is_empty() => return Ok(answer),
-                Ok(_) => stages = later,
+                Ok(answer) => {
+                    self.take_back(stages);
+                    if later.is_empty() {
+                        return Ok(answer);
+                    }
+                    stages = later;
+                }
                 Err(error) => {
                     stages.extend(later);
                     self.program = Program::of(stages);
@@ -83,29 +88,24 @@ impl ResidentFrames {
     }
 
     fn run_stages(&mut self, stages: &[Stage], question: &Question) -> Result<Answer, OrtError> {
-        let form = Form {
-            stages: stages.iter().map(StageForm::of).collect(),
-            question: match question {
-                Question::None => QuestionForm::None,
-                Question::Rows(_, element) => QuestionForm::Rows(*element),
-                Question::Stored(_) => QuestionForm::Rows(Element::F32),
-                Question::Products(_) => QuestionForm::Products,
-            },
-        };
+        let form = form(stages, question);
+        if let Some(answer) = self.repeated(stages, &form, question)? {
+            return Ok(answer);
+        }
         if !self.graphs.contains_key(&form) {
             if self.graphs.len() >= GRAPHS {
                 self.graphs.clear();
             }
             let device = |said: String| OrtError::Device { said };
             let bytes =
-                graph::build(&form, self.dim, &self.item).map_err(|error| device(error.to_string()))?;
+                graph::build(&form, self.dim, &self.item, None).map_err(|error| device(error.to_string()))?;
             let provider = match self.memory.provider() {
                 // They share a device's memory, and TensorRT would compile each graph for minutes.
                 Provider::TensorRt { device, .. } => Provider::Cuda { device },
                 provider => provider,
             };
             let options = Options { provider, ..Options::default() };
-            let graph = Model::once(&bytes, options)?;
+            let graph = Model::once(&bytes, options, false)?;
             on_device(&graph)?;
             self.graphs.insert(form.clone(), graph);
         }
@@ -117,7 +117,7 @@ impl ResidentFrames {
         let mut binding = session.create_binding()?;
         binding.bind_input("frames", &self.current)?;
         for (i, (stage, form)) in stages.iter().zip(&form.stages).enumerate() {
-            for (name, value) in graph::inputs(i, stage, form, zero, waste) {
+            for (name, value) in graph::inputs(i, stage, form, (zero, waste), false) {
                 match value {
                     graph::Value::Floats(shape, values) => {
                         moved.coefficients += 4 * values.len();
@@ -203,8 +203,20 @@ impl ResidentFrames {
     }
 }
 
+pub(super) fn form(stages: &[Stage], question: &Question) -> Form {
+    Form {
+        stages: stages.iter().map(StageForm::of).collect(),
+        question: match question {
+            Question::None => QuestionForm::None,
+            Question::Rows(_, element) => QuestionForm::Rows(*element),
+            Question::Stored(_) => QuestionForm::Rows(Element::F32),
+            Question::Products(_) => QuestionForm::Products,
+        },
+    }
+}
+
 /// Sees that a graph of rows runs on the device, all of it: a node elsewhere would copy rows to the host and back unseen.
-fn on_device(graph: &Model) -> Result<(), OrtError> {
+pub(super) fn on_device(graph: &Model) -> Result<(), OrtError> {
     let provider = graph.provider();
     let own = |node: &&Placement| provider.ort_name() == Some(node.provider.as_str());
     match graph.placements().iter().find(|node| !own(node)) {

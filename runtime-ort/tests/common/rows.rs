@@ -8,7 +8,7 @@ use picardy::{
 };
 use picardy_ort::resident::Traffic;
 use picardy_ort::{
-    Model, Options, OrtDenoiser, Provider, ResidentFrames, Runtime, Signature, ensure_runtime,
+    GpuGraphs, Model, Options, OrtDenoiser, Provider, ResidentFrames, Runtime, Signature, ensure_runtime,
 };
 use picardy_trainer::onnx::GraphBuilder;
 
@@ -28,9 +28,14 @@ pub(crate) fn provider() -> Provider {
     })
 }
 
+/// That provider's, with captured runs as PICARDY_TEST_GRAPHS says.
+pub(crate) fn options() -> Options {
+    let graphs = std::env::var("PICARDY_TEST_GRAPHS").map_or(GpuGraphs::Off, |text| text.parse().unwrap());
+    Options { provider: provider(), graphs, ..Options::default() }
+}
+
 pub(crate) fn denoiser(graph: GraphBuilder, output: Option<&str>) -> OrtDenoiser {
-    let options = Options { provider: provider(), ..Options::default() };
-    let model = Model::from_bytes(&graph.finish().unwrap(), options).unwrap();
+    let model = Model::from_bytes(&graph.finish().unwrap(), options()).unwrap();
     let signature = Signature { output: output.map(str::to_owned), ..Signature::default() };
     OrtDenoiser::with_signature(model, &signature).unwrap()
 }

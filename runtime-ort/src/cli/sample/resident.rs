@@ -2,7 +2,7 @@
 
 use picardy::config::{ConfigGuard, SchedulerConfig};
 use picardy::{AnySampler, Guarded, Guided, Need, Plan, Report, Sampler, SpareRows, guard::Clamp};
-use picardy_ort::{Element, OrtDenoiser, OrtError, Provider, ResidentFrames};
+use picardy_ort::{Element, GpuGraphs, OrtDenoiser, OrtError, Provider, ResidentFrames};
 
 use super::{SampleArgs, run_over};
 
@@ -70,13 +70,20 @@ fn run(
         }
     }
     let guided = |denoiser, weight| Guided::new(denoiser, spare, weight);
-    match (asked.guidance, asked.clamp) {
+    let counter = frames.counter();
+    let done = match (asked.guidance, asked.clamp) {
         (None, None) => run_over(args, sampler, plan, denoiser, frames),
         (None, Some(clamp)) => run_over(args, sampler, plan, &mut Guarded::new(denoiser, clamp), frames),
         (Some(weight), None) => run_over(args, sampler, plan, &mut guided(denoiser, weight), frames),
         (Some(weight), Some(clamp)) => {
             run_over(args, sampler, plan, &mut Guarded::new(guided(denoiser, weight), clamp), frames)
         }
+    }?;
+    if args.gpu_graphs != GpuGraphs::Off {
+        eprintln!("note: {} runs repeated a captured graph", counter.get().captured);
     }
-    .map(Some)
+    if let Some(why) = counter.uncaptured() {
+        eprintln!("note: not all runs are captured: {why}");
+    }
+    Ok(Some(done))
 }
