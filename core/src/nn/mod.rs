@@ -10,9 +10,13 @@
 //! which has a heap, does use it.)
 //!
 //! ```text
-//! bytes --Artifact::parse--> Artifact --ResidualMlp::from_artifact--> ResidualMlp --forward--> out
-//!                                     \--ModelCard::from_lookup----> what the network was trained for
+//! bytes --Artifact::parse--> Artifact --ModelCard::from_lookup--> what the network was trained for
+//!                                     \--Network::from_artifact---> Network --forward--> out
 //! ```
+//!
+//! A [`Network`] is a list of [`Step`]s, which an [`Architecture`] writes down: the residual MLP, a temporal U-Net and a U-Net for
+//! images, with or without a condition. [`ResidualMlp`] is the first of them by hand, in the least flash and memory, with
+//! kernels of its own on Cortex-M.
 
 mod activation;
 mod architecture;

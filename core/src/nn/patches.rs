@@ -21,7 +21,7 @@ pub struct Patches {
 impl Patches {
     /// Numbers of a patch.
     pub const fn len(&self) -> usize {
-        self.kernel[0] * self.kernel[1] * self.shape.channels
+        self.kernel[0].saturating_mul(self.kernel[1]).saturating_mul(self.shape.channels)
     }
 
     /// Whether a patch has none.

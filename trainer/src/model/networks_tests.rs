@@ -1,6 +1,7 @@
 //! The U-Nets and conditions: against the network that is run from its file, and against finite differences.
 
 use picardy::nn::{self, Artifact, Step};
+use proptest::prelude::*;
 
 use super::{Network, NetworkConfig, NetworkKind, Precision};
 use crate::op::testing::{values, weighted};
@@ -162,6 +163,69 @@ fn threads_change_nothing() {
         let out = alone.forward(&x[r * 32..][..32], &t[r..r + 1], &[]).unwrap();
         let worst = out.iter().zip(&one.1[r * 32..]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(worst < 1e-6, "row {r}: {worst}");
+    }
+}
+
+/// Loads and runs whatever the bytes still are. Nothing may panic.
+fn load_and_run(bytes: &[u8]) {
+    let Ok(artifact) = Artifact::parse(bytes) else { return };
+    let Ok(card) = nn::ModelCard::from_lookup(|key| artifact.metadata(key)) else { return };
+    let mut steps = vec![Step::default(); card.architecture.steps(card.condition).min(1000)];
+    let Ok(network) = nn::Network::from_artifact(&artifact, &card, &mut steps) else { return };
+    let mut scratch = vec![0.0; network.scratch_len(1).min(1 << 20)];
+    let mut out = vec![0.0; network.dim().min(1 << 10)];
+    let x = out.clone();
+    let _ = network.forward(&x, core::iter::once(3.0), &[], &mut out, &mut scratch);
+}
+
+/// A small network's file with a card.
+fn with_card(config: &NetworkConfig) -> Vec<u8> {
+    let dim: usize = config.shape.iter().product();
+    let ones = vec!["1"; dim].join(",");
+    let shape = config.shape.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
+    let numbers = nn::Numbers::new;
+    let card = nn::ModelCard {
+        architecture: config.architecture,
+        condition: config.condition,
+        schedule: picardy::Betas::linear(1000, 1e-4, 2e-2),
+        prediction: picardy::Prediction::Epsilon,
+        shape: numbers(&shape).unwrap(),
+        loss: "standard",
+        seed: 0,
+        data_mean: numbers(&ones).unwrap(),
+        data_scale: numbers(&ones).unwrap(),
+        data_variance: 1.0,
+        weights: nn::WeightFormat::F32,
+    };
+    let mut entries = Vec::new();
+    card.entries(|key, value| entries.push((key.to_owned(), value.to_string())));
+    Network::<f32>::new(config, 1, 0).unwrap().to_safetensors(&entries, Precision::F32).unwrap()
+}
+
+#[test]
+fn a_file_with_a_card_is_read_back() {
+    for config in configs() {
+        let bytes = with_card(&config);
+        let read = Network::<f32>::from_safetensors(&bytes, 1).unwrap();
+        assert_eq!(read.config(), &config);
+        assert_eq!(read.parameters(), Network::<f32>::new(&config, 1, 0).unwrap().parameters());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn damaged_files_are_refused_or_run(
+        which in 0usize..6,
+        flips in proptest::collection::vec((any::<prop::sample::Index>(), prop::sample::select(b"0123456789,-.{}\"x".to_vec())), 1..5),
+    ) {
+        let mut bytes = with_card(&configs()[which]);
+        let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        for (place, byte) in flips {
+            bytes[8 + place.index(header - 8)] = byte;
+        }
+        load_and_run(&bytes);
     }
 }
 

@@ -106,7 +106,8 @@ impl Unet1d {
         width: usize,
     ) -> Result<Value, S::Error> {
         let first = self.block(b, h, part(prefix, "1"), width)?;
-        let told = b.linear(e, part(prefix, "film"), if self.scale { 2 * width } else { width })?;
+        let told =
+            b.linear(e, part(prefix, "film"), if self.scale { width.saturating_mul(2) } else { width })?;
         let first = if self.scale { b.film(first, told)? } else { b.add(first, told)? };
         let second = self.block(b, first, part(prefix, "2"), width)?;
         let past = match b.shape(h).channels == width {

@@ -115,9 +115,13 @@ impl<'m, S: Source> Builder<'m, S> {
         let x = self.shape(a);
         let taps = kernel.map(usize::from);
         let along = |places: usize, before: u8, behind: u8, taps: usize| {
-            let padded = places + usize::from(before) + usize::from(behind);
+            let padded = places.saturating_add(usize::from(before) + usize::from(behind));
             let places = padded.checked_sub(taps).and_then(|rest| rest.checked_div(stride.into()));
-            places.map(|steps| steps + 1).ok_or(ProgramError::size("places", padded, "as many as a kernel's"))
+            places.map(|steps| steps.saturating_add(1)).ok_or(ProgramError::size(
+                "places",
+                padded,
+                "as many as a kernel's",
+            ))
         };
         let shape = Shape {
             height: along(x.height, padding.top, padding.bottom, taps[0])?,
@@ -142,7 +146,7 @@ impl<'m, S: Source> Builder<'m, S> {
         let even = self.conv_with(a, weight("even"), bias, outputs, [1, 2], 1, Padding::series(1, 0))?;
         let odd = self.conv_with(a, weight("odd"), bias, outputs, [1, 2], 1, Padding::series(0, 1))?;
         let shape = self.shape(even);
-        self.plain(Op::Interleave, [even, odd], Shape { width: 2 * shape.width, ..shape })
+        self.plain(Op::Interleave, [even, odd], Shape { width: shape.width.saturating_mul(2), ..shape })
     }
 
     /// [`Op::LayerNorm`].
@@ -207,7 +211,7 @@ impl<'m, S: Source> Builder<'m, S> {
     /// Unless b is a vector of twice the channels; or no room for the step.
     pub fn film(&mut self, a: Value, b: Value) -> Result<Value, S::Error> {
         let x = self.shape(a);
-        self.expect("b", 2 * x.channels, self.shape(b).len())?;
+        self.expect("b", x.channels.saturating_mul(2), self.shape(b).len())?;
         self.plain(Op::Film, [a, b], x)
     }
 
@@ -218,7 +222,7 @@ impl<'m, S: Source> Builder<'m, S> {
     pub fn concat(&mut self, a: Value, b: Value) -> Result<Value, S::Error> {
         let (x, y) = (self.shape(a), self.shape(b));
         self.expect("b", x.places(), y.places())?;
-        self.plain(Op::Concat, [a, b], Shape { channels: x.channels + y.channels, ..x })
+        self.plain(Op::Concat, [a, b], Shape { channels: x.channels.saturating_add(y.channels), ..x })
     }
 
     /// [`Op::Upsample`].
@@ -227,7 +231,8 @@ impl<'m, S: Source> Builder<'m, S> {
     /// No room for the step.
     pub fn upsample(&mut self, a: Value) -> Result<Value, S::Error> {
         let Shape { height, width, channels } = self.shape(a);
-        self.plain(Op::Upsample, [a, Value::X], Shape { height: 2 * height, width: 2 * width, channels })
+        let shape = Shape { height: height.saturating_mul(2), width: width.saturating_mul(2), channels };
+        self.plain(Op::Upsample, [a, Value::X], shape)
     }
 
     /// [`Op::Attention`].

@@ -198,11 +198,16 @@ impl<'m, 'a> Network<'m, 'a> {
             _ => 0,
         };
         let patches = match self.patches(step) {
-            Some(patches) if !patches.are_places() => step.shape.places().min(PATCHES) * patches.len(),
+            Some(patches) if !patches.are_places() => {
+                step.shape.places().min(PATCHES).saturating_mul(patches.len())
+            }
             _ => 0,
         };
         let other = match step.op {
-            Op::Attention { heads } => usize::from(heads) * step.shape.places() * step.shape.places(),
+            Op::Attention { heads } => {
+                let places = step.shape.places();
+                usize::from(heads).saturating_mul(places).saturating_mul(places)
+            }
             Op::GroupNorm { groups } => 2 * usize::from(groups),
             Op::Sinusoidal(_) => step.shape.channels / 2,
             _ => 0,
