@@ -41,7 +41,7 @@ pub fn nll<T: Element>(
     levels.check("levels")?;
     let rows = draws.min(model.max_batch());
     if rows == 0 {
-        return Err(LossError::Setting { name: "draws", value: rows as f64 });
+        return Err(LossError::setting("draws", rows as f64));
     }
     let (mut z, mut eps) = (vec![T::ZERO; rows * dim], vec![T::ZERO; rows * dim]);
     let (mut t, mut at) = (vec![T::ZERO; rows], vec![(0.0, 0.0); rows]);

@@ -3,16 +3,25 @@
 //! A loss draws its own noise from the generator it is given, runs the network forward and backward, adds to the
 //! network's gradients and gives back its value. Its buffers are allocated once.
 
+mod config;
 pub mod contrastive;
+mod denoising;
 mod gaussian;
 mod levels;
 mod likelihood;
+mod objective;
+mod output;
 mod standard;
+mod view;
 
+pub use config::{ContrastiveTerm, DenoisingTerm, Draws, LossConfig, OutputName, ProcessName, WeightingName};
 pub use contrastive::{Contrastive, ContrastiveConfig};
+pub use denoising::{Denoising, DenoisingConfig, Weighting};
 pub use gaussian::Gaussian;
-pub use levels::{LogSnrDraws, NoiseTable};
+pub use levels::{LogSnrDraws, NoiseTable, Process};
 pub use likelihood::{Nll, nll};
+pub use objective::{Losses, Objective, Statistics};
+pub use output::Output;
 pub use standard::Standard;
 
 use crate::model::NetworkError;
@@ -35,13 +44,23 @@ pub enum LossError {
     #[error("there are no {0}")]
     Empty(&'static str),
     /// A setting out of range.
-    #[error("the contrastive loss's `{name}` is {value}, which must be positive and finite")]
+    #[error("the loss's `{name}` is {value}; it must be {expected}")]
     Setting {
         /// Its name.
         name: &'static str,
         /// Its value.
         value: f64,
+        /// What it may be.
+        expected: &'static str,
     },
+    /// A loss that needs the Gaussian fitted to the data was given none.
+    #[error(
+        "{0} need the Gaussian that is fitted to the data; give one, share the draws, or give the levels in numbers"
+    )]
+    NoGaussian(&'static str),
+    /// A loss without terms.
+    #[error("every term of the loss has weight 0: give one a weight")]
+    NoTerm,
     /// More rows in a step than can be counted.
     #[error(
         "the contrastive loss takes 2 x {items} items x {draws} draws in one step: give fewer items or draws"
@@ -83,6 +102,13 @@ pub enum LossError {
     /// The network refused the rows.
     #[error(transparent)]
     Model(#[from] NetworkError),
+}
+
+impl LossError {
+    /// A setting that is not positive and finite.
+    const fn setting(name: &'static str, value: f64) -> Self {
+        Self::Setting { name, value, expected: "positive and finite" }
+    }
 }
 
 /// How many items `len` numbers are.

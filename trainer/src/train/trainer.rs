@@ -3,7 +3,9 @@
 use super::{ContrastiveSettings, LossKind, MAX_ROWS, MAX_STEPS, MAX_TRAIN_STEPS, MAX_WIDTH, TrainConfig};
 use crate::data::Dataset;
 use crate::export::{About, metadata};
-use crate::loss::{Contrastive, ContrastiveConfig, Gaussian, LogSnrDraws, LossError, NoiseTable, Standard};
+use crate::loss::{
+    ContrastiveTerm, Gaussian, LossConfig, LossError, Losses, NoiseTable, Objective, Statistics,
+};
 use crate::model::{MAX_BYTES, MlpConfig, Network, NetworkError, has_room};
 use crate::optimiser::{Adam, AdamConfig, CosineRate, Ema, clip_scale};
 use crate::rng::Rng;
@@ -102,10 +104,7 @@ pub struct Trainer {
     pub(super) ema: Ema<f32>,
     pub(super) step: u64,
     rate: CosineRate,
-    table: NoiseTable,
-    standard: Standard<f32>,
-    contrastive: Option<Contrastive<f32>>,
-    batch: Vec<f32>,
+    objective: Objective<f32>,
 }
 
 /// Streams of the generator for training: one per step, after those that data sets use.
@@ -125,20 +124,11 @@ impl Trainer {
             return Err(TrainError::Memory { bytes });
         }
         let table = NoiseTable::new(betas.alpha_bars().collect())?;
-        let contrastive = match config.loss {
-            LossKind::Standard => None,
-            LossKind::Contrastive => {
-                let gaussian = Gaussian::fit(data.data(), dim)
-                    .map_err(|error| TrainError::Covariance { data: data.name().to_owned(), error })?;
-                let levels = LogSnrDraws::for_eigenvalues(gaussian.eigenvalues());
-                let settings = config.contrastive;
-                let weight = settings.weight / settings.items.max(1) as f64;
-                let (items, draws, shared) = (settings.items, settings.draws, settings.shared);
-                let estimator = ContrastiveConfig { items, draws, weight, shared, levels, zeta: levels };
-                Some(Contrastive::new(estimator, gaussian, dim)?)
-            }
-        };
-        let rows = contrastive.as_ref().map_or(0, Contrastive::rows).max(config.batch);
+        let loss = loss_config(&config);
+        let statistics = Statistics::of(&data, &loss)
+            .map_err(|error| TrainError::Covariance { data: data.name().to_owned(), error })?;
+        let objective = Objective::new(&loss, table, &statistics, config.batch)?;
+        let rows = objective.rows();
         let model = Network::new(shape(&config, dim), rows, config.seed)?;
         let parameters = model.parameters().len();
         let optimiser = AdamConfig { weight_decay: config.weight_decay, ..AdamConfig::default() };
@@ -146,14 +136,11 @@ impl Trainer {
             adam: Adam::new(optimiser, parameters),
             ema: Ema::new(config.ema, model.parameters()),
             rate: CosineRate { peak: config.rate, floor: 0.0, warmup: config.warmup, total: config.steps },
-            standard: Standard::new(config.batch, dim),
-            batch: vec![0.0; drawn(&config) * dim],
             step: 0,
             config,
             data,
             model,
-            table,
-            contrastive,
+            objective,
         })
     }
 
@@ -164,18 +151,11 @@ impl Trainer {
     pub fn step(&mut self) -> Result<Step, TrainError> {
         let mut rng = Rng::new(self.config.seed, FIRST_STREAM + self.step);
         self.model.zero_gradients();
-        let dim = self.data.dim();
-        let x0 = &mut self.batch[..self.config.batch * dim];
-        draw_items(&self.data, x0, &mut rng);
-        let standard = self.standard.step(&mut self.model, &self.table, x0, &mut rng)?;
-        let mut contrastive = 0.0;
-        if let Some(loss) = &mut self.contrastive {
-            let x0 = &mut self.batch[..self.config.contrastive.items * dim];
-            draw_items(&self.data, x0, &mut rng);
-            contrastive = loss.step(&mut self.model, &self.table, x0, &mut rng)?;
-        }
+        let Self { objective, model, data, .. } = self;
+        let losses = objective.step_drawing(model, &mut rng, |x0, _, rng| draw_items(data, x0, rng))?;
+        let Losses { denoising: standard, contrastive } = losses;
         let (norm, scale) = clip_scale(self.model.gradients(), self.config.clip);
-        let loss = standard + contrastive;
+        let loss = losses.total();
         if !(loss.is_finite() && norm.is_finite()) {
             return Err(TrainError::NotFinite { step: self.step + 1, loss, norm });
         }
@@ -216,7 +196,7 @@ impl Trainer {
 
     /// The schedule as the losses use it.
     pub const fn table(&self) -> &NoiseTable {
-        &self.table
+        self.objective.table()
     }
 
     /// The Gaussian fitted to the data, computed at each call.
@@ -265,28 +245,25 @@ pub(super) fn shape(config: &TrainConfig, dim: usize) -> MlpConfig {
     MlpConfig { dim, width: config.width, blocks: config.blocks }
 }
 
-/// The items that a step draws together.
-fn drawn(config: &TrainConfig) -> usize {
+/// The loss of these settings.
+fn loss_config(config: &TrainConfig) -> LossConfig {
+    let ContrastiveSettings { items, draws, weight, shared } = config.contrastive;
     match config.loss {
-        LossKind::Standard => config.batch,
-        LossKind::Contrastive => config.batch.max(config.contrastive.items),
+        LossKind::Standard => LossConfig::standard(),
+        LossKind::Contrastive => LossConfig {
+            contrastive: ContrastiveTerm { items, draws, weight, shared, ..ContrastiveTerm::default() },
+            ..LossConfig::default()
+        },
     }
 }
 
 /// The bytes of the run's buffers, without the data; saturates. The settings have been checked.
 fn bytes(config: &TrainConfig, dim: usize) -> u128 {
-    let rows = match config.loss {
-        LossKind::Standard => 0,
-        LossKind::Contrastive => 2 * config.contrastive.items * config.contrastive.draws,
-    };
-    let shape = shape(config, dim);
-    let network = shape.bytes(rows.max(config.batch), size_of::<f32>());
+    let (loss, shape) = (loss_config(config), shape(config, dim));
+    let network = shape.bytes(loss.rows(config.batch), size_of::<f32>());
     // Adam's two, the average, and its copy with a gradient that is exported.
     let copies = shape.parameters().saturating_mul(5 * size_of::<f32>() as u128);
-    // z, eps, dout, and the items themselves; t, weights and factors.
-    let row = (dim as u128).saturating_mul(16).saturating_add(64);
-    let items = rows as u128 + config.batch as u128 + drawn(config) as u128;
-    network.saturating_add(copies).saturating_add(items.saturating_mul(row))
+    network.saturating_add(copies).saturating_add(loss.bytes(config.batch, dim, 0, size_of::<f32>()))
 }
 
 /// Refuses settings out of range; whatever passes can be computed with.
@@ -357,7 +334,7 @@ mod tests {
         let trainer = Trainer::new(config, data).unwrap();
         let parameters = trainer.model.parameters().len();
         assert_eq!(shape(&trainer.config, 2).parameters(), parameters as u128);
-        let rows = trainer.contrastive.as_ref().map_or(0, Contrastive::rows);
+        let rows = trainer.objective.rows();
         assert_eq!(rows, 512);
         // At least six vectors of parameters and fourteen blocks of activations.
         let least = 4 * (6 * parameters + 14 * 64 * rows);
