@@ -28,11 +28,12 @@ pub enum ExportError {
     },
 }
 
-/// What a card says of an epsilon-predicting model beside its data.
+/// What a card says of a model beside its data.
 pub(crate) struct About<'a> {
     pub(crate) model: &'a str,
     /// Checked.
     pub(crate) schedule: Betas,
+    pub(crate) prediction: Prediction,
     pub(crate) width: usize,
     pub(crate) blocks: usize,
     pub(crate) loss: &'a str,
@@ -45,7 +46,6 @@ pub(crate) struct About<'a> {
 pub(crate) fn metadata(data: &Dataset, about: &About<'_>) -> Vec<(String, String)> {
     let list = |values: &[f64]| values.iter().map(f64::to_string).collect::<Vec<_>>().join(",");
     let (shape, mean, scale) = (data.dim().to_string(), list(data.mean()), list(data.scale()));
-    let squares: f64 = data.data().iter().map(|x| f64::from(*x).powi(2)).sum();
     let mut entries = Vec::new();
     // Numbers that were just written as numbers are lists of numbers.
     if let (Some(shape), Some(data_mean), Some(data_scale)) =
@@ -54,7 +54,7 @@ pub(crate) fn metadata(data: &Dataset, about: &About<'_>) -> Vec<(String, String
         let card = ModelCard {
             model: about.model,
             schedule: about.schedule,
-            prediction: Prediction::Epsilon,
+            prediction: about.prediction,
             shape,
             width: about.width,
             blocks: about.blocks,
@@ -63,7 +63,7 @@ pub(crate) fn metadata(data: &Dataset, about: &About<'_>) -> Vec<(String, String
             data_mean,
             data_scale,
             weights: WeightFormat::F32,
-            data_variance: squares / data.data().len() as f64 + about.added_variance,
+            data_variance: data.mean_square() + about.added_variance,
         };
         card.entries(|key, value| entries.push((key.to_owned(), value.to_string())));
     }

@@ -57,7 +57,7 @@ impl Statistics {
     /// A Gaussian is needed, and the covariance is singular.
     pub fn of(data: &Dataset, config: &LossConfig) -> Result<Self, LossError> {
         let gaussian =
-            if config.needs_gaussian() { Some(Gaussian::fit(data.data(), data.dim())?) } else { None };
+            if config.needs_gaussian() { Some(Gaussian::fit(&data.data(), data.dim())?) } else { None };
         Ok(Self { dim: data.dim(), mean: data.mean().to_vec(), scale: data.scale().to_vec(), gaussian })
     }
 }
