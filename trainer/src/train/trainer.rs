@@ -153,7 +153,7 @@ impl Trainer {
         self.model.zero_gradients();
         let Self { objective, model, data, .. } = self;
         let losses = objective.step_drawing(model, &mut rng, |x0, _, rng| draw_items(data, x0, rng))?;
-        let Losses { denoising: standard, contrastive } = losses;
+        let Losses { denoising: standard, contrastive, .. } = losses;
         let (norm, scale) = clip_scale(self.model.gradients(), self.config.clip);
         let loss = losses.total();
         if !(loss.is_finite() && norm.is_finite()) {
