@@ -28,7 +28,7 @@ pub struct Dataset {
 
 impl Dataset {
     /// Standardises `points`, row-major `[n, mean.len()]`. The caller has checked that the scales are positive.
-    pub(super) fn standardised(name: String, points: &[f64], mean: Vec<f64>, scale: Vec<f64>) -> Self {
+    pub(crate) fn standardised(name: String, points: &[f64], mean: Vec<f64>, scale: Vec<f64>) -> Self {
         let dim = mean.len();
         let data =
             points.iter().enumerate().map(|(i, p)| ((p - mean[i % dim]) / scale[i % dim]) as f32).collect();

@@ -1,6 +1,8 @@
 //! What a run's loss is made of, as a configuration file says it.
 
-use super::{DenoisingConfig, LogSnrDraws, LossError, Output, Process, Weighting};
+use super::{
+    DenoisingConfig, Estimation, InformedConfig, LogSnrDraws, LossError, Output, Process, Weighting,
+};
 use serde::{Deserialize, Serialize};
 
 /// The most rows of a term: items times draws.
@@ -31,12 +33,18 @@ pub struct LossConfig {
     pub process: ProcessName,
     /// The flow's shift towards noise: 1 for none.
     pub shift: f64,
+    /// The pinned process's variance per unit of time.
+    pub variance: f64,
     /// The probability with which a row is told no condition, so that guidance has something to start from.
     pub condition_dropout: f64,
     /// The squared error of the network's own output.
     pub denoising: DenoisingTerm,
     /// The contrastive loss.
     pub contrastive: ContrastiveTerm,
+    /// The negative log-likelihood.
+    pub likelihood: LikelihoodTerm,
+    /// What samples must fulfil; goes with the denoising loss.
+    pub physics: PhysicsTerm,
 }
 
 impl Default for LossConfig {
@@ -46,9 +54,12 @@ impl Default for LossConfig {
             sigma_data: 1.0,
             process: ProcessName::default(),
             shift: 1.0,
+            variance: 1.0,
             condition_dropout: 0.0,
             denoising: DenoisingTerm::default(),
             contrastive: ContrastiveTerm::default(),
+            likelihood: LikelihoodTerm::default(),
+            physics: PhysicsTerm::default(),
         }
     }
 }
@@ -79,6 +90,8 @@ pub enum ProcessName {
     Vp,
     /// Flow matching.
     Flow,
+    /// The pinned (Foellmer) process; with the prediction `sample` and a denoising term alone, it is its training loss.
+    Pinned,
 }
 
 /// How rows of the denoising loss are weighted; see [`Weighting`].
@@ -133,6 +146,64 @@ impl Default for ContrastiveTerm {
         let levels = Draws::default();
         Self { weight: 1.0 / 16.0, items: 16, draws: 16, shared: true, levels, zeta: levels }
     }
+}
+
+/// The information-theoretic negative log-likelihood of a batch's items, a row each; off by default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LikelihoodTerm {
+    /// What the nats a coordinate are multiplied by; 0 for none.
+    pub weight: f64,
+    /// The log-SNRs that the density is integrated over. With other than `auto` no Gaussian is fitted to the data, and the value
+    /// lacks its constants.
+    pub levels: Draws,
+}
+
+/// The physics; off by default. See [`Informed`](super::Informed).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PhysicsTerm {
+    /// c, the weight of the equality residual; 0 for none.
+    pub weight: f64,
+    /// The weight of the inequalities.
+    pub inequality: f64,
+    /// lambda, the weight of the objective.
+    pub objective: f64,
+    /// The residual.
+    pub residual: ResidualName,
+    /// Which sample is asked.
+    pub estimation: Estimation,
+    /// DDIM steps of `sample`.
+    pub steps: usize,
+    /// The most that one squared residual over twice its variance counts; 0 for no bound.
+    pub ceiling: f64,
+}
+
+impl Default for PhysicsTerm {
+    fn default() -> Self {
+        Self {
+            weight: 0.0,
+            inequality: 0.0,
+            objective: 0.0,
+            residual: ResidualName::default(),
+            estimation: Estimation::default(),
+            steps: 1,
+            ceiling: 0.0,
+        }
+    }
+}
+
+/// A residual by name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ResidualName {
+    /// The one that is handed to [`Objective::with_residual`](super::Objective::with_residual).
+    #[default]
+    Custom,
+    /// [`Circle`](crate::physics::Circle).
+    Circle,
+    /// [`Darcy`](crate::physics::Darcy), its size by the data's.
+    Darcy,
 }
 
 /// A distribution of log-SNRs, as a configuration names it.
@@ -200,6 +271,7 @@ impl LossConfig {
         match self.process {
             ProcessName::Vp => Process::Vp,
             ProcessName::Flow => Process::Flow { shift: self.shift },
+            ProcessName::Pinned => Process::Pinned { variance: self.variance },
         }
     }
 
@@ -210,6 +282,19 @@ impl LossConfig {
             WeightingName::MinSnr => Weighting::MinSnr(self.denoising.gamma),
         };
         DenoisingConfig { output: self.output(), weighting, process: self.process() }
+    }
+
+    /// The physics' terms.
+    pub fn informed(&self) -> InformedConfig {
+        let PhysicsTerm { weight, inequality, objective, estimation, steps, ceiling, .. } = self.physics;
+        let ceiling = if ceiling == 0.0 { f64::INFINITY } else { ceiling };
+        InformedConfig { equality: weight, inequality, objective, estimation, steps, ceiling }
+    }
+
+    /// Whether the physics has a weight.
+    pub fn is_informed(&self) -> bool {
+        let PhysicsTerm { weight, inequality, objective, .. } = self.physics;
+        [weight, inequality, objective].iter().any(|weight| *weight != 0.0)
     }
 
     /// The data items of a step with `batch` items of the denoising loss; saturates.
@@ -231,20 +316,32 @@ impl LossConfig {
             let row = numbers.saturating_mul(size as u128).saturating_add(80);
             a.saturating_add((items as u128).saturating_mul(rows as u128 + 1).saturating_mul(row))
         };
-        self.lots(batch).into_iter().fold(0, sum)
+        let physics = match self.physics.estimation {
+            _ if !self.is_informed() => 0,
+            Estimation::Mean => 2,
+            Estimation::Sample => (self.physics.steps as u128).saturating_add(4),
+        };
+        let numbers = (batch as u128).saturating_mul(dim as u128 + 8);
+        let physics = physics.saturating_mul(numbers).saturating_mul(size as u128);
+        self.lots(batch).into_iter().fold(physics, sum)
     }
 
     /// Each term's items and rows per item, in the order in which a step takes them.
-    pub(super) fn lots(&self, batch: usize) -> [(usize, usize); 2] {
+    pub(super) fn lots(&self, batch: usize) -> [(usize, usize); 3] {
         let on = |weight: f64, items: usize| if weight == 0.0 { 0 } else { items };
         let ContrastiveTerm { weight, items, draws, .. } = self.contrastive;
-        [(on(self.denoising.weight, batch), 1), (on(weight, items), draws.saturating_mul(2))]
+        [
+            (on(self.denoising.weight, batch), 1),
+            (on(weight, items), draws.saturating_mul(2)),
+            (on(self.likelihood.weight, batch), 1),
+        ]
     }
 
     /// Whether a Gaussian must be fitted to the data.
     pub fn needs_gaussian(&self) -> bool {
         let ContrastiveTerm { weight, shared, levels, zeta, .. } = self.contrastive;
-        weight != 0.0 && (!shared || levels == Draws::Auto || zeta == Draws::Auto)
+        let contrastive = weight != 0.0 && (!shared || levels == Draws::Auto || zeta == Draws::Auto);
+        contrastive || (self.likelihood.weight != 0.0 && self.likelihood.levels == Draws::Auto)
     }
 
     /// Refuses settings out of range; whatever passes can be computed with.
@@ -266,9 +363,14 @@ impl LossConfig {
                 return Err(LossError::Setting { name, value, expected: "0 or more, finite" });
             }
         }
-        if self.weights().iter().all(|(_, value)| *value == 0.0) {
+        if self.lots(1).iter().all(|(items, _)| *items == 0) {
             return Err(LossError::NoTerm);
         }
+        if self.is_informed() && self.denoising.weight == 0.0 {
+            let expected = "positive where the physics has a weight: it goes with the denoising loss's rows";
+            return Err(LossError::Setting { name: "denoising.weight", value: 0.0, expected });
+        }
+        self.informed().check()?;
         let ContrastiveTerm { weight, items, draws, .. } = self.contrastive;
         if weight != 0.0 {
             for (name, value) in [("contrastive.items", items), ("contrastive.draws", draws)] {
@@ -283,8 +385,12 @@ impl LossConfig {
         Ok(())
     }
 
-    fn weights(&self) -> [(&'static str, f64); 2] {
-        [("denoising.weight", self.denoising.weight), ("contrastive.weight", self.contrastive.weight)]
+    fn weights(&self) -> [(&'static str, f64); 3] {
+        [
+            ("denoising.weight", self.denoising.weight),
+            ("contrastive.weight", self.contrastive.weight),
+            ("likelihood.weight", self.likelihood.weight),
+        ]
     }
 }
 
@@ -323,6 +429,19 @@ mod tests {
         assert!(refused(&|c| c.contrastive.weight = f64::NAN).contains("contrastive.weight"));
         assert!(refused(&|c| c.contrastive.items = 0).contains("contrastive.items` is 0"));
         assert!(refused(&|c| c.contrastive.draws = usize::MAX).contains(&usize::MAX.to_string()));
+        assert!(refused(&|c| c.likelihood.weight = -2.0).contains("likelihood.weight` is -2"));
+        for change in [
+            |c: &mut LossConfig| c.physics.weight = f64::INFINITY,
+            |c: &mut LossConfig| c.physics.inequality = -1.0,
+            |c: &mut LossConfig| c.physics.objective = f64::NAN,
+            |c: &mut LossConfig| c.physics.steps = 0,
+            |c: &mut LossConfig| c.physics.steps = usize::MAX,
+            |c: &mut LossConfig| c.physics.ceiling = -1.0,
+        ] {
+            assert!(refused(&change).contains("`physics."));
+        }
+        let said = refused(&|c| (c.denoising.weight, c.physics.weight) = (0.0, 1.0));
+        assert!(said.contains("denoising.weight` is 0") && said.contains("physics"), "{said}");
         assert!(
             refused(&|c| {
                 c.denoising.weight = 0.0;
@@ -338,6 +457,8 @@ mod tests {
         let mut config = LossConfig::default();
         (config.contrastive.items, config.contrastive.draws) = (usize::MAX, usize::MAX);
         assert_eq!((config.items(usize::MAX), config.rows(1)), (usize::MAX, usize::MAX));
+        (config.physics.weight, config.physics.steps) = (1.0, usize::MAX);
+        config.physics.estimation = Estimation::Sample;
         assert_eq!(config.bytes(usize::MAX, usize::MAX, usize::MAX, 8), u128::MAX);
         let default = LossConfig::default();
         assert_eq!((default.items(128), default.rows(128)), (144, 512));

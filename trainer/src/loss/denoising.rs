@@ -13,7 +13,7 @@ pub enum Weighting {
     /// The same for every level, in the network's own output.
     #[default]
     Uniform,
-    /// `min(SNR, gamma)` in the error of x0, whatever the network returns (arXiv 2303.09556, eq. 7; 5 is usual, and is the
+    /// `min(SNR, gamma)` in the error of x0, whatever the network returns (arXiv 2303.09556; 5 is usual, and is the
     /// physics-informed paper's). With `x0_hat = state z + out_factor out` the output's error has the weight
     ///
     /// ```text

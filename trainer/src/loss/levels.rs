@@ -1,6 +1,6 @@
 //! Noise levels: the timesteps that the network knows, and the levels that the likelihood is integrated over.
 
-use super::{LossError, sigmoid};
+use super::{LossError, pinned_level, sigmoid};
 use crate::rng::Rng;
 use picardy::Level;
 
@@ -78,6 +78,13 @@ pub enum Process {
         /// k; 1 for none, more for more noise.
         shift: f64,
     },
+    /// The pinned (Foellmer) process (arXiv 2305.09605): `z = tau x1 + sqrt(v tau (1 - tau)) eps`, tau uniform in (0, 1) and
+    /// taken to the nearest timestep's, by signal-to-noise ratio ([`pinned_level`]); told that timestep. Its training loss is
+    /// [`Denoising`](super::Denoising) with [`Output::Sample`](super::Output::Sample).
+    Pinned {
+        /// v, the variance of the noise per unit of time.
+        variance: f64,
+    },
 }
 
 impl Process {
@@ -89,17 +96,40 @@ impl Process {
                 let u = rng.uniform_open();
                 flow(shift * u / (1.0 + (shift - 1.0) * u), table)
             }
+            Self::Pinned { variance } => {
+                // tau/(1 - tau) = v SNR.
+                let tau = rng.uniform_open();
+                let log_snr = (tau / (1.0 - tau)).ln() - variance.ln();
+                pinned_level(&table.level(table.nearest(log_snr)), variance)
+            }
+        }
+    }
+
+    /// The level of a timestep; `None` for the flow, which has none.
+    pub fn level(&self, table: &NoiseTable, timestep: usize) -> Option<Level> {
+        match *self {
+            Self::Vp => Some(table.level(timestep)),
+            Self::Flow { .. } => None,
+            Self::Pinned { variance } => Some(pinned_level(&table.level(timestep), variance)),
         }
     }
 
     /// The level that the network is told for a variance-preserving state at `log_snr`, and what that state is multiplied by
-    /// to be shown: the nearest timestep and 1, or the flow's level of that SNR and `1/(a + s)`.
+    /// to be shown: the nearest timestep and 1, the flow's level of that SNR and `1/(a + s)`, the pinned one of the nearest
+    /// timestep and `tau/a`.
     pub fn known(&self, table: &NoiseTable, log_snr: f64) -> (Level, f64) {
-        match self {
+        match *self {
             Self::Vp => (table.level(table.nearest(log_snr)), 1.0),
             Self::Flow { .. } => {
                 let (a, s) = (sigmoid(log_snr).sqrt(), sigmoid(-log_snr).sqrt());
                 (flow(s / (a + s), table), 1.0 / (a + s))
+            }
+            Self::Pinned { variance } => {
+                let level = pinned_level(&table.level(table.nearest(log_snr)), variance);
+                let a = sigmoid(log_snr).sqrt();
+                // The state's own tau, not the timestep's: so its scale is the process's at every SNR.
+                let tau = sigmoid(log_snr + variance.ln());
+                (level, tau / a)
             }
         }
     }
@@ -108,6 +138,9 @@ impl Process {
         match *self {
             Self::Flow { shift } if !(shift > 0.0 && shift.is_finite()) => {
                 Err(LossError::setting("shift", shift))
+            }
+            Self::Pinned { variance } if !(variance > 0.0 && variance.is_finite()) => {
+                Err(LossError::setting("variance", variance))
             }
             _ => Ok(()),
         }

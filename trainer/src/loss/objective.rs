@@ -1,15 +1,17 @@
 //! All terms of a run's loss behind one step.
 
 use super::{
-    Contrastive, ContrastiveConfig, ContrastiveTerm, Denoising, Gaussian, LossConfig, LossError, NoiseTable,
-    items,
+    Contrastive, ContrastiveConfig, ContrastiveTerm, Denoising, Draws, Gaussian, Informed, InformedLosses,
+    LikelihoodConfig, LikelihoodLoss, LossConfig, LossError, NoiseTable, ResidualName, items,
 };
 use crate::data::Dataset;
 use crate::model::{Network, NetworkError};
 use crate::op::Element;
+use crate::physics::{Circle, Darcy, Residual};
 use crate::rng::Rng;
 use picardy::nn::ShapeError;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// The value of each term of a step, as it is weighted in the total; 0 where there is no such term.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -19,11 +21,19 @@ pub struct Losses {
     pub denoising: f64,
     /// The contrastive loss.
     pub contrastive: f64,
+    /// The negative log-likelihood.
+    pub likelihood: f64,
+    /// The physics' equality residual.
+    pub residual: f64,
+    /// The physics' inequalities.
+    pub inequality: f64,
+    /// The physics' objective.
+    pub objective: f64,
 }
 
 impl Losses {
     /// How many terms there are.
-    pub const TERMS: usize = 2;
+    pub const TERMS: usize = 6;
 
     /// The sum of all terms: what the gradient is of.
     pub fn total(&self) -> f64 {
@@ -32,7 +42,14 @@ impl Losses {
 
     /// Every term by name, those that are 0 too.
     pub const fn terms(&self) -> [(&'static str, f64); Self::TERMS] {
-        [("denoising", self.denoising), ("contrastive", self.contrastive)]
+        [
+            ("denoising", self.denoising),
+            ("contrastive", self.contrastive),
+            ("likelihood", self.likelihood),
+            ("residual", self.residual),
+            ("inequality", self.inequality),
+            ("objective", self.objective),
+        ]
     }
 }
 
@@ -84,38 +101,101 @@ pub struct Objective<T> {
     table: NoiseTable,
     dim: usize,
     dropout: f64,
-    denoising: Option<Denoising<T>>,
+    base: Base<T>,
     contrastive: Option<Contrastive<T>>,
-    /// Items of each term, in the order of a step.
-    lots: [usize; Losses::TERMS],
+    likelihood: Option<LikelihoodLoss<T>>,
+    /// Items of the base, the contrastive loss and the likelihood, in the order of a step.
+    lots: [usize; 3],
     rows: usize,
     x0: Vec<T>,
     c: Vec<T>,
 }
 
+/// What a step begins with.
+#[derive(Debug, Clone)]
+enum Base<T> {
+    None,
+    Denoising(Denoising<T>),
+    Informed(Box<Informed<T>>),
+}
+
 impl<T: Element> Objective<T> {
-    /// The loss with `batch` items of the denoising term.
+    /// The loss with `batch` items of the denoising term, and as many of the likelihood's.
     ///
     /// # Errors
     ///
-    /// As [`LossConfig::check`]; [`LossError::NoGaussian`] where one is needed and `data` has none.
+    /// As [`LossConfig::check`]; [`LossError::NoGaussian`] where one is needed and `data` has none,
+    /// [`LossError::NoResidual`] for physics of one's own, which [`Objective::with_residual`] takes.
     pub fn new(
         config: &LossConfig,
         table: NoiseTable,
         data: &Statistics,
         batch: usize,
     ) -> Result<Self, LossError> {
+        let residual: Option<Arc<dyn Residual<T>>> = match config.physics.residual {
+            ResidualName::Custom => None,
+            ResidualName::Circle => Some(Arc::new(Circle)),
+            ResidualName::Darcy if config.is_informed() => {
+                let darcy = Darcy::for_dim(data.dim);
+                Some(Arc::new(darcy.map_err(|_| LossError::ResidualSize { dim: data.dim })?))
+            }
+            ResidualName::Darcy => None,
+        };
+        Self::build(config, table, data, batch, residual)
+    }
+
+    /// [`Objective::new`] with physics of one's own, whatever `config.physics.residual` says.
+    ///
+    /// # Errors
+    ///
+    /// As there; [`LossError::ResidualSize`] where the residual is for items of another size.
+    pub fn with_residual(
+        config: &LossConfig,
+        table: NoiseTable,
+        data: &Statistics,
+        batch: usize,
+        residual: Arc<dyn Residual<T>>,
+    ) -> Result<Self, LossError> {
+        Self::build(config, table, data, batch, Some(residual))
+    }
+
+    fn build(
+        config: &LossConfig,
+        table: NoiseTable,
+        data: &Statistics,
+        batch: usize,
+        residual: Option<Arc<dyn Residual<T>>>,
+    ) -> Result<Self, LossError> {
         config.check()?;
         let dim = data.dim;
-        let denoising = match config.denoising.weight {
+        let eigenvalues = data.gaussian.as_ref().map(Gaussian::eigenvalues);
+        let base = match config.denoising.weight {
+            0.0 => Base::None,
+            weight => {
+                let denoising = Denoising::new(config.denoising(), weight, batch, dim)?;
+                if config.is_informed() {
+                    let residual = residual.ok_or(LossError::NoResidual)?;
+                    let affine = (data.mean.clone(), data.scale.clone());
+                    Base::Informed(Box::new(Informed::new(denoising, config.informed(), residual, affine)?))
+                } else {
+                    Base::Denoising(denoising)
+                }
+            }
+        };
+        let (output, process) = (config.output(), config.process());
+        let likelihood = match config.likelihood.weight {
             0.0 => None,
-            weight => Some(Denoising::new(config.denoising(), weight, batch, dim)?),
+            weight => {
+                let levels = config.likelihood.levels;
+                let gaussian = data.gaussian.clone().filter(|_| levels == Draws::Auto);
+                let loss = LikelihoodConfig { output, process, levels: levels.resolve(eigenvalues)? };
+                Some(LikelihoodLoss::new(loss, gaussian, weight, batch, dim)?)
+            }
         };
         let ContrastiveTerm { weight, items, draws, shared, levels, zeta } = config.contrastive;
         let contrastive = if weight == 0.0 {
             None
         } else {
-            let eigenvalues = data.gaussian.as_ref().map(Gaussian::eigenvalues);
             let estimator = ContrastiveConfig {
                 items,
                 draws,
@@ -123,8 +203,8 @@ impl<T: Element> Objective<T> {
                 shared,
                 levels: levels.resolve(eigenvalues)?,
                 zeta: zeta.resolve(eigenvalues)?,
-                output: config.output(),
-                process: config.process(),
+                output,
+                process,
             };
             Some(Contrastive::new(estimator, data.gaussian.clone(), dim)?)
         };
@@ -132,7 +212,7 @@ impl<T: Element> Objective<T> {
         let most = lots.iter().copied().max().unwrap_or(0);
         let (rows, dropout) = (config.rows(batch), config.condition_dropout);
         let x0 = vec![T::ZERO; most.saturating_mul(dim)];
-        Ok(Self { table, dim, dropout, denoising, contrastive, lots, rows, x0, c: Vec::new() })
+        Ok(Self { table, dim, dropout, base, contrastive, likelihood, lots, rows, x0, c: Vec::new() })
     }
 
     /// The most rows that a step shows the network in one call: what its `max_batch` must be at least.
@@ -193,27 +273,29 @@ impl<T: Element> Objective<T> {
         mut draw: impl FnMut(&mut [T], &mut [T], &mut Rng),
     ) -> Result<Losses, LossError> {
         let mut losses = Losses::default();
-        if let Some(loss) = &mut self.denoising {
-            let (x0, c) = lot(
-                &mut self.x0,
-                &mut self.c,
-                [self.lots[0], self.dim, model.condition()],
-                self.dropout,
-                rng,
-                &mut draw,
-            );
-            losses.denoising = loss.step(model, &self.table, x0, c, rng)?;
+        let Self { table, x0, c, lots, dim, dropout, .. } = self;
+        let sizes = |items: usize| [items, *dim, model.condition()];
+        let sizes = lots.map(sizes);
+        match &mut self.base {
+            Base::None => {}
+            Base::Denoising(loss) => {
+                let (x0, c) = lot(x0, c, sizes[0], *dropout, rng, &mut draw);
+                losses.denoising = loss.step(model, table, x0, c, rng)?;
+            }
+            Base::Informed(loss) => {
+                let (x0, c) = lot(x0, c, sizes[0], *dropout, rng, &mut draw);
+                let InformedLosses { denoising, residual, inequality, objective } =
+                    loss.step(model, table, x0, c, rng)?;
+                losses = Losses { denoising, residual, inequality, objective, ..losses };
+            }
         }
         if let Some(loss) = &mut self.contrastive {
-            let (x0, c) = lot(
-                &mut self.x0,
-                &mut self.c,
-                [self.lots[1], self.dim, model.condition()],
-                self.dropout,
-                rng,
-                &mut draw,
-            );
-            losses.contrastive = loss.step(model, &self.table, x0, c, rng)?;
+            let (x0, c) = lot(x0, c, sizes[1], *dropout, rng, &mut draw);
+            losses.contrastive = loss.step(model, table, x0, c, rng)?;
+        }
+        if let Some(loss) = &mut self.likelihood {
+            let (x0, c) = lot(x0, c, sizes[2], *dropout, rng, &mut draw);
+            losses.likelihood = loss.step(model, table, x0, c, rng)?;
         }
         Ok(losses)
     }
@@ -245,8 +327,8 @@ fn lot<'a, T: Element>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::loss::Standard;
     use crate::loss::contrastive::tests::{check_loss, small_model, table};
+    use crate::loss::{OutputName, ProcessName, Standard};
     use crate::op::testing::values;
 
     fn plain(config: &LossConfig) -> Statistics {
@@ -272,6 +354,39 @@ mod tests {
     }
 
     #[test]
+    fn physics_and_likelihood_join_the_sum() {
+        let mut config = config();
+        config.likelihood.weight = 0.3;
+        (config.physics.weight, config.physics.residual) = (0.1, ResidualName::Circle);
+        (config.prediction, config.process) = (OutputName::V, ProcessName::Pinned);
+        let mut objective = Objective::new(&config, table(), &plain(&config), 3).unwrap();
+        assert_eq!((objective.items(), objective.rows()), (8, 16));
+        let x0 = values(16, 1);
+        let mut model = small_model(objective.rows());
+        let losses = objective.step(&mut model, &x0, &[], &mut Rng::new(5, 0)).unwrap();
+        assert!(losses.terms()[..4].iter().all(|(_, value)| *value != 0.0), "{losses:?}");
+        assert_eq!(losses.terms()[4..].iter().map(|(_, value)| value).sum::<f64>(), 0.0);
+        check_loss(model, |model| objective.step(model, &x0, &[], &mut Rng::new(5, 0)).unwrap().total());
+    }
+
+    #[test]
+    fn physics_without_a_residual_is_an_error() {
+        let mut config = LossConfig::standard();
+        config.physics.weight = 1.0;
+        let new = |config: &LossConfig| Objective::<f64>::new(config, table(), &plain(config), 3).map(|_| ());
+        assert_eq!(new(&config), Err(LossError::NoResidual));
+        config.physics.residual = ResidualName::Darcy;
+        assert_eq!(new(&config), Err(LossError::ResidualSize { dim: 2 }));
+        config.process = ProcessName::Flow;
+        config.physics.residual = ResidualName::Circle;
+        assert_eq!(new(&config), Err(LossError::Timesteps));
+        config.process = ProcessName::Vp;
+        assert_eq!(new(&config), Ok(()));
+        let own = Objective::<f64>::with_residual(&config, table(), &plain(&config), 3, Arc::new(Circle));
+        assert!(own.is_ok());
+    }
+
+    #[test]
     fn a_term_alone_is_that_term() {
         let config =
             LossConfig { contrastive: ContrastiveTerm { weight: 0.0, ..config().contrastive }, ..config() };
@@ -280,7 +395,7 @@ mod tests {
         let losses = objective.step(&mut model, &x0, &[], &mut Rng::new(5, 0)).unwrap();
         let mut twin = small_model(3);
         let value = Standard::new(3, 2).step(&mut twin, &table(), &x0, &mut Rng::new(5, 0)).unwrap();
-        assert_eq!(losses, Losses { denoising: value, contrastive: 0.0 });
+        assert_eq!(losses, Losses { denoising: value, ..Losses::default() });
         assert_eq!(model.gradients(), twin.gradients());
     }
 
