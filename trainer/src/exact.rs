@@ -3,10 +3,8 @@
 use crate::data::Dataset;
 use crate::export::{About, metadata};
 use crate::onnx::{OnnxError, export_exact};
-use picardy::{Betas, ScheduleError};
-
-/// What the card calls this model.
-const MODEL: &str = "exact-points";
+use picardy::nn::Architecture;
+use picardy::{Betas, Prediction, ScheduleError};
 
 /// Why there is no exact denoiser.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -40,11 +38,11 @@ pub enum ExactError {
 pub fn exact_onnx(data: &Dataset, std: f64, schedule: Betas) -> Result<Vec<u8>, ExactError> {
     schedule.check()?;
     let about = About {
-        model: MODEL,
+        architecture: Architecture::ExactPoints { points: data.len() },
+        condition: 0,
+        shape: &[data.dim()],
         schedule,
-        prediction: picardy::Prediction::Epsilon,
-        width: data.len(),
-        blocks: 1,
+        prediction: Prediction::Epsilon,
         loss: "exact",
         seed: 0,
         added_variance: std * std,

@@ -2,9 +2,9 @@
 
 use crate::data::Dataset;
 use crate::model::{Network, Precision, SaveError};
-use crate::onnx::{OnnxError, export_mlp};
+use crate::onnx::{OnnxError, export_network};
 use crate::train::stage;
-use picardy::nn::{ModelCard, Numbers, WeightFormat};
+use picardy::nn::{Architecture, ModelCard, Numbers, WeightFormat};
 use picardy::{Betas, Prediction};
 use std::path::{Path, PathBuf};
 
@@ -30,12 +30,13 @@ pub enum ExportError {
 
 /// What a card says of a model beside its data.
 pub(crate) struct About<'a> {
-    pub(crate) model: &'a str,
+    pub(crate) architecture: Architecture,
+    pub(crate) condition: usize,
+    /// One item's shape, outermost axis first.
+    pub(crate) shape: &'a [usize],
+    pub(crate) prediction: Prediction,
     /// Checked.
     pub(crate) schedule: Betas,
-    pub(crate) prediction: Prediction,
-    pub(crate) width: usize,
-    pub(crate) blocks: usize,
     pub(crate) loss: &'a str,
     pub(crate) seed: u64,
     /// What the model adds to the variance of the points.
@@ -45,19 +46,19 @@ pub(crate) struct About<'a> {
 /// The metadata of a model of `data`.
 pub(crate) fn metadata(data: &Dataset, about: &About<'_>) -> Vec<(String, String)> {
     let list = |values: &[f64]| values.iter().map(f64::to_string).collect::<Vec<_>>().join(",");
-    let (shape, mean, scale) = (data.dim().to_string(), list(data.mean()), list(data.scale()));
+    let shape = about.shape.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
+    let (mean, scale) = (list(data.mean()), list(data.scale()));
     let mut entries = Vec::new();
     // Numbers that were just written as numbers are lists of numbers.
     if let (Some(shape), Some(data_mean), Some(data_scale)) =
         (Numbers::new(&shape), Numbers::new(&mean), Numbers::new(&scale))
     {
         let card = ModelCard {
-            model: about.model,
+            architecture: about.architecture,
+            condition: about.condition,
             schedule: about.schedule,
             prediction: about.prediction,
             shape,
-            width: about.width,
-            blocks: about.blocks,
             loss: about.loss,
             seed: about.seed,
             data_mean,
@@ -75,8 +76,7 @@ pub(crate) fn metadata(data: &Dataset, about: &About<'_>) -> Vec<(String, String
 /// # Errors
 /// Parameters that are not finite.
 pub fn onnx(model: &Network<f32>, metadata: &[(String, String)]) -> Result<Vec<u8>, OnnxError> {
-    let config = model.config();
-    export_mlp(config.dim, config.width, config.blocks, |name| model.parameter(name), metadata)
+    export_network(model, metadata)
 }
 
 /// Writes `STEM.safetensors` and `STEM.onnx` into a folder.

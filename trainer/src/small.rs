@@ -107,8 +107,7 @@ pub fn shrink(
 
 /// The moments of a network's matrix inputs over data that is noised at random timesteps.
 fn calibrate(model: &Network<f32>, data: &Dataset, betas: Betas) -> Result<Calibration, SmallError> {
-    let config = model.config();
-    let mut network = Network::<f32>::new(config, ROWS, 0)?;
+    let mut network = Network::<f32>::new(model.config(), ROWS, 0)?;
     network.parameters_mut().copy_from_slice(model.parameters());
     let mut rng = Rng::new(0, CALIBRATION_STREAM);
     let alpha_bars: Vec<f64> = betas.alpha_bars().collect();
@@ -311,8 +310,11 @@ mod tests {
     #[test]
     fn a_card_names_its_weights() {
         let data = Builtin::TwoMoons.sample(200, 7).unwrap();
-        use crate::train::{NetworkConfig, TrainConfig};
-        let config = TrainConfig { network: NetworkConfig::residual_mlp(16, 1), ..TrainConfig::default() };
+        use crate::{model::NetworkKind, train::TrainConfig};
+        let config = TrainConfig {
+            network: NetworkKind::ResidualMlp { width: 16, blocks: 1 },
+            ..TrainConfig::default()
+        };
         let trainer = crate::train::Trainer::new(config, data.clone()).unwrap();
         for weights in [WeightFormat::F32, WeightFormat::F16, WeightFormat::Int8] {
             let small = shrink(&trainer.averaged(), &data, BETAS, &trainer.card(), weights).unwrap();

@@ -5,7 +5,7 @@ use core::str::FromStr;
 
 use super::card_fields::key;
 use super::weight_format::UnknownWeights;
-use super::{CardError, Numbers, WeightFormat};
+use super::{Architecture, CardError, MAX_LEVELS, Numbers, Unet1d, Unet2d, WeightFormat, Widths};
 use crate::{Betas, Name, Prediction};
 
 /// The format that is written and read.
@@ -22,18 +22,16 @@ const CONDITIONING: &str = "timestep";
 /// timestep; other values are an error in this version.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ModelCard<'a> {
-    /// The network: `residual-mlp`, or `exact-points`, the exact denoiser of a finite data set.
-    pub model: &'a str,
+    /// The network and its sizes.
+    pub architecture: Architecture,
+    /// Numbers of a condition, 0 where the network takes none.
+    pub condition: usize,
     /// The schedule of its training.
     pub schedule: Betas,
     /// What its output is.
     pub prediction: Prediction,
     /// One item's shape; its product is the number of coordinates.
     pub shape: Numbers<'a>,
-    /// Width of the network; of an exact denoiser, its points.
-    pub width: usize,
-    /// Residual blocks of the network.
-    pub blocks: usize,
     /// The loss it was trained with.
     pub loss: &'a str,
     /// The seed of its training.
@@ -100,11 +98,12 @@ impl<'a> ModelCard<'a> {
             kind,
             "one of linear, scaled_linear, cosine, sigmoid",
         ))?;
-        let zero_snr = match lookup(key::ZERO_SNR) {
-            None | Some("false") => false,
-            Some("true") => true,
-            Some(other) => return Err(invalid(key::ZERO_SNR, other, "true or false")),
+        let flag = |key| match lookup(key) {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(other) => Err(invalid(key, other, "true or false")),
         };
+        let zero_snr = flag(key::ZERO_SNR)?;
         let schedule = if zero_snr { schedule.zero_snr() } else { schedule };
         schedule.check().map_err(|_| invalid(key::BETA_END, end, "the end of betas in (0, 1)"))?;
         let weights = match lookup(key::WEIGHTS) {
@@ -113,14 +112,52 @@ impl<'a> ModelCard<'a> {
                 name.parse().map_err(|UnknownWeights| invalid(key::WEIGHTS, name, "one of f32, f16, int8"))?
             }
         };
+        let widths = || {
+            let mut levels = [0; MAX_LEVELS];
+            let list = list(key::WIDTHS)?;
+            let expected = "1 to 6 positive integers";
+            let wrong = || invalid(key::WIDTHS, list, expected);
+            for (i, part) in list.as_str().split(',').enumerate() {
+                let width = part.trim().parse().ok().filter(|&n: &usize| n > 0);
+                *levels.get_mut(i).ok_or_else(wrong)? = width.ok_or_else(wrong)?;
+            }
+            Widths::new(levels.get(..list.len()).unwrap_or(&[])).ok_or_else(wrong)
+        };
+        let architecture = match text(key::MODEL)? {
+            "residual-mlp" => {
+                Architecture::ResidualMlp { width: positive(key::WIDTH)?, blocks: positive(key::BLOCKS)? }
+            }
+            "exact-points" => Architecture::ExactPoints { points: positive(key::WIDTH)? },
+            "unet1d" => Architecture::Unet1d(Unet1d {
+                widths: widths()?,
+                embedding: positive(key::EMBEDDING)?,
+                kernel: positive(key::KERNEL)?,
+                groups: positive(key::GROUPS)?,
+                scale: flag(key::FILM_SCALE)?,
+            }),
+            "unet2d" => Architecture::Unet2d(Unet2d {
+                widths: widths()?,
+                embedding: positive(key::EMBEDDING)?,
+                blocks: positive(key::BLOCKS)?,
+                groups: positive(key::GROUPS)?,
+                heads: positive(key::HEADS)?,
+            }),
+            other => {
+                let expected = "one of residual-mlp, unet1d, unet2d, exact-points";
+                return Err(invalid(key::MODEL, other, expected));
+            }
+        };
+        let condition = match lookup(key::CONDITION) {
+            None => 0,
+            Some(_) => positive(key::CONDITION)?,
+        };
         let card = Self {
             weights,
-            model: text(key::MODEL)?,
+            architecture,
+            condition,
             schedule,
             prediction,
             shape: list(key::SHAPE)?,
-            width: positive(key::WIDTH)?,
-            blocks: positive(key::BLOCKS)?,
             loss: text(key::LOSS)?,
             seed: number(key::SEED, text(key::SEED)?, "an integer")?,
             data_mean: list(key::DATA_MEAN)?,
@@ -148,7 +185,7 @@ impl<'a> ModelCard<'a> {
     pub fn entries(&self, mut write: impl FnMut(&'static str, Arguments<'_>)) {
         let mut put = |key, value: &dyn Display| write(key, format_args!("{value}"));
         put(key::VERSION, &VERSION);
-        put(key::MODEL, &self.model);
+        put(key::MODEL, &self.architecture.name());
         put(key::PROCESS, &PROCESS);
         put(key::SCHEDULE, &self.schedule.name());
         put(key::TRAIN_STEPS, &self.schedule.train_steps);
@@ -161,8 +198,34 @@ impl<'a> ModelCard<'a> {
         put(key::PREDICTION, &self.prediction);
         put(key::CONDITIONING, &CONDITIONING);
         put(key::SHAPE, &self.shape);
-        put(key::WIDTH, &self.width);
-        put(key::BLOCKS, &self.blocks);
+        match &self.architecture {
+            Architecture::ResidualMlp { width, blocks } => {
+                put(key::WIDTH, width);
+                put(key::BLOCKS, blocks);
+            }
+            Architecture::ExactPoints { points } => {
+                put(key::WIDTH, points);
+                put(key::BLOCKS, &1);
+            }
+            Architecture::Unet1d(unet) => {
+                put(key::WIDTHS, &unet.widths);
+                put(key::EMBEDDING, &unet.embedding);
+                put(key::KERNEL, &unet.kernel);
+                put(key::GROUPS, &unet.groups);
+                put(key::FILM_SCALE, &unet.scale);
+            }
+            Architecture::Unet2d(unet) => {
+                put(key::WIDTHS, &unet.widths);
+                put(key::EMBEDDING, &unet.embedding);
+                put(key::BLOCKS, &unet.blocks);
+                put(key::GROUPS, &unet.groups);
+                put(key::HEADS, &unet.heads);
+            }
+        }
+        // Absent is none, as in cards of before.
+        if self.condition > 0 {
+            put(key::CONDITION, &self.condition);
+        }
         put(key::LOSS, &self.loss);
         put(key::SEED, &self.seed);
         put(key::DATA_MEAN, &self.data_mean);
@@ -178,6 +241,14 @@ impl<'a> ModelCard<'a> {
     fn check(&self) -> Result<(), CardError> {
         let shape = invalid(key::SHAPE, self.shape, "a list of positive integers");
         let dim = self.checked_dim().ok_or(shape)?;
+        let rank = match self.architecture {
+            Architecture::Unet1d(_) => Some((2, "two integers: places, channels")),
+            Architecture::Unet2d(_) => Some((3, "three integers: height, width, channels")),
+            Architecture::ResidualMlp { .. } | Architecture::ExactPoints { .. } => None,
+        };
+        if let Some((_, expected)) = rank.filter(|(rank, _)| *rank != self.shape.len()) {
+            return Err(invalid(key::SHAPE, self.shape, expected));
+        }
         for (key, list) in [(key::DATA_MEAN, &self.data_mean), (key::DATA_SCALE, &self.data_scale)] {
             if list.len() != dim {
                 return Err(CardError::Length { key, expected: dim, got: list.len() });
@@ -280,6 +351,44 @@ mod tests {
         assert!(matches!(lookup("yes"), Err(CardError::Invalid { key: key::ZERO_SNR, .. })));
     }
 
+    /// A U-Net's sizes are its own keys.
+    #[test]
+    fn u_nets_are_carried() {
+        let lookup = |key: &str| match key {
+            key::MODEL => Some("unet1d"),
+            key::SHAPE => Some("16,2"),
+            key::DATA_MEAN | key::DATA_SCALE => {
+                Some("1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1")
+            }
+            key::WIDTHS => Some("32,64"),
+            key::EMBEDDING => Some("64"),
+            key::KERNEL => Some("5"),
+            key::GROUPS => Some("8"),
+            key::FILM_SCALE => Some("true"),
+            key::CONDITION => Some("10"),
+            key::WIDTH | key::BLOCKS => None,
+            _ => GOOD.iter().find(|(k, _)| *k == key).map(|(_, value)| *value),
+        };
+        let card = ModelCard::from_lookup(lookup).unwrap();
+        let Architecture::Unet1d(unet) = card.architecture else { panic!("{card:?}") };
+        assert_eq!(
+            (unet.widths.as_slice(), unet.kernel, unet.scale, card.condition),
+            (&[32, 64][..], 5, true, 10)
+        );
+        card.entries(|key, value| {
+            assert_eq!(Some(Name::new(value).as_str()), lookup(key).map(|v| &v[..v.len().min(32)]))
+        });
+        for (bad, value) in [
+            (key::WIDTHS, "32,0"),
+            (key::WIDTHS, "1,2,3,4,5,6,7"),
+            (key::SHAPE, "32"),
+            (key::FILM_SCALE, "1"),
+        ] {
+            let other = |key: &str| if key == bad { Some(value) } else { lookup(key) };
+            assert!(ModelCard::from_lookup(other).is_err(), "{bad} = {value}");
+        }
+    }
+
     /// A card that says nothing of its weights has f32; others keep what they say, and an unknown format is named.
     #[test]
     fn the_weights_format_is_carried() {
@@ -318,6 +427,8 @@ mod tests {
             (key::SHAPE, "18446744073709551615,3"),
             (key::WIDTH, "-4"),
             (key::SEED, ""),
+            (key::MODEL, "unet3d"),
+            (key::CONDITION, "0"),
             (key::DATA_MEAN, "0"),
             (key::DATA_MEAN, "0,inf"),
             (key::DATA_SCALE, "1,0"),

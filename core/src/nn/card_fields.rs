@@ -7,7 +7,7 @@ use core::fmt;
 pub mod key {
     /// The card's format, a number; this version writes and reads 1.
     pub const VERSION: &str = "picardy.version";
-    /// The network: `residual-mlp` or `exact-points`.
+    /// The network: `residual-mlp`, `unet1d`, `unet2d` or `exact-points`.
     pub const MODEL: &str = "picardy.model";
     /// The noising process: `vp`.
     pub const PROCESS: &str = "picardy.process";
@@ -27,10 +27,24 @@ pub mod key {
     pub const CONDITIONING: &str = "picardy.conditioning";
     /// One item's shape, outermost axis first.
     pub const SHAPE: &str = "picardy.shape";
-    /// The network's width.
+    /// A residual MLP's width; of an exact denoiser, its points.
     pub const WIDTH: &str = "picardy.width";
-    /// The network's residual blocks.
+    /// A residual MLP's blocks; of a 2-D U-Net, those of each level.
     pub const BLOCKS: &str = "picardy.blocks";
+    /// A U-Net's channels, level by level.
+    pub const WIDTHS: &str = "picardy.widths";
+    /// Numbers of a U-Net's embedding of t.
+    pub const EMBEDDING: &str = "picardy.embedding";
+    /// Groups of a U-Net's norms.
+    pub const GROUPS: &str = "picardy.groups";
+    /// Places of a temporal U-Net's convolutions.
+    pub const KERNEL: &str = "picardy.kernel";
+    /// Whether a temporal U-Net's condition scales the channels: `true` or `false`.
+    pub const FILM_SCALE: &str = "picardy.film_scale";
+    /// Heads of a 2-D U-Net's attention.
+    pub const HEADS: &str = "picardy.heads";
+    /// Numbers of a condition, absent for none.
+    pub const CONDITION: &str = "picardy.condition";
     /// The loss it was trained with.
     pub const LOSS: &str = "picardy.loss";
     /// The seed of its training.

@@ -40,7 +40,12 @@ impl Default for Layer<'_> {
     }
 }
 
-impl Layer<'_> {
+impl<'a> Layer<'a> {
+    /// The bias, one for each output.
+    pub(crate) const fn bias(&self) -> &'a [f32] {
+        self.bias
+    }
+
     /// Elements of scratch that [`Layer::apply`] needs.
     pub(crate) const fn scratch_len(&self) -> usize {
         match self.weight {
@@ -96,10 +101,28 @@ impl<'a> Tensors<'_, 'a> {
         outputs: usize,
         inputs: usize,
     ) -> Result<Layer<'a>, ModelError> {
-        let name = Name::new(format_args!("{prefix}.weight"));
+        let weight = Name::new(format_args!("{prefix}.weight"));
+        self.weight_and_bias(weight, Name::new(format_args!("{prefix}.bias")), outputs, inputs)
+    }
+
+    /// A layer whose weight's axes behind the first are `inputs` numbers together.
+    pub(crate) fn weight_and_bias(
+        &self,
+        name: Name,
+        bias: Name,
+        outputs: usize,
+        inputs: usize,
+    ) -> Result<Layer<'a>, ModelError> {
         let wrap = |error| ModelError::Artifact { name, error };
         let tensor = self.artifact.tensor(name.as_str()).map_err(wrap)?;
-        if *tensor.shape() != [outputs, inputs] {
+        let fits = match tensor.shape() {
+            [first, rest @ ..] if !rest.is_empty() => {
+                let product = rest.iter().try_fold(1usize, |product, &n| product.checked_mul(n));
+                *first == outputs && product == Some(inputs)
+            }
+            _ => false,
+        };
+        if !fits {
             let got = first_axes(tensor.shape());
             return Err(ModelError::Shape { name, expected: [outputs, inputs], got });
         }
@@ -117,10 +140,13 @@ impl<'a> Tensors<'_, 'a> {
             }
             Dtype::I8 => Weights::Int8 {
                 weight: tensor.i8().map_err(wrap)?,
-                scale: self.scales(format_args!("{prefix}.scale"), outputs)?,
+                scale: {
+                    let prefix = name.as_str().strip_suffix(".weight").unwrap_or_default();
+                    self.scales(format_args!("{prefix}.scale"), outputs)?
+                },
             },
         };
-        Ok(Layer { weight, bias: self.vector(format_args!("{prefix}.bias"), outputs)?, inputs })
+        Ok(Layer { weight, bias: self.vector(format_args!("{bias}"), outputs)?, inputs })
     }
 
     pub(crate) fn norm(&self, prefix: Arguments<'_>, width: usize) -> Result<Norm<'a>, ModelError> {

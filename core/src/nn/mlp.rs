@@ -2,8 +2,8 @@
 
 use super::layer::{Layer, Norm, Tensors};
 use super::{
-    Artifact, ArtifactError, ModelCard, ModelError, ShapeError, add, frequencies, gelu, key, layer_norm,
-    shape, sinusoidal,
+    Architecture, Artifact, ArtifactError, ModelCard, ModelError, ShapeError, add, frequencies, gelu, key,
+    layer_norm, shape, sinusoidal,
 };
 use crate::Name;
 
@@ -114,10 +114,14 @@ impl<'a> ResidualMlp<'a> {
     /// network.
     pub fn card(&self, artifact: &Artifact<'a>) -> Result<ModelCard<'a>, ModelError> {
         let card = ModelCard::from_lookup(|key| artifact.metadata(key))?;
+        let Architecture::ResidualMlp { width, blocks } = card.architecture else {
+            return Err(ModelError::UnknownModel);
+        };
         let fields = [
             (key::SHAPE, self.dim, card.dim()),
-            (key::WIDTH, self.width, card.width),
-            (key::BLOCKS, self.block_count, card.blocks),
+            (key::WIDTH, self.width, width),
+            (key::BLOCKS, self.block_count, blocks),
+            (key::CONDITION, 0, card.condition),
         ];
         for (argument, expected, got) in fields {
             if expected != got {

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::{ArtifactError, CardError, ShapeError};
+use super::{ArtifactError, CardError, ProgramError, ShapeError};
 use crate::Name;
 
 /// Why a network cannot be loaded from an artifact or run.
@@ -73,6 +73,15 @@ pub enum ModelError {
     },
     /// A network of a kind that this version cannot run.
     UnknownModel,
+    /// A program that cannot be built.
+    Program(ProgramError),
+    /// Conditions of another length than the rows ask for.
+    Condition {
+        /// Numbers of all rows' conditions.
+        expected: usize,
+        /// Numbers there are.
+        got: usize,
+    },
     /// An input that is not a whole number of rows, or an output of another length.
     Rows(ShapeError),
     /// States of another dimension than the network's.
@@ -96,6 +105,12 @@ pub enum ModelError {
         /// Elements there are.
         got: usize,
     },
+}
+
+impl From<ProgramError> for ModelError {
+    fn from(error: ProgramError) -> Self {
+        Self::Program(error)
+    }
 }
 
 impl From<ShapeError> for ModelError {
@@ -164,7 +179,16 @@ impl fmt::Display for ModelError {
             Self::Blocks { got } => {
                 write!(f, "the network has {got} blocks where it may have 1 to {}", super::MAX_BLOCKS)
             }
-            Self::UnknownModel => write!(f, "the artifact's `picardy.model` is not `residual-mlp`"),
+            Self::UnknownModel => {
+                write!(f, "the artifact's `picardy.model` is another network, or its items have another rank")
+            }
+            Self::Program(error) => error.fmt(f),
+            Self::Condition { expected, got } => {
+                write!(
+                    f,
+                    "{got} numbers of conditions where the rows ask for {expected}; give each row its own"
+                )
+            }
             Self::Rows(error) => error.fmt(f),
             Self::Dimension { network, state } => {
                 write!(

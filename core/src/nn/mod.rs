@@ -15,15 +15,18 @@
 //! ```
 
 mod activation;
+mod architecture;
 mod artifact;
 mod artifact_error;
 #[cfg(test)]
 mod artifact_tests;
+mod attention;
 mod card;
 mod card_fields;
 #[cfg(any(cortex_m_fp, cortex_m_dsp))]
 mod cortex_m;
 mod denoiser;
+mod group_norm;
 mod int8;
 mod json;
 mod layer;
@@ -31,6 +34,8 @@ mod layer_norm;
 mod linear;
 mod mlp;
 mod mlp_error;
+mod patches;
+mod program;
 mod scalar;
 mod shape;
 mod simd;
@@ -38,18 +43,26 @@ mod sinusoidal;
 mod weight;
 mod weight_format;
 
-pub use activation::{gelu, gelu_with_slope};
+pub use activation::{activate, activate_with_slope, gelu, gelu_with_slope};
+pub use architecture::{Architecture, MAX_LEVELS, Unet1d, Unet2d, Widths};
 pub use artifact::{Aligned, Artifact, Dtype, MAX_HEADER, MAX_RANK, MAX_TENSORS, TensorView};
 pub use artifact_error::ArtifactError;
+pub use attention::attention;
 pub use card::ModelCard;
 pub use card_fields::{CardError, Numbers, key};
 pub use denoiser::MlpDenoiser;
+pub use group_norm::group_norm;
 pub use layer_norm::{EPSILON as LAYER_NORM_EPSILON, layer_norm, layer_norm_with_stats};
 pub use linear::{add, linear, linear_add};
 pub use mlp::{MAX_BLOCKS, ResidualMlp};
 pub use mlp_error::ModelError;
+pub use patches::Patches;
+pub use program::{
+    Activation, Builder, LayerShape, Network, NetworkDenoiser, Op, Padding, ProgramError, Shape, Source,
+    Spacing, Step, Value, Weights,
+};
 pub use scalar::Scalar;
 pub use shape::ShapeError;
 pub use simd::{Kernel, LANES, dispatch, dot, sum};
-pub use sinusoidal::{frequencies, sinusoidal};
+pub use sinusoidal::{frequencies, frequencies_to, sinusoidal};
 pub use weight_format::{UnknownWeights, WeightFormat};

@@ -15,7 +15,13 @@ use super::{Kernel, Scalar, dispatch};
 /// assert_eq!(f, [1.0, 0.1, 0.01, 0.001]);
 /// ```
 pub fn frequencies<T: Scalar>(out: &mut [T]) {
-    let ratio = libm::exp(-libm::log(10_000.0) / out.len() as f64);
+    frequencies_to(out, false);
+}
+
+/// [`frequencies`], or, `closed`, those of `10000^(-i / (half - 1))`, whose last is 1/10000.
+pub fn frequencies_to<T: Scalar>(out: &mut [T], closed: bool) {
+    let gaps = out.len() - usize::from(closed && out.len() > 1);
+    let ratio = libm::exp(-libm::log(10_000.0) / gaps as f64);
     let mut f = 1.0;
     for slot in out {
         *slot = T::from_f64(f);

@@ -42,7 +42,7 @@ impl Dataset {
     }
 
     /// The same items with their conditions, one each.
-    pub(super) fn with_conditions(self, conditions: Conditions) -> Self {
+    pub(crate) fn with_conditions(self, conditions: Conditions) -> Self {
         Self { conditions, ..self }
     }
 

@@ -45,7 +45,7 @@ pub use standard::Standard;
 use crate::model::NetworkError;
 
 /// Why a loss cannot be built or taken.
-#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum LossError {
     /// A schedule that is no schedule.
     #[error(

@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 
-use picardy::nn::{Artifact, ModelError, ResidualMlp, WeightFormat, key};
-use safetensors::tensor::{Dtype, TensorView};
+use picardy::nn::{
+    self, Artifact, CardError, Dtype, ModelCard, ModelError, ResidualMlp, Step, WeightFormat, key,
+};
+use safetensors::tensor::{Dtype as Stored, TensorView};
 
-use super::{MlpConfig, Network, NetworkError};
+use super::{MlpConfig, Network, NetworkConfig, NetworkError};
 use crate::op::Element;
 
 /// How the matrices are stored; vectors (biases, layer norms) are always F32.
@@ -90,7 +92,7 @@ impl<T: Element> Network<T> {
                     false => bytes.extend(value.to_le_bytes()),
                 }
             }
-            let dtype = if half { Dtype::F16 } else { Dtype::F32 };
+            let dtype = if half { Stored::F16 } else { Stored::F32 };
             stored.push(Tensor {
                 name: parameter.name.clone(),
                 dtype,
@@ -105,35 +107,48 @@ impl<T: Element> Network<T> {
         serialise(&stored, metadata, format)
     }
 
-    /// The network in a safetensors file's bytes, ready to train on.
+    /// The network in a safetensors file's bytes, ready to train on: the one that its card describes, or, without a card, a
+    /// residual MLP.
     ///
     /// # Errors
     ///
-    /// [`SaveError::Model`] where the bytes are no residual MLP.
+    /// [`SaveError::Model`] where the bytes are no network.
     pub fn from_safetensors(bytes: &[u8], max_batch: usize) -> Result<Self, SaveError> {
         let artifact = Artifact::parse(bytes).map_err(ModelError::from)?;
-        let network = ResidualMlp::from_artifact(&artifact)?;
-        let (dim, width, blocks) = (network.dim(), network.width(), network.blocks());
-        let mut model = Self::new(MlpConfig { dim, width, blocks }, max_batch, 0)?;
+        let config = match ModelCard::from_lookup(|key| artifact.metadata(key)) {
+            Ok(card) => NetworkConfig {
+                shape: card.shape.iter().map(|axis| axis as usize).collect(),
+                condition: card.condition,
+                architecture: card.architecture,
+            },
+            Err(CardError::Missing { key: key::VERSION }) => {
+                let network = ResidualMlp::from_artifact(&artifact)?;
+                MlpConfig { dim: network.dim(), width: network.width(), blocks: network.blocks() }.into()
+            }
+            Err(error) => return Err(ModelError::from(error).into()),
+        };
+        // Checks every tensor's name, type and shape.
+        let mut steps = vec![Step::default(); config.architecture.steps(config.condition)];
+        nn::Network::new(&artifact, &config.architecture, &config.shape, config.condition, &mut steps)?;
+        let mut model = Self::new(config, max_batch, 0)?;
         for parameter in &model.layout {
-            // `from_artifact` has checked every tensor's name, type and shape.
             let tensor = artifact.tensor(&parameter.name).map_err(ModelError::from)?;
             let slots = &mut model.parameters[parameter.range.clone()];
             match tensor.dtype() {
-                picardy::nn::Dtype::F32 => {
+                Dtype::F32 => {
                     let values = tensor.f32().map_err(ModelError::from)?;
                     slots.iter_mut().zip(values).for_each(|(slot, &v)| *slot = T::from_f64(v.into()));
                 }
-                picardy::nn::Dtype::F16 => {
+                Dtype::F16 => {
                     let values = tensor.f16().map_err(ModelError::from)?;
                     slots.iter_mut().zip(values).for_each(|(slot, &v)| *slot = T::from_f64(v.into()));
                 }
-                picardy::nn::Dtype::I8 => {
+                Dtype::I8 => {
                     let scale = format!("{}.scale", parameter.name.trim_end_matches(".weight"));
                     let scales =
                         artifact.tensor(&scale).and_then(|scales| scales.f32()).map_err(ModelError::from)?;
                     let values = tensor.i8().map_err(ModelError::from)?;
-                    let inputs = parameter.shape.last().copied().unwrap_or(1);
+                    let inputs = slots.len() / scales.len().max(1);
                     let rows = slots.chunks_mut(inputs).zip(values.chunks(inputs)).zip(scales);
                     for ((slots, values), &scale) in rows {
                         slots.iter_mut().zip(values).for_each(|(slot, &v)| {
@@ -150,7 +165,7 @@ impl<T: Element> Network<T> {
 /// A tensor as it is stored.
 pub(super) struct Tensor {
     pub(super) name: String,
-    pub(super) dtype: Dtype,
+    pub(super) dtype: Stored,
     pub(super) shape: Vec<usize>,
     pub(super) bytes: Vec<u8>,
 }

@@ -43,14 +43,15 @@ impl Calibration {
     /// As [`Network::forward`].
     pub fn add(&mut self, model: &mut Network<f32>, x: &[f32], t: &[f32]) -> Result<(), NetworkError> {
         model.forward(x, t, &[])?;
-        for (name, rows) in model.matrix_inputs() {
-            let n = rows.len() / t.len().max(1);
+        for (weight, rows) in model.matrix_inputs() {
+            let n = weight.shape[1];
+            let name = weight.name.trim_end_matches(".weight").to_owned();
             let moments = self.moments.entry(name).or_insert_with(|| Moments {
                 rows: 0,
                 sum: vec![0.0; n],
                 products: vec![0.0; n * n],
             });
-            moments.rows += t.len();
+            moments.rows += rows.len() / n.max(1);
             for row in rows.chunks_exact(n.max(1)) {
                 moments.sum.iter_mut().zip(row).for_each(|(sum, &x)| *sum += f64::from(x));
                 for (products, &a) in moments.products.chunks_exact_mut(n).zip(row) {

@@ -2,84 +2,139 @@
 
 use std::ops::Range;
 
-use super::{MlpConfig, Parameter};
+use picardy::nn::{Builder, LayerShape, ProgramError, Shape, Source, Step};
+
+use super::config::MAX_SIZE;
+use super::{NetworkConfig, NetworkError, Parameter};
 use crate::op::Element;
 use crate::rng::Rng;
 
-/// Where each layer's parameters lie.
-#[derive(Debug, Clone)]
-pub(super) struct Places {
-    pub(super) input: Place,
-    pub(super) blocks: Vec<[Place; 3]>,
-    pub(super) norm: Place,
-    pub(super) output: Place,
+/// Where a step's parameters lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Place {
+    weight: Part,
+    bias: Part,
 }
 
-impl Places {
-    /// The places of a network's layers, and the same by name.
-    pub(super) fn new(config: MlpConfig) -> (Self, Vec<Parameter>) {
-        let MlpConfig { dim, width, blocks } = config;
-        let mut layout = Layout::default();
-        let places = Self {
-            input: layout.layer("input", &[width, dim]),
-            blocks: (0..blocks)
-                .map(|i| {
-                    [
-                        layout.layer(&format!("blocks.{i}.norm"), &[width]),
-                        layout.layer(&format!("blocks.{i}.fc1"), &[width, width]),
-                        layout.layer(&format!("blocks.{i}.fc2"), &[width, width]),
-                    ]
-                })
-                .collect(),
-            norm: layout.layer("norm", &[width]),
-            output: layout.layer("output", &[dim, width]),
-        };
-        (places, layout.tensors)
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Part {
+    start: usize,
+    len: usize,
+}
+
+impl Part {
+    fn range(self) -> Range<usize> {
+        self.start..self.start + self.len
     }
-}
-
-/// Where one layer's parameters lie.
-#[derive(Debug, Clone)]
-pub(super) struct Place {
-    pub(super) weight: Range<usize>,
-    pub(super) bias: Range<usize>,
 }
 
 impl Place {
-    pub(super) fn weight<'a, T>(&self, parameters: &'a [T]) -> &'a [T] {
-        &parameters[self.weight.clone()]
+    /// The weight.
+    pub(crate) fn weight<'a, T>(&self, parameters: &'a [T]) -> &'a [T] {
+        &parameters[self.weight.range()]
     }
 
-    pub(super) fn bias<'a, T>(&self, parameters: &'a [T]) -> &'a [T] {
-        &parameters[self.bias.clone()]
+    /// The bias.
+    pub(crate) fn bias<'a, T>(&self, parameters: &'a [T]) -> &'a [T] {
+        &parameters[self.bias.range()]
     }
 
-    /// The layer's two gradients; a bias lies right behind its weight.
-    pub(super) fn gradients<'a, T>(&self, gradients: &'a mut [T]) -> (&'a mut [T], &'a mut [T]) {
-        gradients[self.weight.start..self.bias.end].split_at_mut(self.weight.len())
+    /// The two gradients.
+    pub(crate) fn gradients<'a, T>(&self, gradients: &'a mut [T]) -> (&'a mut [T], &'a mut [T]) {
+        let (weight, bias) = (self.weight.range(), self.bias.range());
+        if weight.end <= bias.start {
+            let (head, tail) = gradients.split_at_mut(bias.start);
+            (&mut head[weight], &mut tail[..self.bias.len])
+        } else {
+            let (head, tail) = gradients.split_at_mut(weight.start);
+            (&mut tail[..self.weight.len], &mut head[bias])
+        }
+    }
+
+    /// Where the weight begins: what tells one parameter from another.
+    pub(crate) fn starts(&self) -> [usize; 2] {
+        [self.weight.start, self.bias.start]
     }
 }
 
+/// A program with its parameters' places.
+pub(super) struct Laid {
+    pub(super) item: Shape,
+    pub(super) steps: Vec<Step<Place>>,
+    pub(super) layout: Vec<Parameter>,
+}
+
+/// Writes the network's program down.
+pub(super) fn lay(config: &NetworkConfig) -> Result<Laid, NetworkError> {
+    let item = config.item()?;
+    config.check()?;
+    let mut steps = vec![Step::default(); config.architecture.steps(config.condition)];
+    let mut builder = Builder::new(item, config.condition, &mut steps, Layout::default());
+    config.architecture.build(&mut builder)?;
+    let (steps, Layout { tensors, .. }) = builder.finish();
+    Ok(Laid { item, steps: steps.to_vec(), layout: tensors })
+}
+
 /// The places of parameters, as they are handed out.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Layout {
     tensors: Vec<Parameter>,
     len: usize,
 }
 
-impl Layout {
-    /// A weight of `shape` and a bias of its first axis.
-    fn layer(&mut self, prefix: &str, shape: &[usize]) -> Place {
-        let weight = self.tensor(format!("{prefix}.weight"), shape);
-        let bias = self.tensor(format!("{prefix}.bias"), &shape[..1]);
-        Place { weight, bias }
+impl Source for Layout {
+    type Parameters = Place;
+    type Error = NetworkError;
+
+    fn layer(
+        &mut self,
+        weight: picardy::Name,
+        bias: picardy::Name,
+        shape: LayerShape,
+    ) -> Result<Place, NetworkError> {
+        let LayerShape { outputs, kernel: [height, width], inputs } = shape;
+        let axes = match (height, width) {
+            (1, 1) => vec![outputs, inputs],
+            (1, width) => vec![outputs, width, inputs],
+            (height, width) => vec![outputs, height, width, inputs],
+        };
+        Ok(Place { weight: self.tensor(weight, &axes)?, bias: self.tensor(bias, &[outputs])? })
     }
 
-    fn tensor(&mut self, name: String, shape: &[usize]) -> Range<usize> {
-        let range = self.len..self.len + shape.iter().product::<usize>();
-        self.len = range.end;
+    fn norm(&mut self, prefix: picardy::Name, channels: usize) -> Result<Place, NetworkError> {
+        let mut part = |which: &str| {
+            let name = format!("{prefix}.{which}");
+            self.add(name, &[channels])
+        };
+        Ok(Place { weight: part("weight")?, bias: part("bias")? })
+    }
+}
+
+impl Layout {
+    fn tensor(&mut self, name: picardy::Name, shape: &[usize]) -> Result<Part, NetworkError> {
+        self.add(name.as_str().to_owned(), shape)
+    }
+
+    /// A tensor, or the one of this name that is there: a shared bias.
+    fn add(&mut self, name: String, shape: &[usize]) -> Result<Part, NetworkError> {
+        if let Some(known) = self.tensors.iter().find(|tensor| tensor.name == name) {
+            return Ok(Part { start: known.range.start, len: known.range.len() });
+        }
+        let len = shape.iter().try_fold(1usize, |product, &n| product.checked_mul(n));
+        let end = len.and_then(|len| self.len.checked_add(len));
+        let Some(end) = end.filter(|&end| end <= isize::MAX as usize / 16) else {
+            return Err(NetworkError::Size { got: usize::MAX, limit: MAX_SIZE });
+        };
+        let range = self.len..end;
+        self.len = end;
         self.tensors.push(Parameter { name, shape: shape.to_vec(), range: range.clone() });
-        range
+        Ok(Part { start: range.start, len: range.len() })
+    }
+}
+
+impl From<ProgramError> for NetworkError {
+    fn from(error: ProgramError) -> Self {
+        Self::Program(error)
     }
 }
 
@@ -97,9 +152,11 @@ pub(super) fn initial<T: Element>(layout: &[Parameter], seed: u64) -> Vec<T> {
             slots.fill(if name.ends_with("weight") { T::ONE } else { T::ZERO });
             continue;
         }
-        if let [_, inputs] = shape[..] {
+        if let [_, inputs @ ..] = &shape[..]
+            && !inputs.is_empty()
+        {
             // The bias that follows has the same bound.
-            bound = 1.0 / (inputs as f64).sqrt();
+            bound = 1.0 / (inputs.iter().product::<usize>() as f64).sqrt();
         }
         slots.fill_with(|| T::from_f64(bound * (2.0 * rng.uniform() - 1.0)));
     }

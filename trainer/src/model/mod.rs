@@ -1,61 +1,31 @@
-//! The residual MLP under training: its parameters, its forward and its backward pass.
+//! The networks under training: their parameters, their forward and their backward pass.
+//!
+//! A network is [`picardy::nn`]'s program of steps, the one that firmware runs; here it is interpreted with all values kept, and
+//! once more from its end. Rows are independent, so that they are split into shards that threads work on.
 
 use std::ops::Range;
 
-use picardy::nn::{MAX_BLOCKS, ShapeError, add};
+use picardy::nn::{MAX_BLOCKS, ProgramError, Shape, ShapeError, Step};
+use rayon::prelude::*;
 
-use crate::op::{Element, Gelu, LayerNorm, Linear, Sinusoidal, accumulate};
+use crate::op::{Element, accumulate};
 
+mod config;
 mod file;
 mod int8;
 mod layout;
 #[cfg(test)]
+mod networks_tests;
+mod tape;
+#[cfg(test)]
 mod tests;
 
+pub use config::{MlpConfig, NetworkConfig, NetworkKind};
 pub use file::{Precision, SaveError};
 pub use int8::{Calibration, Int8};
-use layout::{Places, initial};
-
-/// The sizes of a residual MLP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MlpConfig {
-    /// Coordinates of an item.
-    pub dim: usize,
-    /// Width of the network, even.
-    pub width: usize,
-    /// Residual blocks, 1 to [`MAX_BLOCKS`].
-    pub blocks: usize,
-}
-
-impl MlpConfig {
-    /// The contrastive loss paper's network for two-dimensional data: width 128, 2 blocks.
-    pub fn new(dim: usize) -> Self {
-        Self { dim, width: 128, blocks: 2 }
-    }
-}
-
-impl MlpConfig {
-    /// How many parameters the network has; saturates.
-    pub(crate) fn parameters(self) -> u128 {
-        let [dim, width, blocks] = [self.dim, self.width, self.blocks].map(|n| n as u128);
-        let affine = |inputs: u128, outputs: u128| outputs.saturating_mul(inputs.saturating_add(1));
-        let norm = width.saturating_mul(2);
-        let block = affine(width, width).saturating_mul(2).saturating_add(norm);
-        [affine(dim, width), blocks.saturating_mul(block), norm, affine(width, dim)]
-            .into_iter()
-            .fold(0, u128::saturating_add)
-    }
-
-    /// The bytes of a network of `max_batch` rows whose numbers take `size` bytes; saturates.
-    pub(crate) fn bytes(self, max_batch: usize, size: usize) -> u128 {
-        let [dim, width, blocks] = [self.dim, self.width, self.blocks].map(|n| n as u128);
-        // `Kept`, per row.
-        let wide = width.saturating_mul(blocks.saturating_mul(4).saturating_add(6));
-        let row = wide.saturating_add(dim.saturating_mul(2)).saturating_add(blocks.saturating_mul(2));
-        let rows = row.saturating_add(2).saturating_mul(max_batch as u128);
-        self.parameters().saturating_mul(2).saturating_add(rows).saturating_mul(size as u128)
-    }
-}
+pub use layout::Place;
+use layout::{Laid, initial, lay};
+use tape::{Tape, row_len};
 
 /// The most memory that a network or a training run may take: 64 GiB.
 pub const MAX_BYTES: u64 = 1 << 36;
@@ -71,24 +41,52 @@ pub(crate) fn has_room(bytes: u128) -> bool {
 }
 
 /// Why a network cannot be built or run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum NetworkError {
-    /// A size out of range.
+    /// Sizes that the network cannot have.
+    #[error(transparent)]
+    Program(ProgramError),
+    /// No blocks, or too many.
+    #[error("the network's `blocks` is {got}: it must be 1 to {MAX_BLOCKS}")]
+    Blocks {
+        /// How many.
+        got: usize,
+    },
+    /// No levels, or too many.
+    #[error("the network's `widths` are {got} levels: give 1 to {}", picardy::nn::MAX_LEVELS)]
+    Levels {
+        /// How many.
+        got: usize,
+    },
+    /// Items of another rank than the network's.
     #[error(
-        "a network of dimension {}, width {} and {} blocks: the width must be even, none may be 0, and at most \
-         {MAX_BLOCKS} blocks are possible",
-        .0.dim, .0.width, .0.blocks
+        "items of shape {shape:?} are none for a {network}: unet1d takes [places, channels], unet2d [height, width, \
+         channels], and none may be 0"
     )]
-    Config(MlpConfig),
+    Item {
+        /// The network.
+        network: &'static str,
+        /// The items' shape.
+        shape: Vec<usize>,
+    },
+    /// A size beyond all memory.
+    #[error("a size of the network is {got}: at most {limit} are possible")]
+    Size {
+        /// The size.
+        got: usize,
+        /// The largest.
+        limit: usize,
+    },
     /// A network that takes more than [`MAX_BYTES`], or more than the system would give.
     #[error(
-        "a network of dimension {}, width {} and {} blocks for {max_batch} rows takes {:.1} GB of memory, more than \
-         there is (at most {:.0} GB are taken): give a smaller width or fewer rows",
-        .config.dim, .config.width, .config.blocks, *.bytes as f64 / 1e9, MAX_BYTES as f64 / 1e9
+        "a network of {parameters} parameters for {max_batch} rows takes {:.1} GB of memory, more than there is (at \
+         most {:.0} GB are taken): give smaller widths or fewer rows",
+        *.bytes as f64 / 1e9, MAX_BYTES as f64 / 1e9
     )]
     Memory {
-        /// Its sizes.
-        config: MlpConfig,
+        /// Its parameters.
+        parameters: usize,
         /// Its rows.
         max_batch: usize,
         /// What it takes.
@@ -118,16 +116,18 @@ pub struct Parameter {
     pub range: Range<usize>,
 }
 
-/// The residual MLP of [`picardy::nn::ResidualMlp`], with what training adds to it.
+/// A network of [`picardy::nn`], with what training adds to it.
 ///
 /// All parameters lie in one vector, and so do their gradients, which makes the optimiser, the running average and a
-/// checkpoint one loop each. Every buffer is allocated when the network is built; a step allocates nothing but the
-/// packing buffers of the backward pass's products.
+/// checkpoint one loop each. Buffers are allocated when the network is built, and those of the backward pass in the first one.
+///
+/// Rows are split into shards that lie in the rows' order, whose number depends on the network and on `max_batch` alone.
+/// Threads take shards, and the shards' gradients are added in their order: results do not depend on the number of threads.
 ///
 /// # Examples
 ///
 /// ```
-/// use picardy_trainer::model::{Network, MlpConfig};
+/// use picardy_trainer::model::{MlpConfig, Network};
 /// let mut model = Network::<f32>::new(MlpConfig::new(2), 64, 7)?;
 /// let out = model.forward(&[0.1, 0.2, 0.3, 0.4], &[10.0, 500.0], &[])?;
 /// assert_eq!(out.len(), 4);
@@ -135,116 +135,131 @@ pub struct Parameter {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Network<T> {
-    config: MlpConfig,
+    config: NetworkConfig,
+    item: Shape,
+    steps: Vec<Step<Place>>,
     layout: Vec<Parameter>,
-    places: Places,
     parameters: Vec<T>,
     gradients: Vec<T>,
-    embedding: Sinusoidal<T>,
     max_batch: usize,
-    /// Rows of the last forward pass.
+    /// Rows of the last forward pass, and its output where there are several shards.
     rows: usize,
-    kept: Kept<T>,
-}
-
-/// What the forward pass keeps for the backward pass, and the latter's own buffers; all [max_batch, width] but `x`,
-/// `out` ([max_batch, dim]) and `stats` ([max_batch, 2]).
-#[derive(Debug, Clone)]
-struct Kept<T> {
-    x: Vec<T>,
-    e: Vec<T>,
-    h: Vec<T>,
-    blocks: Vec<KeptBlock<T>>,
-    normed: Vec<T>,
-    stats: Vec<T>,
     out: Vec<T>,
-    dh: Vec<T>,
-    da: Vec<T>,
-    db: Vec<T>,
+    shards: Vec<Shard<T>>,
 }
 
-/// One block's part of [`Kept`]: the state with the embedding, its layer norm, the GELU's output and slope.
+/// Some of a batch's rows, and their part of the gradient; the first shard's goes to the network's at once.
 #[derive(Debug, Clone)]
-struct KeptBlock<T> {
-    state: Vec<T>,
-    stats: Vec<T>,
-    normed: Vec<T>,
-    active: Vec<T>,
-    slope: Vec<T>,
+struct Shard<T> {
+    tape: Tape<T>,
+    gradients: Vec<T>,
+}
+
+/// Operations that a shard is worth: a few milliseconds of a core, so that threads pay.
+const SHARD: u128 = 1 << 28;
+/// The most shards.
+const MAX_SHARDS: usize = 16;
+
+/// How many shards a network has.
+fn shards(steps: &[Step<Place>], layout: &[Parameter], max_batch: usize) -> usize {
+    let mut row: u128 = 0;
+    for step in steps {
+        let weight = layout.iter().find(|p| p.range.start == step.parameters.starts()[0]);
+        if let Some(weight) = weight.filter(|w| w.shape.len() > 1) {
+            row += 2 * weight.range.len() as u128 * step.shape.places() as u128;
+        }
+    }
+    let worth = row.saturating_mul(max_batch as u128) / SHARD;
+    (worth as usize).clamp(1, MAX_SHARDS).min(max_batch.max(1))
 }
 
 impl<T: Element> Network<T> {
     /// A network for up to `max_batch` rows at a time, with PyTorch's initial distribution from `seed`.
     ///
-    /// Affine layers start uniform in +-1/sqrt(inputs), layer norms at weight 1 and bias 0.
+    /// Affine layers and convolutions start uniform in +-1/sqrt(inputs of an output), norms at weight 1 and bias 0.
     ///
     /// # Errors
     ///
-    /// [`NetworkError::Config`] where a size is out of range, [`NetworkError::Memory`] where the network is too large.
-    pub fn new(config: MlpConfig, max_batch: usize, seed: u64) -> Result<Self, NetworkError> {
-        let MlpConfig { dim, width, blocks } = config;
-        if dim == 0 || width == 0 || width % 2 == 1 || blocks == 0 || blocks > MAX_BLOCKS {
-            return Err(NetworkError::Config(config));
-        }
-        let bytes = config.bytes(max_batch, size_of::<T>());
+    /// [`NetworkError`] naming a size that is out of range; [`NetworkError::Memory`] where the network is too large.
+    pub fn new(config: impl Into<NetworkConfig>, max_batch: usize, seed: u64) -> Result<Self, NetworkError> {
+        let config = config.into();
+        let Laid { item, steps, layout } = lay(&config)?;
+        let inputs = [item, Shape::vector(1), Shape::vector(config.condition)];
+        let count = shards(&steps, &layout, max_batch);
+        let numbers = layout.last().map_or(0, |p| p.range.end);
+        let copies = 2 + if count > 1 { count as u128 } else { 0 };
+        let bytes = (row_len(inputs, &steps).saturating_mul(max_batch as u128))
+            .saturating_add(copies.saturating_mul(numbers as u128))
+            .saturating_mul(size_of::<T>() as u128);
         if !has_room(bytes) {
-            return Err(NetworkError::Memory { config, max_batch, bytes });
+            return Err(NetworkError::Memory { parameters: numbers, max_batch, bytes });
         }
-        let (places, layout) = Places::new(config);
         let parameters = initial(&layout, seed);
-        let room = |per_row: usize| vec![T::ZERO; max_batch * per_row];
-        let kept = Kept {
-            x: room(dim),
-            e: room(width),
-            h: room(width),
-            blocks: (0..blocks)
-                .map(|_| KeptBlock {
-                    state: room(width),
-                    stats: room(2),
-                    normed: room(width),
-                    active: room(width),
-                    slope: room(width),
-                })
-                .collect(),
-            normed: room(width),
-            stats: room(2),
-            out: room(dim),
-            dh: room(width),
-            da: room(width),
-            db: room(width),
+        let rows = max_batch.div_ceil(count);
+        let shard = |_| Shard {
+            tape: Tape::new(inputs, &steps, rows),
+            gradients: if count > 1 { vec![T::ZERO; numbers] } else { Vec::new() },
         };
         Ok(Self {
-            config,
-            layout,
-            places,
+            shards: (0..count).map(shard).collect(),
+            out: if count > 1 { vec![T::ZERO; max_batch * item.len()] } else { Vec::new() },
             gradients: vec![T::ZERO; parameters.len()],
+            config,
+            item,
+            steps,
+            layout,
             parameters,
-            embedding: Sinusoidal::new(width),
             max_batch,
             rows: 0,
-            kept,
         })
     }
 
-    /// The sizes.
-    pub fn config(&self) -> MlpConfig {
-        self.config
+    /// How many parameters a network of this configuration has.
+    ///
+    /// # Errors
+    /// As [`Network::new`], without [`NetworkError::Memory`].
+    pub fn count(config: impl Into<NetworkConfig>) -> Result<usize, NetworkError> {
+        Ok(lay(&config.into())?.layout.last().map_or(0, |p| p.range.end))
+    }
+
+    /// What a network of this configuration takes for so many rows, in bytes.
+    ///
+    /// # Errors
+    /// As [`Network::new`], without [`NetworkError::Memory`].
+    pub fn bytes(config: impl Into<NetworkConfig>, max_batch: usize) -> Result<u128, NetworkError> {
+        let config = config.into();
+        let Laid { item, steps, layout } = lay(&config)?;
+        let inputs = [item, Shape::vector(1), Shape::vector(config.condition)];
+        let copies = 2 + shards(&steps, &layout, max_batch) as u128;
+        let numbers = layout.last().map_or(0, |p| p.range.end) as u128;
+        let rows = row_len(inputs, &steps).saturating_mul(max_batch as u128);
+        Ok(rows.saturating_add(copies.saturating_mul(numbers)).saturating_mul(size_of::<T>() as u128))
+    }
+
+    /// What it is made for, and its sizes.
+    pub fn config(&self) -> &NetworkConfig {
+        &self.config
     }
 
     /// Coordinates of an item.
     pub fn dim(&self) -> usize {
-        self.config.dim
+        self.item.len()
     }
 
     /// Numbers of a row's condition: a label's one-hot vector, or an observation and a 1 behind it; 0 where the network
     /// takes none. All of them 0 is no condition, which is what a dropped one becomes.
     pub fn condition(&self) -> usize {
-        0
+        self.config.condition
     }
 
     /// The most rows of one call.
     pub fn max_batch(&self) -> usize {
         self.max_batch
+    }
+
+    /// The program, with the places of its parameters.
+    pub fn steps(&self) -> &[Step<Place>] {
+        &self.steps
     }
 
     /// Names, shapes and places of the parameters.
@@ -291,54 +306,51 @@ impl<T: Element> Network<T> {
     /// [`NetworkError::Batch`] where n is over the most that it was built for, [`NetworkError::Shape`] where x or c does
     /// not have n rows.
     pub fn forward(&mut self, x: &[T], t: &[T], c: &[T]) -> Result<&[T], NetworkError> {
-        let rows = t.len();
-        if c.len() != rows * self.condition() {
-            let (expected, got) = (rows * self.condition(), c.len());
-            return Err(ShapeError { argument: "c", expected, got }.into());
-        }
-        let MlpConfig { dim, width, .. } = self.config;
+        let (rows, dim, condition) = (t.len(), self.dim(), self.condition());
         if rows > self.max_batch {
             return Err(NetworkError::Batch { got: rows, max: self.max_batch });
         }
-        if x.len() != rows * dim {
-            return Err(ShapeError { argument: "x", expected: rows * dim, got: x.len() }.into());
+        for (argument, expected, got) in [("x", rows * dim, x.len()), ("c", rows * condition, c.len())] {
+            if expected != got {
+                return Err(ShapeError { argument, expected, got }.into());
+            }
         }
         self.rows = rows;
-        let (wide, p, kept) = (rows * width, &self.parameters, &mut self.kept);
-        let (h, e) = (&mut kept.h[..wide], &mut kept.e[..wide]);
-        kept.x[..x.len()].copy_from_slice(x);
-        self.embedding.forward(t, e)?;
-        let input = Linear { inputs: dim, outputs: width };
-        let inner = Linear { inputs: width, outputs: width };
-        let norm = LayerNorm { width };
-        input.forward(self.places.input.weight(p), self.places.input.bias(p), x, h)?;
-        for ([ln, fc1, fc2], kept) in self.places.blocks.iter().zip(&mut kept.blocks) {
-            let (state, stats) = (&mut kept.state[..wide], &mut kept.stats[..2 * rows]);
-            let (normed, active) = (&mut kept.normed[..wide], &mut kept.active[..wide]);
-            add(h, e, state)?;
-            norm.forward(ln.weight(p), ln.bias(p), state, normed, stats)?;
-            inner.forward(fc1.weight(p), fc1.bias(p), normed, active)?;
-            Gelu::forward(active, &mut kept.slope[..wide])?;
-            inner.forward_add(fc2.weight(p), fc2.bias(p), active, h)?;
+        let (steps, parameters) = (&self.steps, &self.parameters);
+        if self.shards.len() == 1 {
+            let tape = &mut self.shards[0].tape;
+            tape.forward(steps, parameters, [x, t, c])?;
+            return Ok(tape.out());
         }
-        let (ln, output) = (&self.places.norm, &self.places.output);
-        let (normed, out) = (&mut kept.normed[..wide], &mut kept.out[..rows * dim]);
-        norm.forward(ln.weight(p), ln.bias(p), h, normed, &mut kept.stats[..2 * rows])?;
-        Linear { inputs: width, outputs: dim }.forward(output.weight(p), output.bias(p), normed, out)?;
-        Ok(out)
+        let each = self.max_batch.div_ceil(self.shards.len());
+        let part = |whole: usize, i: usize| (i * each).min(rows) * whole..((i + 1) * each).min(rows) * whole;
+        let done: Vec<Result<(), ShapeError>> = self
+            .shards
+            .par_iter_mut()
+            .zip(self.out.par_chunks_mut(each * dim))
+            .enumerate()
+            .map(|(i, (shard, out))| {
+                let rows = [&x[part(dim, i)], &t[part(1, i)], &c[part(condition, i)]];
+                shard.tape.forward(steps, parameters, rows)?;
+                let own = shard.tape.out();
+                out[..own.len()].copy_from_slice(own);
+                Ok(())
+            })
+            .collect();
+        done.into_iter().collect::<Result<(), _>>()?;
+        Ok(&self.out[..rows * dim])
     }
 
-    /// What each matrix was multiplied with in the last forward pass: its layer's name, and rows of its inputs.
-    fn matrix_inputs(&self) -> impl Iterator<Item = (String, &[T])> {
-        let MlpConfig { dim, width, .. } = self.config;
-        let (narrow, wide) = (self.rows * dim, self.rows * width);
-        let blocks = self.kept.blocks.iter().enumerate().flat_map(move |(i, kept)| {
-            let fc1 = (format!("blocks.{i}.fc1"), &kept.normed[..wide]);
-            [fc1, (format!("blocks.{i}.fc2"), &kept.active[..wide])]
-        });
-        std::iter::once(("input".to_owned(), &self.kept.x[..narrow]))
-            .chain(blocks)
-            .chain(std::iter::once(("output".to_owned(), &self.kept.normed[..wide])))
+    /// What each matrix was multiplied with in the last forward pass: its parameter's place in [`Network::layout`], and rows of
+    /// its inputs, shard by shard. Convolutions are left out.
+    fn matrix_inputs(&self) -> impl Iterator<Item = (&Parameter, &[T])> {
+        self.shards.iter().flat_map(move |shard| {
+            self.steps.iter().filter_map(move |step| {
+                let weight = self.layout.iter().find(|p| p.range.start == step.parameters.starts()[0])?;
+                let matrix = weight.shape.len() == 2 && matches!(step.op, picardy::nn::Op::Conv { .. });
+                matrix.then(|| (weight, shard.tape.input_of(step, &self.steps).1))
+            })
+        })
     }
 
     /// Adds the gradient of `sum(out * dout)` with respect to every parameter, for the last forward pass.
@@ -364,48 +376,40 @@ impl<T: Element> Network<T> {
     }
 
     fn pull_back(&mut self, dout: &[T], dx: Option<&mut [T]>) -> Result<(), NetworkError> {
-        let (rows, MlpConfig { dim, width, .. }) = (self.rows, self.config);
+        let (rows, dim) = (self.rows, self.dim());
         if dout.len() != rows * dim {
             return Err(ShapeError { argument: "dout", expected: rows * dim, got: dout.len() }.into());
         }
-        let (wide, p, grads, kept) = (rows * width, &self.parameters, &mut self.gradients, &mut self.kept);
-        let (dh, da, db) = (&mut kept.dh[..wide], &mut kept.da[..wide], &mut kept.db[..wide]);
-        let inner = Linear { inputs: width, outputs: width };
-        let norm = LayerNorm { width };
-
-        let (ln, place) = (&self.places.norm, &self.places.output);
-        let output = Linear { inputs: width, outputs: dim };
-        let (dw, bias) = place.gradients(grads);
-        output.backward_weight(&kept.normed[..wide], dout, dw);
-        output.backward_bias(dout, bias);
-        output.backward_input(place.weight(p), dout, da);
-        dh.fill(T::ZERO);
-        norm.backward(ln.weight(p), &kept.h[..wide], &kept.stats[..2 * rows], da, ln.gradients(grads), dh);
-
-        for ([ln, fc1, fc2], kept) in self.places.blocks.iter().zip(&kept.blocks).rev() {
-            let (dw, bias) = fc2.gradients(grads);
-            inner.backward_weight(&kept.active[..wide], dh, dw);
-            inner.backward_bias(dh, bias);
-            inner.backward_input(fc2.weight(p), dh, da);
-            let (dw, bias) = fc1.gradients(grads);
-            Gelu::backward(&kept.slope[..wide], da, bias);
-            inner.backward_weight(&kept.normed[..wide], da, dw);
-            inner.backward_input(fc1.weight(p), da, db);
-            let (state, stats) = (&kept.state[..wide], &kept.stats[..2 * rows]);
-            norm.backward(ln.weight(p), state, stats, db, ln.gradients(grads), dh);
+        let (steps, parameters) = (&self.steps, &self.parameters);
+        if let [shard] = &mut self.shards[..] {
+            shard.tape.backward(steps, parameters, dout, &mut self.gradients, dx);
+            return Ok(());
         }
-
-        let input = Linear { inputs: dim, outputs: width };
-        let (dw, bias) = self.places.input.gradients(grads);
-        input.backward_weight(&kept.x[..rows * dim], dh, dw);
-        input.backward_bias(dh, bias);
+        let each = self.max_batch.div_ceil(self.shards.len()) * dim;
+        // Shards behind the last row have none, and no part of dx.
+        let mut parts: Vec<Option<&mut [T]>> = Vec::new();
         if let Some(dx) = dx {
-            input.backward_input(self.places.input.weight(p), dh, dx);
+            parts.extend(dx.chunks_mut(each.max(1)).map(Some));
         }
+        parts.resize_with(self.shards.len(), || None);
+        let used = rows.div_ceil((each / dim).max(1));
+        self.shards[..used].par_iter_mut().zip(dout.par_chunks(each)).zip(parts).for_each(
+            |((shard, dout), dx)| {
+                shard.gradients.fill(T::ZERO);
+                shard.tape.backward(steps, parameters, dout, &mut shard.gradients, dx);
+            },
+        );
+        let shards = &self.shards[..used];
+        const PART: usize = 1 << 14;
+        self.gradients.par_chunks_mut(PART).enumerate().for_each(|(i, sum)| {
+            for shard in shards {
+                accumulate(sum, &shard.gradients[i * PART..][..sum.len()]);
+            }
+        });
         Ok(())
     }
 
-    /// Adds another network's gradients, that of the same sizes (a batch shared between threads).
+    /// Adds another network's gradients, that of the same sizes.
     ///
     /// # Errors
     ///

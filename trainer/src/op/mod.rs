@@ -1,21 +1,45 @@
-//! The network's operations, each with its forward and its backward pass over the caller's buffers.
+//! The backward passes of the networks' operations, over the caller's buffers.
 //!
-//! The forward passes are `picardy::nn`'s own functions, the ones that firmware runs. The backward passes are here;
-//! each is checked against central finite differences in `f64`. Gradients of parameters are added to what their
-//! buffer holds, so that several losses can share one step; gradients of inputs are written.
+//! The forward passes are `picardy::nn`'s own functions, the ones that firmware runs; only a convolution's products go through
+//! a library here, which is faster and rounds otherwise. Each backward pass is checked against central finite
+//! differences in `f64`. Gradients of parameters are added to what their buffer holds, so that several losses can share one
+//! step; gradients of inputs are written.
 
-mod add;
-mod gelu;
+use picardy::nn::{Kernel, dispatch};
+
+mod accumulate;
+mod activation;
+mod attention;
+mod conv;
+mod film;
 mod gemm;
+mod group_norm;
+mod join;
 mod layer_norm;
-mod linear;
-mod sinusoidal;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use add::accumulate;
-pub use gelu::Gelu;
-pub use gemm::{Element, View, gemm};
-pub use layer_norm::LayerNorm;
-pub use linear::Linear;
-pub use sinusoidal::Sinusoidal;
+pub use accumulate::{accumulate, add_places, column_sums};
+pub use activation::through_slope;
+pub use attention::{Attention, AttentionBuffers};
+pub use conv::Conv;
+pub use film::{film, film_backward};
+pub use gemm::{Element, View, gemm, gemm_tall};
+pub use group_norm::group_norm_backward;
+pub use join::{downsample, join, split, upsample};
+pub use layer_norm::layer_norm_backward;
+
+/// Runs `work` with the widest vectors that the CPU has.
+#[inline]
+pub(crate) fn wide<R>(work: impl FnOnce() -> R) -> R {
+    struct Wide<F>(F);
+    impl<R, F: FnOnce() -> R> Kernel for Wide<F> {
+        type Output = R;
+
+        #[inline(always)]
+        fn run(self) -> R {
+            (self.0)()
+        }
+    }
+    dispatch(Wide(work))
+}

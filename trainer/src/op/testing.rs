@@ -8,6 +8,11 @@ pub(crate) fn values(n: usize, stream: u64) -> Vec<f64> {
     (0..n).map(|_| rng.normal()).collect()
 }
 
+/// `sum_i y_i up_i`: a loss whose slope with respect to y is `up`.
+pub(crate) fn weighted(y: &[f64], up: &[f64]) -> f64 {
+    y.iter().zip(up).map(|(y, g)| y * g).sum()
+}
+
 /// Checks `gradient` at `x` against central differences of `f`, every coordinate.
 pub(crate) fn check_gradient(x: &[f64], gradient: &[f64], mut f: impl FnMut(&[f64]) -> f64) {
     let mut x = x.to_vec();

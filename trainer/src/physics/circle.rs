@@ -23,7 +23,7 @@ impl Circle {
     /// ```
     /// use picardy_trainer::physics::{Circle, mean_residual};
     /// let data = Circle.sample(100, 0)?;
-    /// assert!(mean_residual(&Circle, &data.restore(data.data()), 2) < 1e-6);
+    /// assert!(mean_residual(&Circle, &data.restore(&data.data()), 2) < 1e-6);
     /// # Ok::<(), picardy_trainer::data::DataError>(())
     /// ```
     pub fn sample(&self, count: usize, seed: u64) -> Result<Dataset, DataError> {

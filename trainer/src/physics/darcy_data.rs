@@ -320,7 +320,7 @@ mod tests {
             let variance = field.iter().map(|v| v * v).sum::<f64>() / field.len() as f64;
             assert!(mean.abs() < 1e-5 && (variance - 1.0).abs() < 1e-5, "{mean} {variance}");
         }
-        let back = data.restore(data.data());
+        let back = data.restore(&data.data());
         assert!(mean_residual(&Darcy::new(8).unwrap(), &back, 128) < 1e-2);
         let even = DarcyData { size: 8, medium: Medium::TwoPhase { length: 0.2, low: 2.0, high: 2.0 } };
         assert!(even.dataset(3, 0).unwrap_err().to_string().contains("permeability"));

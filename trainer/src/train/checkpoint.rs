@@ -1,9 +1,10 @@
 //! Everything that a run needs to go on, in one file.
 
 use super::config::check;
-use super::trainer::Best;
+use super::trainer::{Best, sizes};
 use super::{Config, ConfigError, LogState, TrainError, Trainer, write_whole};
 use crate::data::{DataConfig, DataError, Dataset};
+use crate::model::Network;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
@@ -235,15 +236,15 @@ impl Trainer {
         let config = Config::parse(&header.config).map_err(|error| format(error.to_string()))?;
         check(&config.train).map_err(|error| format(error.to_string()))?;
         header.check(config.train.run.steps).map_err(&format)?;
-        let (network, source_name) = (config.train.network.clone(), config.data.source.clone());
+        let source_name = config.data.source.clone();
         let origin = Origin { seed: config.train.run.seed, data: config.data };
         let (data, held_out) = origin.load()?;
-        let expected = network.parameters(data.shape());
+        let expected = Network::<f32>::count(&sizes(&config.train, &data)?).map_err(TrainError::from)?;
         let read = |name: &str| {
             let tensor = file.tensor(name).map_err(|error| format(error.to_string()))?;
             let values: Vec<f32> =
                 tensor.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-            if tensor.dtype() != Dtype::F32 || values.len() as u128 != expected {
+            if tensor.dtype() != Dtype::F32 || values.len() != expected {
                 return Err(format(format!(
                     "tensor `{name}` has {} numbers, {expected} belong there",
                     values.len()

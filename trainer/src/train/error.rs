@@ -50,19 +50,6 @@ pub enum TrainError {
         /// That of the others.
         trained: Vec<usize>,
     },
-    /// The data's conditions are not what the network takes.
-    #[error(
-        "the data give each item {data} numbers of condition, and a network of kind {kind} takes {network}: leave \
-         `data.labels`, `data.label-column` and `data.observations` empty, or choose another `network.kind`"
-    )]
-    Condition {
-        /// The data's.
-        data: usize,
-        /// The network's kind.
-        kind: &'static str,
-        /// The network's.
-        network: usize,
-    },
     /// The network cannot be built.
     #[error(transparent)]
     Model(#[from] NetworkError),

@@ -18,8 +18,8 @@ mod weights;
 
 pub use checkpoint::{Checkpoint, CheckpointError, Origin};
 pub use config::{
-    Config, ConfigError, EmaKind, MAX_ROWS, MAX_STEPS, MAX_TRAIN_STEPS, MAX_WIDTH, NetworkConfig,
-    OptimiserConfig, ResidualMlpConfig, RunConfig, Schedule, TrainConfig,
+    Config, ConfigError, EmaKind, MAX_ROWS, MAX_STEPS, MAX_TRAIN_STEPS, OptimiserConfig, RunConfig, Schedule,
+    TrainConfig,
 };
 pub use error::{Items, TrainError};
 pub use events::{Events, Record, read_events};

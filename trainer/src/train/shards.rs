@@ -7,6 +7,7 @@ use super::batch::Part;
 use super::{Terms, TrainConfig, TrainError};
 use crate::loss::{LossConfig, LossError, NoiseTable, Objective, Statistics};
 use crate::model::Network;
+use crate::physics::Residual;
 use crate::rng::Rng;
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -58,7 +59,6 @@ struct Shard {
 #[derive(Debug, Clone)]
 pub(super) struct Shards {
     shards: Vec<Shard>,
-    pool: Option<Arc<rayon::ThreadPool>>,
 }
 
 impl Shards {
@@ -67,23 +67,18 @@ impl Shards {
         config: &TrainConfig,
         table: &NoiseTable,
         statistics: &Statistics,
+        residual: Option<Arc<dyn Residual<f32>>>,
         build: impl Fn(usize) -> Result<Network<f32>, TrainError>,
     ) -> Result<Self, TrainError> {
         let (count, loss, batch) = plan(config)?;
-        let objective = Objective::new(&loss, table.clone(), statistics, batch)?;
+        let table = table.clone();
+        let objective = match residual {
+            Some(residual) => Objective::with_residual(&loss, table, statistics, batch, residual)?,
+            None => Objective::new(&loss, table, statistics, batch)?,
+        };
         let model = build(objective.rows())?;
         let shard = Shard { model, objective, terms: Ok(Terms::default()) };
-        let threads = match config.run.threads {
-            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-            n => n,
-        };
-        let threads = threads.min(count);
-        // Where the system gives no threads, the parts are computed one after the other.
-        let pool = (threads > 1)
-            .then(|| rayon::ThreadPoolBuilder::new().num_threads(threads).build().ok())
-            .flatten()
-            .map(Arc::new);
-        Ok(Self { shards: vec![shard; count], pool })
+        Ok(Self { shards: vec![shard; count] })
     }
 
     /// How many there are.
@@ -116,7 +111,7 @@ impl Shards {
         let [first, rest @ ..] = &mut self.shards[..] else { return };
         first.model.zero_gradients();
         let weights = first.model.parameters();
-        in_pool(self.pool.as_deref(), rest, |_, shard| {
+        in_parallel(rest, |_, shard| {
             shard.model.parameters_mut().copy_from_slice(weights);
             shard.model.zero_gradients();
         });
@@ -129,7 +124,7 @@ impl Shards {
         batch: &[Part],
         rng: impl Fn(usize) -> Rng + Sync,
     ) -> Result<Terms, LossError> {
-        in_pool(self.pool.as_deref(), &mut self.shards, |index, shard| {
+        in_parallel(&mut self.shards, |index, shard| {
             let Shard { model, objective, terms } = shard;
             *terms = match batch.get(index) {
                 Some(Part { x0, c, .. }) => objective.step(model, x0, c, &mut rng(index)).map(Terms::from),
@@ -138,7 +133,7 @@ impl Shards {
         });
         let mut sum = Terms::default();
         for shard in &self.shards {
-            sum.add(&shard.terms?);
+            sum.add(&shard.terms.clone()?);
         }
         Ok(sum)
     }
@@ -152,7 +147,7 @@ impl Shards {
         let (_, gradients) = first.model.parameters_and_gradients();
         let others: Vec<&[f32]> = rest.iter().map(|shard| shard.model.gradients()).collect();
         let mut chunks: Vec<&mut [f32]> = gradients.chunks_mut(CHUNK).collect();
-        in_pool(self.pool.as_deref(), &mut chunks, |index, chunk| {
+        in_parallel(&mut chunks, |index, chunk| {
             for other in &others {
                 let other = &other[index * CHUNK..];
                 chunk.iter_mut().zip(other).for_each(|(sum, g)| *sum += g);
@@ -172,14 +167,14 @@ impl Shards {
         let mut done = 0;
         while done < count {
             let part = shards.len().min(count - done);
-            in_pool(self.pool.as_deref(), &mut shards[..part], |index, shard| {
+            in_parallel(&mut shards[..part], |index, shard| {
                 let Shard { model, objective, terms } = shard;
                 model.parameters_mut().copy_from_slice(weights);
                 let (Part { x0, c, .. }, mut rng) = batch(done + index);
                 *terms = objective.step(model, &x0, &c, &mut rng).map(Terms::from);
             });
             for shard in &shards[..part] {
-                sum.add(&shard.terms?);
+                sum.add(&shard.terms.clone()?);
             }
             done += part;
         }
@@ -187,13 +182,11 @@ impl Shards {
     }
 }
 
-/// Does `work` for every one of `parts`, on the pool's threads where there is one.
-fn in_pool<T: Send>(pool: Option<&rayon::ThreadPool>, parts: &mut [T], work: impl Fn(usize, &mut T) + Sync) {
-    match pool {
-        Some(pool) if parts.len() > 1 => {
-            pool.install(|| parts.par_iter_mut().enumerate().for_each(|(index, part)| work(index, part)));
-        }
-        _ => parts.iter_mut().enumerate().for_each(|(index, part)| work(index, part)),
+/// Does `work` for every one of `parts`, on the threads of the pool that this is called in.
+fn in_parallel<T: Send>(parts: &mut [T], work: impl Fn(usize, &mut T) + Sync) {
+    match parts {
+        [part] => work(0, part),
+        parts => parts.par_iter_mut().enumerate().for_each(|(index, part)| work(index, part)),
     }
 }
 

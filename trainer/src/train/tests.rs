@@ -3,8 +3,13 @@
 use super::*;
 use crate::data::{Builtin, DataConfig, Stored};
 use crate::loss::Objective;
+use crate::model::NetworkKind;
 use crate::optimiser::RateShape;
-use crate::train::{MAX_ROWS, MAX_WIDTH, NetworkConfig, ResidualMlpConfig};
+use crate::train::MAX_ROWS;
+
+fn mlp(width: usize, blocks: usize) -> NetworkKind {
+    NetworkKind::ResidualMlp { width, blocks }
+}
 
 fn moons(n: usize) -> Dataset {
     Builtin::TwoMoons.sample(n, 0).unwrap()
@@ -18,7 +23,7 @@ fn refused(change: impl FnOnce(&mut TrainConfig)) -> String {
 
 /// A run of a few steps.
 fn small(change: impl FnOnce(&mut TrainConfig)) -> TrainConfig {
-    let mut config = TrainConfig { network: NetworkConfig::residual_mlp(16, 1), ..TrainConfig::default() };
+    let mut config = TrainConfig { network: mlp(16, 1), ..TrainConfig::default() };
     (config.run.steps, config.run.batch, config.run.shards) = (6, 32, 4);
     (config.loss.contrastive.items, config.loss.contrastive.draws) = (4, 4);
     change(&mut config);
@@ -38,7 +43,6 @@ fn end(config: TrainConfig) -> (Vec<f32>, Vec<f32>) {
 fn hostile_sizes_are_refused_with_their_value() {
     for huge in [usize::MAX, usize::MAX - 1, 1 << 62, 1 << 40] {
         let said = huge.to_string();
-        let mlp = |width, blocks| NetworkConfig::ResidualMlp(ResidualMlpConfig { width, blocks });
         assert!(refused(|c| c.network = mlp(huge, 2)).contains(&said));
         assert!(refused(|c| c.network = mlp(16, huge)).contains(&said));
         assert!(refused(|c| c.run.batch = huge).contains(&said));
@@ -54,7 +58,7 @@ fn hostile_sizes_are_refused_with_their_value() {
     assert!(refused(|c| c.run.seed = u64::MAX).contains("18446744073709551615"));
     // Each setting is in range, and all together are too much.
     let said = refused(|c| {
-        c.network = NetworkConfig::residual_mlp(MAX_WIDTH, 2);
+        c.network = mlp(1 << 16, 2);
         c.run.batch = MAX_ROWS;
     });
     assert!(said.contains("GB of memory"), "{said}");
@@ -65,12 +69,13 @@ fn the_estimate_covers_the_buffers() {
     let trainer = Trainer::new(TrainConfig::default(), moons(10)).unwrap();
     let parameters = trainer.shards.model().parameters().len();
     let config = &trainer.config;
-    assert_eq!(config.network.parameters(&[2]), parameters as u128);
+    let network = sizes(config, &trainer.data).unwrap();
+    assert_eq!(Network::<f32>::count(&network).unwrap(), parameters);
     let rows = trainer.shards.len() * trainer.shards.model().max_batch();
     assert_eq!(rows, 512);
     // At least twelve vectors of parameters and fourteen blocks of activations.
     let least = 4 * (12 * parameters + 14 * 128 * rows);
-    assert!(bytes(config, &trainer.data).unwrap() >= least as u128);
+    assert!(bytes(config, &trainer.data, &network).unwrap() >= least as u128);
 }
 
 #[test]
@@ -237,9 +242,26 @@ fn data_in_half_precision_trains_as_its_rounded_numbers() {
 }
 
 #[test]
-fn conditions_that_the_network_does_not_take_are_an_error() {
+fn labels_reach_the_network_and_are_shuffled_with_their_items() {
     let config = DataConfig { source: "digits".into(), labels: "own".into(), ..DataConfig::default() };
-    let config = (small(|c| c.loss = LossKind::Standard.config()), config.load(0).unwrap());
-    let error = Trainer::new(config.0, config.1).unwrap_err().to_string();
-    assert!(error.contains("10 numbers of condition") && error.contains("residual-mlp takes 0"), "{error}");
+    let digits = config.load(0).unwrap();
+    let config = || small(|c| (c.loss, c.run.steps) = (LossKind::Standard.config(), 400));
+    let (rest, held_out) = digits.split(0.2, 0).unwrap();
+    let train = |rest: Dataset, held_out: Dataset| {
+        let mut trainer = Trainer::with_held_out(config(), rest, Some(held_out)).unwrap();
+        while !trainer.is_finished() {
+            trainer.step().unwrap();
+        }
+        trainer.judge().unwrap().unwrap().terms.total()
+    };
+    let blind = |data: &Dataset| data.clone().with_conditions(crate::data::Conditions::None);
+    let (told, untold) = (train(rest.clone(), held_out.clone()), train(blind(&rest), blind(&held_out)));
+    assert!(told < untold, "the labels help: {told} {untold}");
+    let error = Trainer::with_held_out(config(), rest.clone(), Some(blind(&held_out))).unwrap_err();
+    assert!(matches!(error, TrainError::HeldOut { .. }));
+    let mut config = config();
+    config.network =
+        NetworkKind::Unet1d { widths: vec![8], embedding: 8, kernel: 3, groups: 2, scale: false };
+    let error = Trainer::new(config, rest).unwrap_err().to_string();
+    assert!(error.contains("[8, 8, 1]") && error.contains("unet1d"), "{error}");
 }

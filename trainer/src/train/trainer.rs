@@ -7,8 +7,9 @@ use super::{Items, Terms, TrainConfig, TrainError};
 use crate::data::Dataset;
 use crate::export::{About, metadata};
 use crate::loss::{Gaussian, LossConfig, NoiseTable, Statistics};
-use crate::model::{Network, has_room};
+use crate::model::{Network, NetworkConfig, has_room};
 use crate::optimiser::{Adam, Ema, Rate, clip_scale};
+use crate::physics::Residual;
 use crate::rng::Rng;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -110,6 +111,8 @@ pub struct Trainer {
     pub(super) worse: u64,
     /// Whether the weights are no numbers any more.
     pub(super) diverged: bool,
+    /// The run's threads; none: all of the process's.
+    pool: Option<Arc<rayon::ThreadPool>>,
     rate: Rate,
     drawer: Drawer,
     prefetch: Prefetch,
@@ -126,7 +129,20 @@ impl Trainer {
     /// # Errors
     /// Settings out of range, too large for the memory, or, for the contrastive loss, data with a singular covariance.
     pub fn new(config: TrainConfig, data: Dataset) -> Result<Self, TrainError> {
-        Self::with_held_out(config, data, None)
+        Self::build(config, data, None, None)
+    }
+
+    /// A run at its beginning, with physics of one's own in the loss, whatever `loss.physics.residual` says.
+    ///
+    /// # Errors
+    /// As [`Trainer::with_held_out`]; a residual for items of another size.
+    pub fn with_residual(
+        config: TrainConfig,
+        data: Dataset,
+        held_out: Option<Dataset>,
+        residual: Arc<dyn Residual<f32>>,
+    ) -> Result<Self, TrainError> {
+        Self::build(config, data, held_out, Some(residual))
     }
 
     /// A run at its beginning, with items that are evaluated with and not trained on.
@@ -138,28 +154,34 @@ impl Trainer {
         data: Dataset,
         held_out: Option<Dataset>,
     ) -> Result<Self, TrainError> {
+        Self::build(config, data, held_out, None)
+    }
+
+    fn build(
+        config: TrainConfig,
+        data: Dataset,
+        held_out: Option<Dataset>,
+        residual: Option<Arc<dyn Residual<f32>>>,
+    ) -> Result<Self, TrainError> {
         check(&config)?;
         let betas = config.noise.betas()?;
         if held_out.is_none() && config.run.patience > 0 {
             let (name, value) = ("run.patience", config.run.patience.to_string());
             return Err(TrainError::Setting { name, value, expected: "0 where `data.held-out` is 0" });
         }
-        let bytes = bytes(&config, &data)?;
+        let network = sizes(&config, &data)?;
+        let bytes = bytes(&config, &data, &network)?;
         if !has_room(bytes) {
             return Err(TrainError::Memory { bytes });
         }
         let table = NoiseTable::new(betas.alpha_bars().collect())?;
         let statistics = Statistics::of(&data, &config.loss)
             .map_err(|error| TrainError::Covariance { data: data.name().to_owned(), error })?;
-        let build = |rows| Ok(config.network.build(data.shape(), rows, config.run.seed)?);
-        let shards = Shards::new(&config, &table, &statistics, build)?;
-        let (conditions, condition) = (data.conditions().width(), shards.model().condition());
-        if conditions != condition {
-            let kind = config.network.kind();
-            return Err(TrainError::Condition { data: conditions, kind, network: condition });
-        }
+        let build = |rows| Ok(Network::new(&network, rows, config.run.seed)?);
+        let shards = Shards::new(&config, &table, &statistics, residual, build)?;
+        let condition = network.condition;
         if let Some(held_out) = &held_out
-            && (held_out.shape() != data.shape() || held_out.conditions().width() != conditions)
+            && (held_out.shape() != data.shape() || held_out.conditions().width() != condition)
         {
             let (held_out, trained) = (held_out.shape().to_vec(), data.shape().to_vec());
             return Err(TrainError::HeldOut { held_out, trained });
@@ -185,6 +207,7 @@ impl Trainer {
             best: None,
             worse: 0,
             diverged: false,
+            pool: pool(config.run.threads),
             held_out: held_out.map(Arc::new),
             config,
             data,
@@ -222,6 +245,14 @@ impl Trainer {
     /// [`TrainError::NotFinite`] or [`TrainError::Step`]; weights and averages are then those before the step.
     /// [`TrainError::Diverged`]; they are then good for nothing.
     pub fn step(&mut self) -> Result<Step, TrainError> {
+        match self.pool.clone() {
+            // What the network and the losses compute on several threads is done on these.
+            Some(pool) => pool.install(|| self.step_here()),
+            None => self.step_here(),
+        }
+    }
+
+    fn step_here(&mut self) -> Result<Step, TrainError> {
         let accumulate = self.config.optimiser.accumulate;
         let mut terms = Terms::default();
         let mut items = Vec::new();
@@ -278,7 +309,8 @@ impl Trainer {
             let items: Vec<usize> = (first..first + drawer.items).map(|i| i % held_out.len()).collect();
             (drawer.part(&items), Rng::new(seed, JUDGE_STREAM + index as u64))
         };
-        let terms = self.shards.judge(self.ema.average(), count, batch)?;
+        let judge = || self.shards.judge(self.ema.average(), count, batch);
+        let terms = self.pool.as_ref().map_or_else(judge, |pool| pool.install(judge))?;
         let loss = terms.total();
         let best = loss.is_finite() && self.best.as_ref().is_none_or(|best| loss < best.loss);
         if best {
@@ -358,13 +390,13 @@ impl Trainer {
         else {
             return Vec::new();
         };
-        let sizes = self.config.network.sizes(self.data.shape());
+        let network = self.shards.model().config();
         let about = About {
-            model: self.config.network.kind(),
+            architecture: network.architecture,
+            condition: network.condition,
+            shape: &network.shape,
             schedule,
             prediction,
-            width: sizes.width,
-            blocks: sizes.blocks,
             loss: LossKind::of(&self.config.loss).name(),
             seed: self.config.run.seed,
             added_variance: 0.0,
@@ -373,16 +405,30 @@ impl Trainer {
     }
 }
 
+/// Threads of the run's own; where the system gives none, the process's serve.
+fn pool(threads: usize) -> Option<Arc<rayon::ThreadPool>> {
+    let built = (threads > 0).then(|| rayon::ThreadPoolBuilder::new().num_threads(threads).build());
+    built.and_then(Result::ok).map(Arc::new)
+}
+
+/// The network for the data, with its condition.
+pub(super) fn sizes(config: &TrainConfig, data: &Dataset) -> Result<NetworkConfig, TrainError> {
+    Ok(NetworkConfig {
+        shape: data.shape().to_vec(),
+        condition: data.conditions().width(),
+        architecture: config.network.architecture()?,
+    })
+}
+
 /// The bytes of the run's buffers, without the data; saturates. The settings have been checked.
-fn bytes(config: &TrainConfig, data: &Dataset) -> Result<u128, TrainError> {
+fn bytes(config: &TrainConfig, data: &Dataset, network: &NetworkConfig) -> Result<u128, TrainError> {
     let (count, loss, batch) = plan(config)?;
-    let network = config.network.bytes(data.shape(), loss.rows(batch));
-    let size = size_of::<f32>();
-    let buffers = loss.bytes(batch, data.dim(), data.conditions().width(), size);
-    let parts = network.saturating_add(buffers).saturating_mul(count as u128);
+    let size = size_of::<f32>() as u128;
+    let buffers = loss.bytes(batch, data.dim(), network.condition, size_of::<f32>());
+    let part = Network::<f32>::bytes(network, loss.rows(batch))?.saturating_add(buffers);
     // Adam's two, the average, the best one, and its copy with a gradient that is exported.
-    let copies = config.network.parameters(data.shape()).saturating_mul(6 * size as u128);
-    Ok(parts.saturating_add(copies))
+    let copies = (Network::<f32>::count(network)? as u128).saturating_mul(6 * size);
+    Ok(part.saturating_mul(count as u128).saturating_add(copies))
 }
 
 #[cfg(test)]

@@ -115,9 +115,6 @@ fn labels_and_shapes_that_do_not_fit_are_named() {
         (vec![set("shape", "[2, 2]")], ["`data.shape` is [2, 2]", "product is 3"]),
         (vec![set("flip", "true")], ["`data.flip`", "shape [3]"]),
         (vec![set("classes", "99999999"), set("labels", &good)], ["`data.classes` is 99999999", "65536"]),
-        // They fit, and this network takes none.
-        (vec![set("labels", &good)], ["3 numbers of condition", "residual-mlp takes 0"]),
-        (vec![set("observations", &good)], ["2 numbers of condition", "residual-mlp takes 0"]),
     ] {
         let more: Vec<&str> = keys.iter().flat_map(|key| ["--set", key]).collect();
         let said = go(&more);

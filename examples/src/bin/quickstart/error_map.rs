@@ -10,7 +10,8 @@ use picardy::{
 };
 use picardy_examples::pictures::{self, ErrorMap};
 use picardy_trainer::data::{Builtin, Mixture};
-use picardy_trainer::train::{NetworkConfig, TrainConfig};
+use picardy_trainer::model::NetworkKind;
+use picardy_trainer::train::TrainConfig;
 use std::path::Path;
 
 const STEPS: usize = 200;
@@ -20,8 +21,10 @@ const X: (f64, f64, usize) = (-4.0, 4.0, 120);
 
 /// Trains both networks in one dimension, draws the map, and reports the mean squared errors over it.
 pub(crate) fn draw(seed: u64, out: &Path, report: &mut Report) -> anyhow::Result<()> {
-    let config =
-        TrainConfig { network: NetworkConfig::residual_mlp(64, 2), ..super::training::dino(5000, seed) };
+    let config = TrainConfig {
+        network: NetworkKind::ResidualMlp { width: 64, blocks: 2 },
+        ..super::training::dino(5000, seed)
+    };
     let networks = training::train(Builtin::TwoModes, &config)?;
     let truth = Mixture::two_modes();
     let (low, high, count) = X;

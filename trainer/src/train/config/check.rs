@@ -3,10 +3,7 @@
 use super::{OptimiserConfig, RunConfig, TrainConfig};
 use crate::optimiser::{EmaDecay, MAX_SIGMA_REL};
 use crate::train::TrainError;
-use picardy::nn::MAX_BLOCKS;
 
-/// The largest width of a network.
-pub const MAX_WIDTH: usize = 65_536;
 /// The largest [`RunConfig::batch`].
 pub const MAX_ROWS: usize = 1 << 24;
 /// The largest [`RunConfig::steps`].
@@ -32,20 +29,9 @@ fn setting(name: &'static str, value: impl ToString, good: bool, expected: &'sta
 
 /// Refuses settings out of range; whatever passes can be computed with.
 pub(in crate::train) fn check(config: &TrainConfig) -> Result<(), TrainError> {
-    let super::NetworkConfig::ResidualMlp(mlp) = config.network;
-    let width = mlp.width;
-    let network = [
-        setting(
-            "network.width",
-            width,
-            (2..=MAX_WIDTH).contains(&width) && width.is_multiple_of(2),
-            "even, 2 to 65536",
-        ),
-        setting("network.blocks", mlp.blocks, (1..=MAX_BLOCKS).contains(&mlp.blocks), "1 to 8"),
-    ];
     let steps = config.noise.train_steps;
     let noise = setting("noise.train-steps", steps, (1..=MAX_TRAIN_STEPS).contains(&steps), "1 to 1000000");
-    let settings = run(&config.run).into_iter().chain(network).chain([noise]);
+    let settings = run(&config.run).into_iter().chain([noise]);
     let settings = settings.chain(optimiser(&config.optimiser, config.run.steps));
     for Setting { name, value, good, expected } in settings {
         if !good {

@@ -1,7 +1,8 @@
 //! A configuration as a TOML file.
 
-use super::{NetworkConfig, TrainConfig};
+use super::{TrainConfig, kind, kinds};
 use crate::data::DataConfig;
+use crate::model::NetworkKind;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
@@ -79,7 +80,7 @@ pub struct Config {
 #[serde(deny_unknown_fields)]
 struct Sections {
     data: DataConfig,
-    network: NetworkConfig,
+    network: NetworkKind,
     noise: super::Schedule,
     loss: crate::loss::LossConfig,
     optimiser: super::OptimiserConfig,
@@ -138,14 +139,14 @@ impl Config {
     pub fn set(&mut self, key: &str, value: Value) -> Result<(), ConfigError> {
         let mut table = self.table()?;
         if key == KIND {
-            let kinds = NetworkConfig::kinds();
-            let found = kinds.iter().find(|kind| value.as_str() == Some(kind.kind()));
-            let Some(kind) = found else {
-                let expected: Vec<_> = kinds.iter().map(NetworkConfig::kind).collect();
+            let kinds = kinds();
+            let found = kinds.iter().find(|network| value.as_str() == Some(kind(network)));
+            let Some(network) = found else {
+                let expected: Vec<_> = kinds.iter().map(kind).collect();
                 return Err(wrong(key, &value, expected.join(" or ")));
             };
-            if kind.kind() != self.train.network.kind() {
-                self.train.network = kind.clone();
+            if kind(network) != kind(&self.train.network) {
+                self.train.network = network.clone();
             }
             return Ok(());
         }
@@ -252,7 +253,7 @@ fn unknown(key: &str) -> ConfigError {
 /// Every key of every kind of network.
 pub(super) fn keys() -> Vec<String> {
     let mut keys = Vec::new();
-    for network in NetworkConfig::kinds() {
+    for network in kinds() {
         let config = Config { train: TrainConfig { network, ..TrainConfig::default() }, ..Config::default() };
         // The defaults can be written.
         flatten("", &config.table().unwrap_or_default(), &mut keys);

@@ -5,12 +5,12 @@ mod file;
 mod text;
 
 pub(super) use check::check;
-pub use check::{MAX_ROWS, MAX_STEPS, MAX_TRAIN_STEPS, MAX_WIDTH};
+pub use check::{MAX_ROWS, MAX_STEPS, MAX_TRAIN_STEPS};
 pub use file::{Config, ConfigError};
 
 use super::TrainError;
 use crate::loss::LossConfig;
-use crate::model::{MlpConfig, Network, NetworkError};
+use crate::model::NetworkKind;
 use crate::optimiser::{AdamConfig, EmaDecay, Rate, RateShape};
 use picardy::Betas;
 use serde::{Deserialize, Serialize};
@@ -52,81 +52,20 @@ impl Schedule {
     }
 }
 
-/// The section `[network]`: which network, by `kind`, and its sizes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum NetworkConfig {
-    /// The residual MLP ([`crate::model`]).
-    ResidualMlp(ResidualMlpConfig),
+/// Every kind of network with its defaults, the default one first.
+pub(super) fn kinds() -> Vec<NetworkKind> {
+    let other = |kind: &str| serde_json::from_value(serde_json::json!({ "kind": kind })).ok();
+    std::iter::once(NetworkKind::default())
+        .chain(["unet1d", "unet2d"].into_iter().filter_map(other))
+        .collect()
 }
 
-/// The sizes of a residual MLP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct ResidualMlpConfig {
-    /// Width, even, at most [`MAX_WIDTH`].
-    pub width: usize,
-    /// Residual blocks.
-    pub blocks: usize,
-}
-
-impl Default for ResidualMlpConfig {
-    fn default() -> Self {
-        Self { width: 128, blocks: 2 }
-    }
-}
-
-impl Default for NetworkConfig {
-    fn default() -> Self {
-        Self::ResidualMlp(ResidualMlpConfig::default())
-    }
-}
-
-impl NetworkConfig {
-    /// A residual MLP of this width and as many blocks.
-    pub const fn residual_mlp(width: usize, blocks: usize) -> Self {
-        Self::ResidualMlp(ResidualMlpConfig { width, blocks })
-    }
-
-    /// Every kind with its defaults, the default one first.
-    pub fn kinds() -> Vec<Self> {
-        vec![Self::default()]
-    }
-
-    /// The name of its kind.
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::ResidualMlp(_) => "residual-mlp",
-        }
-    }
-
-    /// The network for items of `shape` with conditions of `condition` numbers, for up to `max_batch` rows.
-    ///
-    /// # Errors
-    /// Sizes out of range, or too large for the memory.
-    pub(super) fn build(
-        &self,
-        shape: &[usize],
-        max_batch: usize,
-        seed: u64,
-    ) -> Result<Network<f32>, NetworkError> {
-        Network::new(self.sizes(shape), max_batch, seed)
-    }
-
-    /// How many parameters it has; saturates.
-    pub(super) fn parameters(&self, shape: &[usize]) -> u128 {
-        self.sizes(shape).parameters()
-    }
-
-    /// The bytes it takes for `max_batch` rows; saturates.
-    pub(super) fn bytes(&self, shape: &[usize], max_batch: usize) -> u128 {
-        self.sizes(shape).bytes(max_batch, size_of::<f32>())
-    }
-
-    /// The sizes on items of `shape`.
-    pub(super) fn sizes(&self, shape: &[usize]) -> MlpConfig {
-        let Self::ResidualMlp(ResidualMlpConfig { width, blocks }) = *self;
-        MlpConfig { dim: shape.iter().product(), width, blocks }
+/// The name of a kind.
+pub(super) const fn kind(network: &NetworkKind) -> &'static str {
+    match network {
+        NetworkKind::ResidualMlp { .. } => "residual-mlp",
+        NetworkKind::Unet1d { .. } => "unet1d",
+        NetworkKind::Unet2d { .. } => "unet2d",
     }
 }
 
@@ -317,13 +256,13 @@ impl Default for RunConfig {
 /// let mut config = TrainConfig::default();
 /// config.run.steps = 5000;
 /// config.optimiser.rate = 3e-4;
-/// assert_eq!(config.network.kind(), "residual-mlp");
+/// assert_eq!(config.network, picardy_trainer::model::NetworkKind::default());
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TrainConfig {
     /// The network.
-    pub network: NetworkConfig,
+    pub network: NetworkKind,
     /// The noise schedule.
     pub noise: Schedule,
     /// The loss.

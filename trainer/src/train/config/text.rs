@@ -1,7 +1,7 @@
 //! A configuration as it is printed: every key with a comment.
 
 use super::file::Config;
-use super::{ConfigError, NetworkConfig, TrainConfig};
+use super::{ConfigError, TrainConfig, kind, kinds};
 use std::fmt::Write;
 use toml::{Table, Value};
 
@@ -30,17 +30,27 @@ const COMMENTS: &[(&str, &str)] = &[
     ("data.held-out", "the part of the items that is evaluated with and not trained on, 0 to 1"),
     ("data.stored", "what items are kept as in memory: f32, f16 or bf16"),
     ("data.flip", "mirror images left to right, each with probability 1/2 each time it is drawn"),
-    ("network.kind", "the network"),
+    (
+        "network.kind",
+        "the network: residual-mlp (any items), unet1d (items [places, channels]), unet2d (images [height, width, channels])",
+    ),
     ("network.width", "its width, even"),
-    ("network.blocks", "its residual blocks, 1 to 8"),
+    ("network.blocks", "its residual blocks (of each level), 1 to 8"),
+    ("network.widths", "channels of each level"),
+    ("network.embedding", "numbers of the embedding of the timestep, even"),
+    ("network.kernel", "places of a convolution, odd"),
+    ("network.groups", "groups of the norms, a divisor of every width"),
+    ("network.scale", "the condition scales the channels, beside shifting them"),
+    ("network.heads", "heads of the attention, a divisor of the last width"),
     ("noise.kind", "the schedule: linear, scaled_linear, cosine or sigmoid"),
     ("noise.train-steps", "its timesteps"),
     ("noise.beta-start", "its first beta"),
     ("noise.beta-end", "its last beta"),
     ("loss.prediction", "what the network returns: epsilon, sample, v, flow or edm"),
     ("loss.sigma-data", "edm: the deviation of the standardised data"),
-    ("loss.process", "the states it is shown: vp or flow"),
+    ("loss.process", "the states it is shown: vp, flow or pinned"),
     ("loss.shift", "flow: the shift towards noise, 1 for none"),
+    ("loss.variance", "pinned: its variance per unit of time"),
     ("loss.condition-dropout", "the probability that a row is told no condition, for guidance"),
     ("loss.denoising.weight", "the weight of the squared error; 0: none"),
     ("loss.denoising.weighting", "uniform, or min-snr (arXiv 2303.09556)"),
@@ -56,6 +66,21 @@ const COMMENTS: &[(&str, &str)] = &[
     (
         "loss.contrastive.zeta",
         "log-SNRs that are told from the data: as levels; images is logistic 10.5, 1.5, 3",
+    ),
+    (
+        "loss.likelihood.weight",
+        "the weight of the negative log-likelihood (arXiv 2302.03792) in nats a coordinate; 0: none",
+    ),
+    ("loss.likelihood.levels", "its log-SNRs: as those of the contrastive loss"),
+    ("loss.physics.weight", "the weight of the equality residual (arXiv 2403.14404); 0: none"),
+    ("loss.physics.inequality", "the weight of the inequalities"),
+    ("loss.physics.objective", "the weight of the objective"),
+    ("loss.physics.residual", "circle or darcy; custom: the one that a program hands over"),
+    ("loss.physics.estimation", "which sample is asked: mean or sample"),
+    ("loss.physics.steps", "sample: its DDIM steps"),
+    (
+        "loss.physics.ceiling",
+        "the most that one squared residual over twice its variance counts; 0: no bound",
     ),
     ("optimiser.rate", "the highest learning rate"),
     ("optimiser.schedule", "its course: constant, cosine, linear, one-cycle or step"),
@@ -126,8 +151,8 @@ impl Config {
                 write_section(&mut text, name, section, "");
             }
             if name == "network" {
-                for other in NetworkConfig::kinds() {
-                    if other.kind() == self.train.network.kind() {
+                for other in kinds() {
+                    if kind(&other) == kind(&self.train.network) {
                         continue;
                     }
                     let train = TrainConfig { network: other, ..TrainConfig::default() };
