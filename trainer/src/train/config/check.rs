@@ -1,6 +1,7 @@
 //! Refuses settings out of range.
 
 use super::{OptimiserConfig, RunConfig, TrainConfig};
+use crate::model::NetworkKind;
 use crate::optimiser::{EmaDecay, MAX_SIGMA_REL};
 use crate::train::TrainError;
 
@@ -10,6 +11,8 @@ pub const MAX_ROWS: usize = 1 << 24;
 pub const MAX_STEPS: u64 = 1_000_000_000_000;
 /// The largest [`Schedule::train_steps`](super::Schedule::train_steps).
 pub const MAX_TRAIN_STEPS: usize = 1_000_000;
+/// The largest width of a residual MLP.
+const MAX_WIDTH: usize = 1 << 24;
 /// The most [`RunConfig::threads`], [`RunConfig::shards`] and [`OptimiserConfig::accumulate`].
 const MAX_PARTS: usize = 1024;
 /// The most [`RunConfig::samples`].
@@ -31,7 +34,14 @@ fn setting(name: &'static str, value: impl ToString, good: bool, expected: &'sta
 pub(in crate::train) fn check(config: &TrainConfig) -> Result<(), TrainError> {
     let steps = config.noise.train_steps;
     let noise = setting("noise.train-steps", steps, (1..=MAX_TRAIN_STEPS).contains(&steps), "1 to 1000000");
-    let settings = run(&config.run).into_iter().chain([noise]);
+    let mlp = match config.network {
+        NetworkKind::ResidualMlp { width, .. } => {
+            let good = (4..=MAX_WIDTH).contains(&width) && width.is_multiple_of(2);
+            Some(setting("network.width", width, good, "even, 4 to 16777216"))
+        }
+        _ => None,
+    };
+    let settings = run(&config.run).into_iter().chain([noise]).chain(mlp);
     let settings = settings.chain(optimiser(&config.optimiser, config.run.steps));
     for Setting { name, value, good, expected } in settings {
         if !good {

@@ -246,7 +246,10 @@ fn unknown(key: &str) -> ConfigError {
     if !key.contains('.') {
         known.extend(["data", "network", "noise", "loss", "optimiser", "run"].map(str::to_owned));
     }
-    let nearest = known.into_iter().min_by_key(distance).unwrap_or_default();
+    let nearest = known
+        .into_iter()
+        .min_by_key(|known| (distance(known), known.matches('.').count()))
+        .unwrap_or_default();
     ConfigError::Unknown { key: key.to_owned(), nearest }
 }
 
