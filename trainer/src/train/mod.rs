@@ -8,7 +8,9 @@ mod checkpoint;
 mod config;
 mod error;
 mod events;
+mod files;
 mod log;
+mod loss_kind;
 mod picture;
 mod run;
 mod shards;
@@ -23,10 +25,12 @@ pub use config::{
 };
 pub use error::{Items, TrainError};
 pub use events::{Events, Record, read_events};
+pub use files::{Files, RunError};
 pub use log::{Log, LogState};
-pub use run::{Evaluation, Files, Report, Run, RunError};
+pub use loss_kind::LossKind;
+pub use run::{Evaluation, Report, Run};
 pub use terms::Terms;
-pub use trainer::{Judgement, LossKind, Step, Trainer};
+pub use trainer::{Judgement, Step, Trainer};
 pub use weights::{NameMap, WeightsError, read_weights};
 
 use std::io::Write;

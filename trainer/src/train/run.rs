@@ -3,127 +3,25 @@
 use super::events::Events;
 use super::picture::{self, Picture};
 use super::{
-    Checkpoint, CheckpointError, Config, ConfigError, Log, NameMap, Step, Terms, TrainError, Trainer,
-    UNFINISHED, WeightsError, read_weights, write_whole,
+    Checkpoint, CheckpointError, Config, Files, Log, NameMap, RunError, Step, Terms, TrainError, Trainer,
+    UNFINISHED, read_weights, write_whole,
 };
 use crate::data::Dataset;
 use crate::evaluate::{self, EvaluateError};
 use crate::loss::Process;
 use crate::metrics::GaussianKernel;
-use crate::model::{Precision, SaveError};
+use crate::model::Precision;
 use picardy::Ddim;
 use picardy::nn::Architecture;
 use serde_json::json;
 use std::fs::{File, TryLockError};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Coordinates up to which an evaluation takes the MMD: the kernel's width is for the plane.
 const MMD_DIM: usize = 3;
 /// The stream of nothing but an evaluation's samples.
 const SAMPLE_SEED: u64 = 0x5341_4D50_4C45;
-
-/// Why a run cannot begin or go on.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RunError {
-    /// The folder holds a run.
-    #[error("{} holds a run already; `picardy-train resume {}` goes on with it, --overwrite starts anew", folder.display(), folder.display())]
-    Exists {
-        /// The folder.
-        folder: PathBuf,
-    },
-    /// Another process trains in the folder.
-    #[error("{} is being trained in by another process; wait for its end, or name another folder with --out", folder.display())]
-    Busy {
-        /// The folder.
-        folder: PathBuf,
-    },
-    /// A file of the run cannot be written or read; the last checkpoint is whole.
-    #[error("{}: {error}; make room for it, then `picardy-train resume {}` goes on", path.display(), folder.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The run's folder.
-        folder: PathBuf,
-        /// The system's reason.
-        error: std::io::Error,
-    },
-    /// A picture cannot be drawn.
-    #[error(
-        "the picture of step {step} cannot be drawn: {reason}; set `run.evaluate-every` to 0 to go on without"
-    )]
-    Picture {
-        /// The step.
-        step: u64,
-        /// Why.
-        reason: String,
-    },
-    /// The configuration cannot be written.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The checkpoint.
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
-    /// The settings, or a step.
-    #[error(transparent)]
-    Train(#[from] TrainError),
-    /// The weights to begin with.
-    #[error(transparent)]
-    Weights(#[from] WeightsError),
-    /// The network cannot be written, since a weight is none.
-    #[error(transparent)]
-    Save(#[from] SaveError),
-    /// The samples of an evaluation.
-    #[error(transparent)]
-    Evaluate(#[from] EvaluateError),
-    /// A step or a file failed, and then the checkpoint too.
-    #[error("{first}; and the last checkpoint is not saved: {unsaved}")]
-    Unsaved {
-        /// The first reason.
-        first: Box<RunError>,
-        /// The second one.
-        unsaved: Box<RunError>,
-    },
-}
-
-/// Where a run's files are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Files {
-    /// The run's folder.
-    pub folder: PathBuf,
-}
-
-impl Files {
-    /// All of the run's state.
-    pub fn checkpoint(&self) -> PathBuf {
-        self.folder.join("checkpoint.safetensors")
-    }
-
-    /// A JSON object a line.
-    pub fn log(&self) -> PathBuf {
-        self.folder.join("log.jsonl")
-    }
-
-    /// The configuration.
-    pub fn config(&self) -> PathBuf {
-        self.folder.join("config.toml")
-    }
-
-    /// The step that stopped a run, its loss and all of its items.
-    pub fn failed(&self) -> PathBuf {
-        self.folder.join("failed.json")
-    }
-
-    /// An evaluation's picture.
-    pub fn picture(&self, step: u64) -> PathBuf {
-        self.folder.join(format!("samples-{step:08}.png"))
-    }
-
-    fn error(&self, path: PathBuf, error: std::io::Error) -> RunError {
-        RunError::File { path, folder: self.folder.clone(), error }
-    }
-}
 
 /// What a run tells of itself.
 #[derive(Clone, Copy, Debug, PartialEq)]

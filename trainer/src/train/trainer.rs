@@ -3,50 +3,16 @@
 use super::batch::{Drawer, Draws, Part, Place, Prefetch, generator};
 use super::config::check;
 use super::shards::{Shards, plan};
-use super::{Items, Terms, TrainConfig, TrainError};
+use super::{Items, LossKind, Terms, TrainConfig, TrainError};
 use crate::data::Dataset;
 use crate::export::{About, metadata};
-use crate::loss::{Gaussian, LossConfig, NoiseTable, Statistics};
+use crate::loss::{Gaussian, NoiseTable, Statistics};
 use crate::model::{Network, NetworkConfig, has_room};
 use crate::optimiser::{Adam, Ema, Rate, clip_scale};
 use crate::physics::Residual;
 use crate::rng::Rng;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::sync::Arc;
-
-/// Which of the two losses of arXiv 2407.08946.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LossKind {
-    /// The mean squared error of eps.
-    Standard,
-    /// The standard loss plus the weighted contrastive one.
-    #[default]
-    Contrastive,
-}
-
-impl LossKind {
-    /// The name in flags, logs and model cards.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Standard => "standard",
-            Self::Contrastive => "contrastive",
-        }
-    }
-
-    /// Its settings.
-    pub fn config(self) -> LossConfig {
-        match self {
-            Self::Standard => LossConfig::standard(),
-            Self::Contrastive => LossConfig::default(),
-        }
-    }
-
-    /// Which one these settings are.
-    pub fn of(loss: &LossConfig) -> Self {
-        if loss.contrastive.weight == 0.0 { Self::Standard } else { Self::Contrastive }
-    }
-}
 
 /// What one step did; a line of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
