@@ -5,7 +5,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use picardy::Betas;
 use picardy_trainer::data::Builtin;
 use picardy_trainer::export;
-use picardy_trainer::model::{Network, Precision};
+use picardy_trainer::model::{Network as Model, Precision};
 use picardy_trainer::train::{LossKind, TrainConfig, Trainer};
 use std::path::Path;
 
@@ -15,7 +15,7 @@ pub(crate) struct Network {
     /// Its safetensors file.
     pub(crate) bytes: Vec<u8>,
     pub(crate) betas: Betas,
-    model: Network<f32>,
+    model: Model<f32>,
     card: Vec<(String, String)>,
 }
 
