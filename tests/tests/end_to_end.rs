@@ -19,7 +19,8 @@ struct Trained {
 }
 
 static TRAINED: LazyLock<Trained> = LazyLock::new(|| {
-    let config = TrainConfig { steps: 1500, loss: LossKind::Standard, ..TrainConfig::default() };
+    let mut config = TrainConfig { loss: LossKind::Standard.config(), ..TrainConfig::default() };
+    config.run.steps = 1500;
     let mut trainer = Trainer::new(config, Builtin::Dino.sample(4000, 0).unwrap()).unwrap();
     while !trainer.is_finished() {
         trainer.step().unwrap();
@@ -162,7 +163,7 @@ fn the_gradient_flows_to_a_better_model() {
     let untrained = untrained.to_safetensors(&TRAINED.card, Precision::F32).unwrap();
     let mmd = |bytes: &[u8]| {
         let ddim = picardy::Ddim::default();
-        picardy_trainer::evaluate::mmd(bytes, betas, &ddim, 20, fresh.data(), 2, 1).unwrap().value
+        picardy_trainer::evaluate::mmd(bytes, betas, &ddim, 20, &fresh.data(), 2, 1).unwrap().value
     };
     let (before, after) = (mmd(&untrained), mmd(&TRAINED.bytes));
     assert!(after < 0.03 && after < before / 2.0, "{before} to {after}");

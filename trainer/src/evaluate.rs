@@ -3,7 +3,7 @@
 use crate::data::{DataError, MAX_POINTS};
 use crate::metrics::{GaussianKernel, MetricError, Mmd};
 use crate::model::has_room;
-use picardy::nn::{Artifact, MlpDenoiser, ModelError, ResidualMlp};
+use picardy::nn::{Artifact, MlpDenoiser, ModelCard, ModelError, ResidualMlp};
 use picardy::{
     Betas, Level, Memory, Node, Noise, PlanError, Prediction, SampleError, Sampler, ScheduleError,
     Sequential, Solver,
@@ -38,7 +38,8 @@ pub enum EvaluateError {
 const CHUNK: usize = 128;
 
 /// Draws `count` samples `[count, dim]` from a network's safetensors file, in sequence over time and in parallel over
-/// items. The result depends on the seed alone, not on the number of threads.
+/// items. The result depends on the seed alone, not on the number of threads. The network's output is what its card says, the noise
+/// without one.
 ///
 /// # Errors
 /// A file that is no network, more steps than the schedule has, a network that gives NaN;
@@ -51,7 +52,8 @@ pub fn sample(
     count: usize,
     seed: u64,
 ) -> Result<Vec<f32>, EvaluateError> {
-    let model = ResidualMlp::from_artifact(&Artifact::parse(network).map_err(ModelError::from)?)?;
+    let artifact = Artifact::parse(network).map_err(ModelError::from)?;
+    let model = ResidualMlp::from_artifact(&artifact)?;
     betas.check()?;
     if steps > betas.train_steps {
         return Err(ScheduleError::TooManySteps { asked: steps, train_steps: betas.train_steps }.into());
@@ -64,7 +66,9 @@ pub fn sample(
     let mut levels = vec![Level::default(); steps + 1];
     let grid = betas.trailing(steps, &mut levels)?;
     let mut nodes = vec![Node::default(); solver.nodes(steps)];
-    let plan = solver.plan(&grid, Prediction::Epsilon, &mut nodes)?;
+    let card = ModelCard::from_lookup(|key| artifact.metadata(key));
+    let prediction = card.map_or(Prediction::Epsilon, |card| card.prediction);
+    let plan = solver.plan(&grid, prediction, &mut nodes)?;
     let mut samples = vec![0.0f32; count * dim];
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
     let part = count.div_ceil(threads).next_multiple_of(CHUNK);

@@ -48,5 +48,5 @@ pub fn exact_onnx(data: &Dataset, std: f64, schedule: Betas) -> Result<Vec<u8>, 
         added_variance: std * std,
     };
     let alpha_bars: Vec<f64> = schedule.alpha_bars().collect();
-    Ok(export_exact(data.data(), data.dim(), std, &alpha_bars, &metadata(data, &about))?)
+    Ok(export_exact(&data.data(), data.dim(), std, &alpha_bars, &metadata(data, &about))?)
 }

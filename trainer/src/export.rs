@@ -48,7 +48,6 @@ pub(crate) fn metadata(data: &Dataset, about: &About<'_>) -> Vec<(String, String
     let list = |values: &[f64]| values.iter().map(f64::to_string).collect::<Vec<_>>().join(",");
     let shape = about.shape.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
     let (mean, scale) = (list(data.mean()), list(data.scale()));
-    let squares: f64 = data.data().iter().map(|x| f64::from(*x).powi(2)).sum();
     let mut entries = Vec::new();
     // Numbers that were just written as numbers are lists of numbers.
     if let (Some(shape), Some(data_mean), Some(data_scale)) =
@@ -65,7 +64,7 @@ pub(crate) fn metadata(data: &Dataset, about: &About<'_>) -> Vec<(String, String
             data_mean,
             data_scale,
             weights: WeightFormat::F32,
-            data_variance: squares / data.data().len() as f64 + about.added_variance,
+            data_variance: data.mean_square() + about.added_variance,
         };
         card.entries(|key, value| entries.push((key.to_owned(), value.to_string())));
     }

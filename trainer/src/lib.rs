@@ -20,6 +20,7 @@ pub mod model;
 pub mod onnx;
 pub mod op;
 pub mod optimiser;
+pub mod physics;
 pub mod rng;
 pub mod small;
 pub mod train;

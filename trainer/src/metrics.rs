@@ -108,7 +108,7 @@ impl GaussianKernel {
     ///
     /// let data = Builtin::Dino.sample(500, 1)?;
     /// let fresh = Builtin::Dino.sample(500, 2)?;
-    /// let mmd = GaussianKernel::default().mmd(data.data(), fresh.data(), data.dim())?;
+    /// let mmd = GaussianKernel::default().mmd(&data.data(), &fresh.data(), data.dim())?;
     /// assert!(mmd.value.abs() < 4.0 * mmd.standard_error);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

@@ -128,7 +128,7 @@ fn noised(data: &Dataset, t: &[usize], alpha_bars: &[f64], rng: &mut Rng) -> Vec
     let mut x = Vec::with_capacity(t.len() * data.dim());
     for &t in t {
         let bar = alpha_bars.get(t).copied().unwrap_or(0.0);
-        let row = data.row(rng.below(data.len())).unwrap_or(&[]);
+        let row = data.row(rng.below(data.len())).unwrap_or_default();
         x.extend(
             row.iter().map(|x0| (bar.sqrt() * f64::from(*x0) + (1.0 - bar).sqrt() * rng.normal()) as f32),
         );
@@ -310,8 +310,11 @@ mod tests {
     #[test]
     fn a_card_names_its_weights() {
         let data = Builtin::TwoMoons.sample(200, 7).unwrap();
-        let config =
-            crate::train::TrainConfig { width: 16, blocks: 1, ..crate::train::TrainConfig::default() };
+        use crate::{model::NetworkKind, train::TrainConfig};
+        let config = TrainConfig {
+            network: NetworkKind::ResidualMlp { width: 16, blocks: 1 },
+            ..TrainConfig::default()
+        };
         let trainer = crate::train::Trainer::new(config, data.clone()).unwrap();
         for weights in [WeightFormat::F32, WeightFormat::F16, WeightFormat::Int8] {
             let small = shrink(&trainer.averaged(), &data, BETAS, &trainer.card(), weights).unwrap();

@@ -15,14 +15,17 @@ fn main() -> anyhow::Result<()> {
     };
     let data = read_file(path)?;
     println!("{} points of {} coordinates", data.len(), data.dim());
-    let config = TrainConfig { steps: 5000, ..TrainConfig::default() };
+    let mut config = TrainConfig::default();
+    config.run.steps = 5000;
     let mut trainer = Trainer::new(config, data)?;
     while !trainer.is_finished() {
         let step = trainer.step()?;
         if step.step % 500 == 0 {
             println!(
                 "step {:5}: eps loss {:.4}, contrastive {:.4}",
-                step.step, step.standard, step.contrastive
+                step.step,
+                step.terms.get("denoising"),
+                step.terms.get("contrastive")
             );
         }
     }

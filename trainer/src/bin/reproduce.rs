@@ -62,14 +62,17 @@ fn main() -> anyhow::Result<()> {
 fn dino(args: &DinoArgs) -> anyhow::Result<()> {
     let mut rows = Vec::new();
     for seed in args.first_seed..args.first_seed + args.seeds {
-        let config = |loss| {
-            let mut config = TrainConfig { steps: args.steps, seed, loss, ..TrainConfig::default() };
-            let c = &mut config.contrastive;
-            c.weight = args.weight.unwrap_or(c.weight);
+        let config = |loss: LossKind| {
+            let mut config = TrainConfig { loss: loss.config(), ..TrainConfig::default() };
+            (config.run.steps, config.run.seed) = (args.steps, seed);
+            let c = &mut config.loss.contrastive;
+            if c.weight != 0.0 {
+                c.weight = args.weight.unwrap_or(c.weight);
+            }
             c.items = args.items.unwrap_or(c.items);
             c.draws = args.draws.unwrap_or(c.draws);
             c.shared = !args.independent;
-            config.ema = args.ema.unwrap_or(config.ema);
+            config.optimiser.ema_decay = args.ema.unwrap_or(config.optimiser.ema_decay);
             config
         };
         let losses = [LossKind::Standard, LossKind::Contrastive];
@@ -87,9 +90,9 @@ fn dino(args: &DinoArgs) -> anyhow::Result<()> {
         })?;
         let fresh = args.data.sample(args.samples, seed + 1_000_003)?;
         for (loss, (network, seconds)) in runs {
-            let betas = TrainConfig::default().schedule.betas().context("the default schedule")?;
-            let ddpm = evaluate::mmd(&network, betas, &Ddpm::default(), 1000, fresh.data(), 2, seed)?;
-            let ddim = evaluate::mmd(&network, betas, &Ddim::default(), 20, fresh.data(), 2, seed)?;
+            let betas = TrainConfig::default().noise.betas().context("the default schedule")?;
+            let ddpm = evaluate::mmd(&network, betas, &Ddpm::default(), 1000, &fresh.data(), 2, seed)?;
+            let ddim = evaluate::mmd(&network, betas, &Ddim::default(), 20, &fresh.data(), 2, seed)?;
             let row = json!({
                 "loss": loss.name(), "seed": seed, "train_seconds": seconds,
                 "ddpm1000": ddpm.value, "ddpm1000_error": ddpm.standard_error,
@@ -120,7 +123,7 @@ fn dino(args: &DinoArgs) -> anyhow::Result<()> {
 
 /// The network's file and the seconds that its training took.
 fn train(data: Builtin, config: TrainConfig) -> anyhow::Result<(Vec<u8>, f64)> {
-    let data = data.sample(8000, config.seed)?;
+    let data = data.sample(8000, config.run.seed)?;
     let mut trainer = Trainer::new(config, data)?;
     let start = std::time::Instant::now();
     while !trainer.is_finished() {

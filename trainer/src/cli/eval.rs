@@ -1,13 +1,12 @@
 //! `eval`: MMD and NLL.
 
-use super::training::CHECKPOINT;
 use crate::data::{Dataset, Scaling, Source};
 use crate::evaluate;
 use crate::loss::{Gaussian, LogSnrDraws, NoiseTable, nll};
 use crate::metrics::GaussianKernel;
 use crate::model::{Network, Precision};
 use crate::rng::Rng;
-use crate::train::Trainer;
+use crate::train::{Files, Trainer};
 use anyhow::Context;
 use picardy::nn::{Artifact, CardError, ModelCard, key};
 use picardy::{Betas, Ddim, Ddpm};
@@ -59,7 +58,7 @@ pub(super) fn eval(args: &EvalArgs) -> anyhow::Result<()> {
     );
     let path = || args.model.display();
     let (bytes, own) = if args.model.is_dir() {
-        let run = Trainer::resume(&args.model.join(CHECKPOINT))?;
+        let run = Trainer::resume(&Files { folder: args.model.clone() }.checkpoint())?;
         let bytes = run.trainer.averaged().to_safetensors(&run.trainer.card(), Precision::F32)?;
         (bytes, Some(run.origin))
     } else {
@@ -74,7 +73,7 @@ pub(super) fn eval(args: &EvalArgs) -> anyhow::Result<()> {
     })?;
     let (source, seed) = match (&args.data, own) {
         (Some(source), _) => (source.clone(), args.seed),
-        (None, Some(origin)) => (origin.source, origin.seed),
+        (None, Some(origin)) => (origin.data.source()?, origin.seed),
         (None, None) => anyhow::bail!("a model file does not know its data; name it with --data"),
     };
     let data = source.load(args.samples, seed.wrapping_add(FRESH), scaling(&card))?;
@@ -125,7 +124,7 @@ pub(super) fn eval(args: &EvalArgs) -> anyhow::Result<()> {
 
 /// Whether the data are the very points that the network was trained on: a file's whose moments the card has.
 fn of_training(source: &Source, data: &Dataset, card: &ModelCard<'_>) -> bool {
-    matches!(source, Source::File(_))
+    matches!(source, Source::File(_) | Source::Digits)
         && card.data_mean.iter().eq(data.mean().iter().copied())
         && card.data_scale.iter().eq(data.scale().iter().copied())
 }
@@ -150,7 +149,7 @@ fn normalised(data: &Dataset, card: &ModelCard<'_>) -> anyhow::Result<Vec<f32>> 
         data.name(),
         data.dim()
     );
-    let raw = data.restore(data.data());
+    let raw = data.restore(&data.data());
     let affine: Vec<_> = card.data_mean.iter().zip(card.data_scale.iter()).collect();
     Ok(raw.iter().zip(affine.iter().cycle()).map(|(x, (mean, scale))| ((x - mean) / scale) as f32).collect())
 }

@@ -4,7 +4,7 @@ mod eval;
 mod settings;
 mod training;
 
-use crate::train::Trainer;
+use crate::train::{Config, Files, Trainer};
 use clap::{Parser, Subcommand};
 use picardy::nn::WeightFormat;
 use std::path::PathBuf;
@@ -21,15 +21,18 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Trains a network; Ctrl-C leaves a checkpoint that `resume` takes up.
+    #[command(args_override_self = true)]
     Train(Box<settings::TrainArgs>),
     /// Goes on with a run; its end is the same, bit for bit, as if it had not been stopped.
     Resume {
         /// The run's folder.
         run: PathBuf,
-        /// Steps between checkpoints.
-        #[arg(long, default_value_t = 1000)]
-        checkpoint_every: u64,
+        /// Steps between checkpoints, from here on; the run's own without.
+        #[arg(long)]
+        checkpoint_every: Option<u64>,
     },
+    /// Prints every key of a configuration with its default, as a TOML file that `train --config` takes.
+    Config,
     /// Writes model.safetensors and model.onnx from a run's last checkpoint.
     Export {
         /// The run's folder.
@@ -63,8 +66,12 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Train(args) => training::train(&args),
         Command::Resume { run, checkpoint_every } => training::resume(&run, checkpoint_every),
         Command::Export { run, out, weights } => {
-            let checkpoint = Trainer::resume(&run.join(training::CHECKPOINT))?;
+            let checkpoint = Trainer::resume(&Files { folder: run.clone() }.checkpoint())?;
             training::export(&checkpoint.trainer, out.as_deref().unwrap_or(&run), weights)
+        }
+        Command::Config => {
+            print!("{}", Config::default().to_text()?);
+            Ok(())
         }
         Command::Eval(args) => eval::eval(&args),
     }

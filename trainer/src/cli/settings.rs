@@ -1,88 +1,104 @@
-//! The flags of `train`, and what they make of the defaults.
+//! The flags of `train`, and what they make of the configuration.
 
 use crate::data::{Scaling, Source};
-use crate::train::{ContrastiveSettings, LossKind, Schedule, TrainConfig};
+use crate::train::{Config, ConfigError, LossKind};
 use std::path::PathBuf;
 
-/// Flags of `train`; what is not given is the default that is shown.
+/// Flags of `train`. What neither a flag nor the file says is the default, which `picardy-train config` prints.
 #[derive(Debug, clap::Args)]
 pub(super) struct TrainArgs {
-    /// dino, swiss-roll, two-moons, spirals, checkerboard, eight-gaussians, two-modes, or a .csv, .tsv or .npy file.
-    #[arg(long, default_value = "dino")]
-    pub(super) data: Source,
-    /// Points that are drawn from a built-in data set.
-    #[arg(long, default_value_t = 8000)]
-    pub(super) points: usize,
-    /// What centred coordinates are divided by: per-column (each by its own standard deviation) or overall (all by one,
-    /// as for pixels).
-    #[arg(long, default_value_t = Scaling::PerColumn)]
-    pub(super) scaling: Scaling,
-    /// The run's folder: checkpoint, log, exported model.
+    /// The configuration, a TOML file; flags override what it says.
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Any key of the configuration, such as optimiser.schedule=linear; overrides file and flags, and may be repeated.
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+    set: Vec<String>,
+    /// The run's folder: configuration, checkpoint, log, pictures, exported model.
     #[arg(long, default_value = "target/run")]
     pub(super) out: PathBuf,
     /// Train anew where the folder holds a run already.
     #[arg(long)]
     pub(super) overwrite: bool,
+    /// dino, swiss-roll, two-moons, spirals, checkerboard, eight-gaussians, two-modes, digits, a .csv, .tsv or .npy file, or a
+    /// folder of .png files.
+    #[arg(long)]
+    data: Option<Source>,
+    /// Points that are drawn from a built-in distribution.
+    #[arg(long)]
+    points: Option<usize>,
+    /// What centred coordinates are divided by: per-column (each by its own standard deviation) or overall (all by one,
+    /// as for pixels).
+    #[arg(long)]
+    scaling: Option<Scaling>,
     /// The loss: standard or contrastive.
-    #[arg(long, default_value = "contrastive")]
-    loss: LossArg,
+    #[arg(long)]
+    loss: Option<LossArg>,
     /// Optimiser steps.
-    #[arg(long, default_value_t = TrainConfig::default().steps)]
-    steps: u64,
+    #[arg(long)]
+    steps: Option<u64>,
     /// Items per step.
-    #[arg(long, default_value_t = TrainConfig::default().batch)]
-    batch: usize,
+    #[arg(long)]
+    batch: Option<usize>,
     /// The highest learning rate.
-    #[arg(long, default_value_t = TrainConfig::default().rate)]
-    rate: f64,
+    #[arg(long)]
+    rate: Option<f64>,
     /// Steps over which the rate rises.
-    #[arg(long, default_value_t = TrainConfig::default().warmup)]
-    warmup: u64,
+    #[arg(long)]
+    warmup: Option<u64>,
     /// AdamW's weight decay; 0 is Adam.
-    #[arg(long, default_value_t = TrainConfig::default().weight_decay)]
-    weight_decay: f64,
+    #[arg(long)]
+    weight_decay: Option<f64>,
     /// The largest norm of the gradients.
-    #[arg(long, default_value_t = TrainConfig::default().clip)]
-    clip: f64,
+    #[arg(long)]
+    clip: Option<f64>,
     /// Decay of the weights' running average.
-    #[arg(long, default_value_t = TrainConfig::default().ema)]
-    ema: f64,
+    #[arg(long)]
+    ema: Option<f64>,
     /// Width of the network.
-    #[arg(long, default_value_t = TrainConfig::default().width)]
-    width: usize,
+    #[arg(long)]
+    width: Option<u64>,
     /// Its residual blocks.
-    #[arg(long, default_value_t = TrainConfig::default().blocks)]
-    blocks: usize,
+    #[arg(long)]
+    blocks: Option<u64>,
     /// Seed of everything.
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Threads; 0 is all cores. The result does not depend on them.
+    #[arg(long)]
+    threads: Option<usize>,
     /// Contrastive: items per step.
-    #[arg(long, default_value_t = ContrastiveSettings::default().items)]
-    contrastive_items: usize,
+    #[arg(long)]
+    contrastive_items: Option<usize>,
     /// Contrastive: draws per item and density.
-    #[arg(long, default_value_t = ContrastiveSettings::default().draws)]
-    contrastive_draws: usize,
+    #[arg(long)]
+    contrastive_draws: Option<usize>,
     /// Contrastive: weight of the items' mean loss.
-    #[arg(long, default_value_t = ContrastiveSettings::default().weight)]
-    contrastive_weight: f64,
+    #[arg(long)]
+    contrastive_weight: Option<f64>,
     /// Contrastive: independent draws for the two densities, as the paper estimates them.
     #[arg(long)]
     contrastive_independent: bool,
     /// Noise schedule: linear, scaled_linear, cosine or sigmoid.
-    #[arg(long, default_value = "linear")]
-    schedule: String,
+    #[arg(long)]
+    schedule: Option<String>,
     /// Timesteps of the schedule.
-    #[arg(long, default_value_t = Schedule::default().train_steps)]
-    train_steps: usize,
+    #[arg(long)]
+    train_steps: Option<usize>,
     /// The first beta.
-    #[arg(long, default_value_t = Schedule::default().beta_start)]
-    beta_start: f64,
+    #[arg(long)]
+    beta_start: Option<f64>,
     /// The last beta.
-    #[arg(long, default_value_t = Schedule::default().beta_end)]
-    beta_end: f64,
+    #[arg(long)]
+    beta_end: Option<f64>,
     /// Steps between checkpoints.
-    #[arg(long, default_value_t = 1000)]
-    pub(super) checkpoint_every: u64,
+    #[arg(long)]
+    checkpoint_every: Option<u64>,
+    /// A safetensors file whose weights the run begins with.
+    #[arg(long)]
+    from: Option<String>,
+    /// A TOML file that says which of its tensors are which of ours.
+    #[arg(long)]
+    name_map: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -91,35 +107,69 @@ enum LossArg {
     Contrastive,
 }
 
+/// Puts a flag's value in the place of a setting's, where there is one.
+fn put<T>(flag: &Option<T>, setting: &mut T)
+where
+    T: Clone,
+{
+    if let Some(value) = flag {
+        setting.clone_from(value);
+    }
+}
+
 impl TrainArgs {
-    pub(super) fn config(&self) -> TrainConfig {
-        TrainConfig {
-            width: self.width,
-            blocks: self.blocks,
-            steps: self.steps,
-            batch: self.batch,
-            rate: self.rate,
-            warmup: self.warmup,
-            weight_decay: self.weight_decay,
-            clip: self.clip,
-            ema: self.ema,
-            seed: self.seed,
-            loss: match self.loss {
-                LossArg::Standard => LossKind::Standard,
-                LossArg::Contrastive => LossKind::Contrastive,
-            },
-            contrastive: ContrastiveSettings {
-                items: self.contrastive_items,
-                draws: self.contrastive_draws,
-                weight: self.contrastive_weight,
-                shared: !self.contrastive_independent,
-            },
-            schedule: Schedule {
-                kind: self.schedule.clone(),
-                train_steps: self.train_steps,
-                beta_start: self.beta_start,
-                beta_end: self.beta_end,
-            },
+    /// The file's settings, then the flags', then those of `--set`.
+    pub(super) fn config(&self) -> Result<Config, ConfigError> {
+        let mut config = match &self.config {
+            Some(path) => Config::read(path)?,
+            None => Config::default(),
+        };
+        for (key, value) in [("network.width", self.width), ("network.blocks", self.blocks)] {
+            if let Some(value) = value {
+                config.assign(&format!("{key}={value}"))?;
+            }
         }
+        put(&self.data.as_ref().map(Source::to_string), &mut config.data.source);
+        put(&self.points, &mut config.data.points);
+        put(&self.scaling.map(Into::into), &mut config.data.scaling);
+        let train = &mut config.train;
+        match self.loss.map(|loss| match loss {
+            LossArg::Standard => LossKind::Standard,
+            LossArg::Contrastive => LossKind::Contrastive,
+        }) {
+            // Only where it is another: the file's settings of its terms stay.
+            Some(kind) if kind != LossKind::of(&train.loss) => {
+                train.loss.contrastive.weight = kind.config().contrastive.weight;
+            }
+            _ => {}
+        }
+        let contrastive = &mut train.loss.contrastive;
+        put(&self.contrastive_items, &mut contrastive.items);
+        put(&self.contrastive_draws, &mut contrastive.draws);
+        put(&self.contrastive_weight, &mut contrastive.weight);
+        contrastive.shared &= !self.contrastive_independent;
+        let optimiser = &mut train.optimiser;
+        put(&self.rate, &mut optimiser.rate);
+        put(&self.warmup, &mut optimiser.warmup);
+        put(&self.weight_decay, &mut optimiser.weight_decay);
+        put(&self.clip, &mut optimiser.clip);
+        put(&self.ema, &mut optimiser.ema_decay);
+        let noise = &mut train.noise;
+        put(&self.schedule, &mut noise.kind);
+        put(&self.train_steps, &mut noise.train_steps);
+        put(&self.beta_start, &mut noise.beta_start);
+        put(&self.beta_end, &mut noise.beta_end);
+        let run = &mut train.run;
+        put(&self.steps, &mut run.steps);
+        put(&self.batch, &mut run.batch);
+        put(&self.seed, &mut run.seed);
+        put(&self.threads, &mut run.threads);
+        put(&self.checkpoint_every, &mut run.checkpoint_every);
+        put(&self.from, &mut run.from);
+        put(&self.name_map, &mut run.name_map);
+        for assignment in &self.set {
+            config.assign(assignment)?;
+        }
+        Ok(config)
     }
 }

@@ -3,7 +3,7 @@
 use super::settings::TrainArgs;
 use crate::export;
 use crate::small::shrink;
-use crate::train::{Checkpoint, Log, LogState, Origin, Trainer};
+use crate::train::{Report, Run, Trainer};
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use picardy::nn::WeightFormat;
@@ -11,35 +11,22 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The checkpoint's name in a run's folder.
-pub(super) const CHECKPOINT: &str = "checkpoint.safetensors";
-const LOG: &str = "log.jsonl";
-/// Steps between lines of the log.
-const LOG_EVERY: u64 = 100;
-
 pub(super) fn train(args: &TrainArgs) -> anyhow::Result<()> {
-    let path = args.out.join(CHECKPOINT);
-    anyhow::ensure!(
-        args.overwrite || !path.exists(),
-        "{} holds a run already; `picardy-train resume {0}` goes on with it, --overwrite starts anew",
-        args.out.display()
-    );
-    let config = args.config();
-    let (points, seed, scaling) = (args.points, config.seed, args.scaling);
-    let origin = Origin { source: args.data.clone(), points, seed, scaling };
-    let trainer = Trainer::new(config, origin.load()?)?;
-    std::fs::create_dir_all(&args.out).with_context(|| format!("{}", args.out.display()))?;
-    go_on(Checkpoint { trainer, origin, log: LogState::default() }, &args.out, args.checkpoint_every)
+    go_on(Run::begin(args.config()?, &args.out, args.overwrite)?)
 }
 
-pub(super) fn resume(run: &Path, every: u64) -> anyhow::Result<()> {
-    go_on(Trainer::resume(&run.join(CHECKPOINT))?, run, every)
+pub(super) fn resume(folder: &Path, every: Option<u64>) -> anyhow::Result<()> {
+    let mut run = Run::resume(folder)?;
+    if let Some(every) = every {
+        run.checkpoint_every(every);
+    }
+    go_on(run)
 }
 
 /// Writes a folder's two files, or one file where `out` ends in `.safetensors`.
 pub(super) fn export(trainer: &Trainer, out: &Path, weights: WeightFormat) -> anyhow::Result<()> {
     let (model, card) = (trainer.averaged(), trainer.card());
-    let small = shrink(&model, trainer.data(), trainer.config().schedule.betas()?, &card, weights)?;
+    let small = shrink(&model, trainer.data(), trainer.config().noise.betas()?, &card, weights)?;
     let paths = if out.extension().is_some_and(|extension| extension == "safetensors") {
         let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
         create(folder.unwrap_or(Path::new(".")))?;
@@ -52,6 +39,9 @@ pub(super) fn export(trainer: &Trainer, out: &Path, weights: WeightFormat) -> an
     for path in paths {
         println!("wrote {}", path.display());
     }
+    if card.is_empty() {
+        println!("note: no model card knows the output `edm`, so the files have none");
+    }
     if let Some(change) = small.change {
         println!("{weights}: {change}");
     }
@@ -63,7 +53,7 @@ fn create(folder: &Path) -> anyhow::Result<()> {
 }
 
 /// Trains to the end, or to Ctrl-C.
-fn go_on(mut checkpoint: Checkpoint, run: &Path, every: u64) -> anyhow::Result<()> {
+fn go_on(mut run: Run) -> anyhow::Result<()> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
     ctrlc::set_handler(move || {
@@ -72,57 +62,41 @@ fn go_on(mut checkpoint: Checkpoint, run: &Path, every: u64) -> anyhow::Result<(
             std::process::exit(130);
         }
     })?;
-    let path = run.join(CHECKPOINT);
-    let trainer = &mut checkpoint.trainer;
-    let mut log = Log::open(&run.join(LOG), trainer.steps(), LOG_EVERY, checkpoint.log)
-        .with_context(|| format!("{}", run.join(LOG).display()))?;
-    let bar = progress_bar(trainer.config().steps, trainer.steps());
-    let outcome = loop {
-        if checkpoint.trainer.is_finished() || stop.load(Ordering::Relaxed) {
-            break Ok(());
+    let bar = progress_bar(run.trainer().config().run.steps, run.trainer().steps());
+    let outcome = run.go_on(&stop, |report| match report {
+        Report::Step(step) => bar.set_position(step.step),
+        Report::Logged(step) => {
+            let terms = step.terms.iter().filter(|(_, value)| *value != 0.0);
+            bar.set_message(terms.map(|(_, value)| format!("{value:.4}")).collect::<Vec<_>>().join(" + "));
         }
-        let step = match checkpoint.trainer.step() {
-            Ok(step) => step,
-            // The state before the step is good, and is kept.
-            Err(error) => break Err(error.into()),
-        };
-        let logged = log.step(&step);
-        checkpoint.log = log.state();
-        match logged {
-            Ok(Some([standard, contrastive])) => bar.set_message(format!("{standard:.4} + {contrastive:.4}")),
-            Ok(None) => {}
-            // The step itself is good, and is kept.
-            Err(error) => {
-                let said = format!(
-                    "{}: {error}; make room for it, then `picardy-train resume {}` goes on",
-                    run.join(LOG).display(),
-                    run.display()
-                );
-                break Err(anyhow::anyhow!(said));
+        Report::Evaluated(evaluation) => {
+            let mut said = format!("step {}:", evaluation.step);
+            if let Some(terms) = evaluation.held_out {
+                let best = if evaluation.best { ", the lowest so far" } else { "" };
+                said += &format!(" held-out loss {:.5}{best}", terms.total());
             }
+            if let Some(mmd) = evaluation.mmd {
+                said += &format!(" mmd {mmd:.5}");
+            }
+            bar.suspend(|| println!("{said}"));
         }
-        bar.set_position(step.step);
-        if step.step.is_multiple_of(every.max(1)) {
-            checkpoint.save(&path)?;
-        }
-    };
-    let saved = checkpoint.save(&path);
+    });
     bar.abandon();
-    match (outcome, saved) {
-        (Ok(()), saved) => saved?,
-        (Err(error), Ok(())) => return Err(error),
-        (Err(error), Err(unsaved)) => {
-            anyhow::bail!("{error:#}; and the last checkpoint is not saved: {unsaved}")
-        }
-    }
-    if checkpoint.trainer.is_finished() {
-        export(&checkpoint.trainer, run, WeightFormat::F32)
-    } else {
+    outcome?;
+    let (trainer, folder) = (run.trainer(), &run.files().folder);
+    if trainer.is_out_of_patience()
+        && let Some((step, loss)) = trainer.best()
+    {
         println!(
-            "stopped; `picardy-train resume {}` goes on from step {}",
-            run.display(),
-            checkpoint.trainer.steps()
+            "stopped early at step {}: the weights of step {step} are kept, held-out loss {loss:.5}",
+            trainer.steps()
         );
+    }
+    if trainer.is_finished() {
+        export(trainer, folder, WeightFormat::F32)
+    } else {
+        let step = trainer.steps();
+        println!("stopped; `picardy-train resume {}` goes on from step {step}", folder.display());
         Ok(())
     }
 }

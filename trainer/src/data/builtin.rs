@@ -153,7 +153,7 @@ impl FromStr for Builtin {
         let wanted = text.trim().to_ascii_lowercase().replace('_', "-");
         Self::ALL.into_iter().find(|builtin| builtin.name() == wanted).ok_or_else(|| DataError::UnknownName {
             name: text.to_owned(),
-            known: Self::ALL.map(Self::name).join(", "),
+            known: format!("{}, digits", Self::ALL.map(Self::name).join(", ")),
         })
     }
 }

@@ -7,6 +7,9 @@ use super::{DataError, Dataset, Scaling, npy};
 /// The file, pixels of 0 to 16.
 static FILE: &[u8] = include_bytes!("../../data/digits.npy");
 
+/// The labels, 0 to 9.
+static LABELS: &[u8] = include_bytes!("../../data/digits-labels.npy");
+
 /// The 1797 handwritten digits of scikit-learn's `load_digits`, `[1797, 64]`: images of 8 by 8 pixels, each pixel's
 /// mean subtracted, all divided by the overall standard deviation ([`Scaling::Overall`]).
 ///
@@ -27,7 +30,32 @@ static FILE: &[u8] = include_bytes!("../../data/digits.npy");
 /// # Ok::<(), picardy_trainer::data::DataError>(())
 /// ```
 pub fn digits() -> Result<Dataset, DataError> {
-    npy::read(Path::new("digits"), FILE, FILE.len() as u64, Scaling::Overall)
+    digits_scaled(Scaling::Overall)
+}
+
+/// As [`digits`], scaled so; items are [8, 8, 1].
+pub(super) fn digits_scaled(scaling: Scaling) -> Result<Dataset, DataError> {
+    let name = Path::new("digits");
+    Ok(npy::read(name, FILE, FILE.len() as u64)?.standardised(name, scaling)?.shaped(vec![8, 8, 1]))
+}
+
+/// The digits' labels, 0 to 9, in the order of the images.
+///
+/// # Errors
+///
+/// As [`digits`].
+///
+/// # Examples
+///
+/// ```
+/// let labels = picardy_trainer::data::digit_labels()?;
+/// assert_eq!((labels.len(), &labels[..12]), (1797, &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1][..]));
+/// # Ok::<(), picardy_trainer::data::DataError>(())
+/// ```
+pub fn digit_labels() -> Result<Vec<u32>, DataError> {
+    let array = npy::read_npy(Path::new("digits' labels"), LABELS, LABELS.len() as u64)?;
+    // Whole numbers of 0 to 9.
+    Ok(array.values.iter().map(|&label| label as u32).collect())
 }
 
 #[cfg(test)]
@@ -42,7 +70,7 @@ mod tests {
         // The corner is paper in every image.
         assert_eq!((digits.mean()[0], digits.row(5).unwrap()[0]), (0.0, 0.0));
         // The first image is a zero; its second row of pixels begins so.
-        let pixels = digits.restore(digits.row(0).unwrap());
+        let pixels = digits.restore(&digits.row(0).unwrap());
         let row: Vec<i64> = pixels[8..16].iter().map(|p| p.round() as i64).collect();
         assert_eq!(row, [0, 0, 13, 15, 10, 15, 5, 0]);
     }

@@ -3,12 +3,19 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::ItemError;
+
 /// Why a data set could not be made or read; every message names the value at fault and the mend.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
+    /// Images, shapes or conditions.
+    #[error(transparent)]
+    Item(#[from] ItemError),
     /// The name is neither a built-in data set nor a file's.
-    #[error("no data set is named \"{name}\": use one of {known}, or a path that ends in .csv, .tsv or .npy")]
+    #[error(
+        "no data set is named \"{name}\": use one of {known}, or a path that ends in .csv, .tsv or .npy, or a folder of .png files"
+    )]
     UnknownName {
         /// The name asked for.
         name: String,
@@ -43,7 +50,7 @@ pub enum DataError {
         cwd: String,
     },
     /// The path is a directory or a device.
-    #[error("{}: this is {kind}, not a file: name one .csv, .tsv or .npy file", path.display())]
+    #[error("{}: this is {kind}, not a file: name one .csv, .tsv or .npy file, or (for `train`) a folder of .png files", path.display())]
     NotAFile {
         /// The path asked for.
         path: PathBuf,
@@ -193,9 +200,9 @@ pub enum DataError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A .npy array that is neither a matrix nor a vector.
-    #[error("{}: an array of shape {shape:?}: expected 2 dimensions, [rows, columns], or 1 for a single column; \
-             reshape it", path.display())]
+    /// A .npy array without axes.
+    #[error("{}: an array of shape {shape:?}: expected [items, columns], [items, height, width, channels], or one axis \
+             for a single column; reshape it", path.display())]
     NpyRank {
         /// The file.
         path: PathBuf,

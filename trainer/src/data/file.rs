@@ -3,13 +3,37 @@
 use std::fs::{self, File};
 use std::path::Path;
 
+use super::standard::standardise;
 use super::{DataError, Dataset, Scaling, npy, table};
+
+/// What a file holds, as it stands there.
+#[derive(Debug, Clone)]
+pub(super) struct Raw {
+    /// An item's extents.
+    pub(super) shape: Vec<usize>,
+    /// The items, row-major, all finite.
+    pub(super) points: Vec<f64>,
+}
+
+impl Raw {
+    /// Numbers of an item.
+    pub(super) fn dim(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// The data set that `path` calls.
+    pub(super) fn standardised(&self, path: &Path, scaling: Scaling) -> Result<Dataset, DataError> {
+        let data = standardise(path, &self.points, self.dim(), scaling)?;
+        Ok(data.shaped(self.shape.clone()))
+    }
+}
 
 /// Reads a data set from a `.csv`, `.tsv` or `.npy` file and standardises it by its own mean and variance.
 ///
 /// A text file holds one point a line and may begin with a header line, that is, a first line with no number in
 /// it; blank lines and lines that begin with `#` are skipped. An array is `[rows, columns]` of f32, f64 or an
-/// integer type, in C or Fortran order; an array of one dimension is one column.
+/// integer type, in C or Fortran order; an array of one dimension is one column, and the axes after the first are an
+/// item's shape.
 ///
 /// # Errors
 ///
@@ -26,7 +50,7 @@ use super::{DataError, Dataset, Scaling, npy, table};
 /// let path = folder.path().join("points.csv");
 /// std::fs::write(&path, "x,y\n0,10\n2,30\n")?;
 /// let data = read_file(&path)?;
-/// assert_eq!(data.data(), [-1.0, -1.0, 1.0, 1.0]);
+/// assert_eq!(data.data()[..], [-1.0, -1.0, 1.0, 1.0]);
 /// assert_eq!((data.mean(), data.scale()), (&[1.0, 20.0][..], &[1.0, 10.0][..]));
 ///
 /// std::fs::write(&path, "0,10\nnan,30\n")?;
@@ -58,6 +82,11 @@ pub fn read_file(path: impl AsRef<Path>) -> Result<Dataset, DataError> {
 /// ```
 pub fn read_file_scaled(path: impl AsRef<Path>, scaling: Scaling) -> Result<Dataset, DataError> {
     let path = path.as_ref();
+    read_raw(path)?.standardised(path, scaling)
+}
+
+/// The numbers in a `.csv`, `.tsv` or `.npy` file.
+pub(super) fn read_raw(path: &Path) -> Result<Raw, DataError> {
     let metadata = fs::metadata(path).map_err(|source| unreadable(path, source))?;
     if !metadata.is_file() {
         // A device or a pipe may never end.
@@ -67,15 +96,15 @@ pub fn read_file_scaled(path: impl AsRef<Path>, scaling: Scaling) -> Result<Data
     let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
     let open = || File::open(path).map_err(|source| unreadable(path, source));
     match extension.as_str() {
-        "csv" => table::read(path, open()?, table::Delimiter::Comma, scaling),
-        "tsv" => table::read(path, open()?, table::Delimiter::Tab, scaling),
-        "npy" => npy::read(path, open()?, metadata.len(), scaling),
+        "csv" => table::read(path, open()?, table::Delimiter::Comma),
+        "tsv" => table::read(path, open()?, table::Delimiter::Tab),
+        "npy" => npy::read(path, open()?, metadata.len()),
         _ => Err(DataError::UnknownExtension { path: path.into(), extension }),
     }
 }
 
 /// The error for a file that the system would not give.
-fn unreadable(path: &Path, source: std::io::Error) -> DataError {
+pub(super) fn unreadable(path: &Path, source: std::io::Error) -> DataError {
     if source.kind() == std::io::ErrorKind::NotFound {
         let cwd = std::env::current_dir().map_or_else(|_| "unknown".to_owned(), |d| d.display().to_string());
         return DataError::NotFound { path: path.into(), cwd };

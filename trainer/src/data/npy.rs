@@ -9,8 +9,8 @@ use std::path::Path;
 
 use npyz::{DType, NpyFile, Order, TypeChar};
 
-use super::standard::standardise;
-use super::{DataError, Dataset, Place, Scaling};
+use super::file::Raw;
+use super::{DataError, Place};
 
 /// The longest header read, which is also NumPy's own limit (`max_header_size`).
 const MAX_HEADER: usize = 10_000;
@@ -26,27 +26,20 @@ pub struct Array {
     pub values: Vec<f64>,
 }
 
-/// Reads a data set from a file of `file_len` bytes.
-pub(super) fn read(
-    path: &Path,
-    file: impl Read,
-    file_len: u64,
-    scaling: Scaling,
-) -> Result<Dataset, DataError> {
+/// Reads items from a file of `file_len` bytes: the first axis counts them, the others are their shape.
+pub(super) fn read(path: &Path, file: impl Read, file_len: u64) -> Result<Raw, DataError> {
     let Array { shape, values } = read_npy(path, file, file_len)?;
-    let dim = match *shape {
-        [_] => 1,
-        [_, dim] => dim,
-        _ => {
-            let shape = shape.iter().map(|&extent| extent as u64).collect();
-            return Err(DataError::NpyRank { path: path.into(), shape });
-        }
+    let item = match &shape[..] {
+        [_] => vec![1],
+        [_, item @ ..] => item.to_vec(),
+        [] => return Err(DataError::NpyRank { path: path.into(), shape: Vec::new() }),
     };
+    let dim = item.iter().product::<usize>().max(1);
     if let Some(index) = values.iter().position(|p| !p.is_finite()) {
         let place = Place::Array { row: index / dim, column: index % dim };
         return Err(DataError::NotFinite { path: path.into(), place, value: values[index].to_string() });
     }
-    standardise(path, &values, dim, scaling)
+    Ok(Raw { shape: item, points: values })
 }
 
 /// Reads an array of f32, f64 or an integer type, in C or Fortran order, of any rank, from `file_len` bytes of a `.npy` file.

@@ -4,7 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::{Builtin, DataError, Dataset, Scaling, read_file_scaled};
+use super::digits::digits_scaled;
+use super::{Builtin, DataError, Dataset, Scaling, images, read_file_scaled};
 
 /// Where data come from, as a user names it on a command line.
 ///
@@ -23,7 +24,9 @@ use super::{Builtin, DataError, Dataset, Scaling, read_file_scaled};
 pub enum Source {
     /// A built-in distribution.
     Builtin(Builtin),
-    /// A user's file.
+    /// The handwritten digits ([`digits`](super::digits())).
+    Digits,
+    /// A user's file, or a folder of images.
     File(PathBuf),
 }
 
@@ -37,6 +40,8 @@ impl Source {
     pub fn load(&self, n: usize, seed: u64, scaling: Scaling) -> Result<Dataset, DataError> {
         match self {
             Self::Builtin(builtin) => builtin.sample_scaled(n, seed, scaling),
+            Self::Digits => digits_scaled(scaling),
+            Self::File(path) if path.is_dir() => images::read(path)?.standardised(path, scaling),
             Self::File(path) => read_file_scaled(path, scaling),
         }
     }
@@ -47,6 +52,9 @@ impl FromStr for Source {
 
     /// A built-in name wins; whatever has a dot or a path separator, or exists, is a file's path.
     fn from_str(text: &str) -> Result<Self, DataError> {
+        if text == "digits" {
+            return Ok(Self::Digits);
+        }
         match text.parse() {
             Ok(builtin) => Ok(Self::Builtin(builtin)),
             Err(error) => {
@@ -62,6 +70,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Builtin(builtin) => builtin.fmt(f),
+            Self::Digits => f.pad("digits"),
             Self::File(path) => path.display().fmt(f),
         }
     }

@@ -3,8 +3,8 @@
 use std::io::Read;
 use std::path::Path;
 
-use super::standard::standardise;
-use super::{DataError, Dataset, Place, Scaling};
+use super::file::Raw;
+use super::{DataError, Place};
 
 /// Characters of a bad cell that an error shows.
 const SHOWN: usize = 40;
@@ -35,12 +35,7 @@ impl Delimiter {
 }
 
 /// Reads a table of numbers, one point a line.
-pub(super) fn read(
-    path: &Path,
-    mut file: impl Read,
-    delimiter: Delimiter,
-    scaling: Scaling,
-) -> Result<Dataset, DataError> {
+pub(super) fn read(path: &Path, mut file: impl Read, delimiter: Delimiter) -> Result<Raw, DataError> {
     let mut text = Vec::new();
     file.read_to_end(&mut text).map_err(|source| DataError::Io { path: path.into(), source })?;
     let mut reader = csv::ReaderBuilder::new()
@@ -91,7 +86,7 @@ pub(super) fn read(
         None => Err(DataError::Empty { path: path.into() }),
         // Only a header was there.
         Some(_) if points.is_empty() => Err(DataError::TooFewRows { path: path.into(), rows: 0 }),
-        Some(dim) => standardise(path, &points, dim, scaling),
+        Some(dim) => Ok(Raw { shape: vec![dim], points }),
     }
 }
 

@@ -71,7 +71,7 @@ fn builtins_are_standardised_finite_and_seeded() {
         assert_ne!(set.data(), fresh.data());
         assert_eq!((set.mean(), set.scale()), (fresh.mean(), fresh.scale()));
         let short = builtin.sample(7, 11).unwrap();
-        assert_eq!(short.data(), &set.data()[..7 * builtin.dim()]);
+        assert_eq!(short.data()[..], set.data()[..7 * builtin.dim()]);
     }
 }
 
@@ -83,7 +83,7 @@ fn an_overall_scale_keeps_proportions_and_constant_columns() {
     let scale = (10f64 / 3.0).sqrt();
     assert_eq!((set.mean(), set.scale()), (&[1.0, 4.0, 4.0][..], &[scale; 3][..]));
     assert_eq!(
-        set.data(),
+        set.data()[..],
         [-1.0 / scale, 0.0, -3.0 / scale, 1.0 / scale, 0.0, 3.0 / scale].map(|x| x as f32)
     );
     assert_error(read_file(&path), &["column 2 is 4 in every row", "--scaling overall"]);
@@ -125,7 +125,7 @@ fn mixture_is_the_two_modes_law() {
 #[test]
 fn checkerboard_stays_on_black() {
     let set = Builtin::Checkerboard.sample(2000, 1).unwrap();
-    for point in set.restore(set.data()).chunks_exact(2) {
+    for point in set.restore(&set.data()).chunks_exact(2) {
         let square = point[0].floor() + point[1].floor();
         // Rounding to f32 may carry a point onto an edge, not beyond it.
         let edge = point.iter().any(|p| (p - p.round()).abs() < 1e-6);
@@ -161,8 +161,11 @@ fn a_split_shares_out_every_row() {
     assert_eq!((rest.len(), held.len()), (40, 10));
     assert_eq!((rest.mean(), held.scale()), (set.mean(), set.scale()));
     let sorted = |sets: &[&Dataset]| {
-        let mut rows: Vec<Vec<u32>> =
-            sets.iter().flat_map(|s| s.rows()).map(|r| r.iter().map(|x| x.to_bits()).collect()).collect();
+        let mut rows: Vec<Vec<u32>> = sets
+            .iter()
+            .flat_map(|s| s.rows())
+            .map(|r: std::borrow::Cow<'_, [f32]>| r.iter().map(|x| x.to_bits()).collect())
+            .collect();
         rows.sort();
         rows
     };
@@ -176,8 +179,8 @@ fn a_split_shares_out_every_row() {
 #[test]
 fn text_files_in_their_dialects() {
     let expected = read("a.csv", "1,10\n3,30\n").unwrap();
-    assert_eq!(expected.data(), [-1.0, -1.0, 1.0, 1.0]);
-    assert_eq!(expected.restore(expected.data()), [1.0, 10.0, 3.0, 30.0]);
+    assert_eq!(expected.data()[..], [-1.0, -1.0, 1.0, 1.0]);
+    assert_eq!(expected.restore(&expected.data()), [1.0, 10.0, 3.0, 30.0]);
     for (name, text) in [
         ("a.csv", "x,y\n1,10\n3,30\n"),
         ("a.csv", "\u{feff}x,y\r\n1,10\r\n3,30"),
@@ -222,9 +225,9 @@ fn bad_text_is_named() {
 fn extreme_but_sound_columns_are_standardised() {
     for text in ["1e-37\n3e-37\n", "1e38\n3e38\n", "1000001\n1000003\n"] {
         let set = read("a.csv", text).unwrap();
-        assert_eq!(set.data(), [-1.0, 1.0]);
+        assert_eq!(set.data()[..], [-1.0, 1.0]);
         // Samples are the network's numbers in the data's units and in f32: finite, and not all equal.
-        let back: Vec<f32> = set.restore(set.data()).iter().map(|&p| p as f32).collect();
+        let back: Vec<f32> = set.restore(&set.data()).iter().map(|&p| p as f32).collect();
         assert!(back.iter().all(|p| p.is_finite()) && back[0] < back[1], "{back:?}");
     }
 }
@@ -278,7 +281,7 @@ fn arrays_of_every_type_and_order() {
     let big_endian: Vec<u8> = [1i16, 10, 3, 30, 5, 20].iter().flat_map(|v| v.to_be_bytes()).collect();
     same(npy_with_header("{'descr': '>i2', 'fortran_order': False, 'shape': (3, 2), }\n", &big_endian));
     let line = read("a.npy", npy(&[1f32, 3.], &[2], C)).unwrap();
-    assert_eq!((line.dim(), line.data()), (1, &[-1f32, 1.][..]));
+    assert_eq!((line.dim(), &line.data()[..]), (1, &[-1f32, 1.][..]));
 }
 
 #[test]
@@ -298,7 +301,8 @@ fn bad_arrays_are_named() {
     assert_error(read("a.npy", ""), &["a.npy", "empty"]);
     assert_error(read("a.npy", "1,2\n3,4\n"), &["magic"]);
     assert_error(read("a.npy", "\u{93}NUM"), &["magic"]);
-    assert_error(read("a.npy", npy(&[1f32; 8], &[2, 2, 2], C)), &["shape [2, 2, 2]", "reshape"]);
+    let cube = read("a.npy", npy(&[1f32, 2., 3., 4., 5., 6., 7., 9.], &[2, 2, 2], C)).unwrap();
+    assert_eq!((cube.len(), cube.dim(), cube.shape()), (2, 4, &[2, 2][..]));
     assert_error(read("a.npy", npy(&[1f32], &[], C)), &["shape []"]);
     assert_error(read("a.npy", npy::<f32>(&[], &[0, 2], C)), &["empty"]);
     assert_error(read("a.npy", npy::<f32>(&[], &[2, 0], Fortran)), &["empty"]);
@@ -371,7 +375,7 @@ proptest! {
     fn any_table_comes_back(rows in proptest::collection::vec((-1e6f64..1e6, -1e-3f64..1e-3), 2..40)) {
         let text: String = rows.iter().map(|(a, b)| format!("{a},{b}\n")).collect();
         if let Ok(set) = read("a.csv", text) {
-            let back = set.restore(set.data());
+            let back = set.restore(&set.data());
             for (row, (a, b)) in back.chunks_exact(2).zip(&rows) {
                 prop_assert!((row[0] - a).abs() <= 1e-6 * set.scale()[0] * 7.0);
                 prop_assert!((row[1] - b).abs() <= 1e-6 * set.scale()[1] * 7.0);

@@ -11,15 +11,18 @@
 //! loss           = softplus( y (log p_zeta(x~) - log p(x~)) ),   y = +1: x~ = x,   y = -1: x~ = x at level zeta
 //! ```
 //!
+//! eps_hat is read from the network's output, whatever that is, at the level that the network is told.
 //! h_g and eig_i belong to the [`Gaussian`] fitted to the data. With independent draws of (l, eps)
 //! for the two densities this is the paper's estimate. With shared ones the Gaussian terms and most of the variance
 //! cancel, so that few draws do.
 
 use super::standard::{fill_normal, mix};
-use super::{Gaussian, LogSnrDraws, LossError, NoiseTable, items, sigmoid, softplus};
+use super::view::View;
+use super::{Gaussian, LogSnrDraws, LossError, NoiseTable, Output, Process, items, sigmoid, softplus};
 use crate::model::{Network, NetworkError, has_room};
 use crate::op::Element;
 use crate::rng::Rng;
+use picardy::nn::ShapeError;
 
 /// How the contrastive loss is estimated.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -36,15 +39,20 @@ pub struct ContrastiveConfig {
     pub levels: LogSnrDraws,
     /// The noise levels to tell from the data.
     pub zeta: LogSnrDraws,
+    /// What the network returns.
+    pub output: Output,
+    /// Which states it is shown.
+    pub process: Process,
 }
 
 /// The loss with its buffers. See the [module](self).
 #[derive(Debug, Clone)]
 pub struct Contrastive<T> {
     config: ContrastiveConfig,
-    gaussian: Gaussian,
+    gaussian: Option<Gaussian>,
     z: Vec<T>,
     t: Vec<T>,
+    c: Vec<T>,
     eps: Vec<T>,
     dout: Vec<T>,
     rows: Vec<Row>,
@@ -53,11 +61,12 @@ pub struct Contrastive<T> {
     noise: Vec<T>,
 }
 
-/// One evaluation: its weight in the integral, the factor c of the output, and the Gaussian's error.
+/// One evaluation: its weight in the integral, the Gaussian's error, and `c eps_hat = state z + output out`.
 #[derive(Debug, Clone, Copy, Default)]
 struct Row {
     weight: f64,
-    factor: f64,
+    state: f64,
+    output: f64,
     gaussian: f64,
 }
 
@@ -69,23 +78,33 @@ struct Item {
 }
 
 impl<T: Element> Contrastive<T> {
-    /// The loss for items of `dim` coordinates.
+    /// The loss for items of `dim` coordinates. With shared draws it can do without the Gaussian, which cancels.
     ///
     /// # Errors
     ///
     /// [`LossError::Setting`] where a setting is 0, negative or not finite, [`LossError::TooManyRows`] where a step's
-    /// rows cannot be counted.
-    pub fn new(config: ContrastiveConfig, gaussian: Gaussian, dim: usize) -> Result<Self, LossError> {
+    /// rows cannot be counted, [`LossError::NoGaussian`] for independent draws without one.
+    pub fn new(
+        config: ContrastiveConfig,
+        gaussian: impl Into<Option<Gaussian>>,
+        dim: usize,
+    ) -> Result<Self, LossError> {
+        let gaussian = gaussian.into();
         let counts = [("items", config.items), ("draws", config.draws), ("dim", dim)];
         for (name, value) in
             counts.map(|(name, n)| (name, n as f64)).into_iter().chain([("weight", config.weight)])
         {
             if !(value > 0.0 && value.is_finite()) {
-                return Err(LossError::Setting { name, value });
+                return Err(LossError::setting(name, value));
             }
         }
         config.levels.check("levels")?;
         config.zeta.check("zeta")?;
+        config.output.check()?;
+        config.process.check()?;
+        if gaussian.is_none() && !config.shared {
+            return Err(LossError::NoGaussian("independent contrastive draws"));
+        }
         let ContrastiveConfig { items, draws, .. } = config;
         let rows = items.checked_mul(draws).and_then(|n| n.checked_mul(2));
         let numbers = rows.and_then(|rows| rows.checked_mul(dim));
@@ -98,6 +117,7 @@ impl<T: Element> Contrastive<T> {
             gaussian,
             z: room(rows * dim),
             t: room(rows),
+            c: Vec::new(),
             eps: room(rows * dim),
             dout: room(rows * dim),
             rows: vec![Row::default(); rows],
@@ -115,17 +135,19 @@ impl<T: Element> Contrastive<T> {
 
     /// Adds the gradient of `weight sum over items of loss` to the network's and gives that sum's value.
     ///
-    /// `x0` has the items [items, dim]; half of them (one more or less where they are odd) are noised.
+    /// `x0` has the items [items, dim]; half of them (one more or less where they are odd) are noised. `c` [items, condition]
+    /// is what the network is told of them, in both densities.
     ///
     /// # Errors
     ///
     /// [`LossError::Items`] where x0 is not as many items as the configuration says, [`LossError::Model`] where the network
-    /// takes fewer rows than [`Contrastive::rows`].
+    /// takes fewer rows than [`Contrastive::rows`] or other conditions.
     pub fn step(
         &mut self,
         model: &mut Network<T>,
         table: &NoiseTable,
         x0: &[T],
+        c: &[T],
         rng: &mut Rng,
     ) -> Result<f64, LossError> {
         let dim = self.tilde.len();
@@ -142,7 +164,16 @@ impl<T: Element> Contrastive<T> {
             self.draw(i, table, x0, rng);
             sign = -sign;
         }
-        let out = model.forward(&self.z, &self.t, &[])?;
+        let condition = model.condition();
+        if c.len() != self.config.items * condition {
+            let (expected, got) = (self.config.items * condition, c.len());
+            return Err(NetworkError::from(ShapeError { argument: "c", expected, got }).into());
+        }
+        self.c.clear();
+        for item in c.chunks_exact(condition.max(1)) {
+            (0..2 * self.config.draws).for_each(|_| self.c.extend_from_slice(item));
+        }
+        let out = model.forward(&self.z, &self.t, &self.c)?;
         let mut total = 0.0;
         for i in 0..self.config.items {
             let half = |k: usize| (2 * i + k) * self.config.draws..(2 * i + k + 1) * self.config.draws;
@@ -152,8 +183,9 @@ impl<T: Element> Contrastive<T> {
             let margin = self.items[i].sign * (base - noised);
             total += self.config.weight * softplus(margin);
             self.items[i].slope = self.config.weight * sigmoid(margin) * self.items[i].sign;
-            Self::slopes(&self.rows, &self.eps, out, &mut self.dout, half(0), self.items[i].slope);
-            Self::slopes(&self.rows, &self.eps, out, &mut self.dout, half(1), -self.items[i].slope);
+            let slope = self.items[i].slope;
+            Self::slopes(&self.rows, [&self.eps, &self.z, out], &mut self.dout, half(0), slope);
+            Self::slopes(&self.rows, [&self.eps, &self.z, out], &mut self.dout, half(1), -slope);
         }
         model.backward(&self.dout)?;
         Ok(total)
@@ -161,7 +193,7 @@ impl<T: Element> Contrastive<T> {
 
     /// Fills the rows of item `i`: first those of log p, then those of log p_zeta.
     fn draw(&mut self, i: usize, table: &NoiseTable, x0: &[T], rng: &mut Rng) {
-        let ContrastiveConfig { draws, shared, levels, zeta, .. } = self.config;
+        let ContrastiveConfig { draws, shared, levels, zeta, output, process, .. } = self.config;
         let dim = x0.len();
         let (zeta, _) = if shared { zeta.stratum(i, self.config.items, rng) } else { zeta.draw(rng) };
         self.tilde.copy_from_slice(x0);
@@ -191,13 +223,16 @@ impl<T: Element> Contrastive<T> {
             };
             // Until the whole item is drawn, `gaussian` holds the level, which a twin reads above.
             let (told, factor) = if noised { seen_from(l, zeta) } else { (l, 1.0) };
-            self.rows[row] = Row { weight, factor, gaussian: l };
-            self.t[row] = T::from_f64(table.nearest(told) as f64);
-            let (a, s) = (T::from_f64(sigmoid(l).sqrt()), T::from_f64(sigmoid(-l).sqrt()));
+            let view = View::new(&process, output, table, told);
+            let (state, output) = (factor * view.state, factor * view.output);
+            self.rows[row] = Row { weight, state, output, gaussian: l };
+            self.t[row] = T::from_f64(view.t);
+            let (a, s) = (view.input * sigmoid(l).sqrt(), view.input * sigmoid(-l).sqrt());
+            let (a, s) = (T::from_f64(a), T::from_f64(s));
             mix(a, &self.tilde, s, &self.eps[at..at + dim], &mut self.z[at..at + dim]);
         }
         for row in &mut self.rows[2 * i * draws..2 * (i + 1) * draws] {
-            row.gaussian = self.gaussian.noise_error(row.gaussian);
+            row.gaussian = self.gaussian.as_ref().map_or(0.0, |gaussian| gaussian.noise_error(row.gaussian));
         }
     }
 
@@ -207,24 +242,32 @@ impl<T: Element> Contrastive<T> {
         let n = rows.len() as f64;
         let mut sum = 0.0;
         for row in rows {
-            let Row { weight, factor, gaussian } = self.rows[row];
+            let Row { weight, state, output, gaussian } = self.rows[row];
             let at = row * dim..(row + 1) * dim;
-            let pairs = self.eps[at.clone()].iter().zip(&out[at]);
-            let error: f64 = pairs.map(|(e, o)| (e.to_f64() - factor * o.to_f64()).powi(2)).sum();
+            let pairs = self.eps[at.clone()].iter().zip(&self.z[at.clone()]).zip(&out[at]);
+            let error: f64 = pairs
+                .map(|((e, z), o)| (e.to_f64() - (state * z.to_f64() + output * o.to_f64())).powi(2))
+                .sum();
             sum += weight * (error - gaussian);
         }
         0.5 * sum / n
     }
 
     /// The slope of `scale` times [`Contrastive::integral`] with respect to the outputs, into `dout`.
-    fn slopes(rows: &[Row], eps: &[T], out: &[T], dout: &mut [T], range: std::ops::Range<usize>, scale: f64) {
+    fn slopes(
+        rows: &[Row],
+        [eps, z, out]: [&[T]; 3],
+        dout: &mut [T],
+        range: std::ops::Range<usize>,
+        scale: f64,
+    ) {
         let dim = eps.len() / rows.len();
         let scale = scale / range.len() as f64;
         for row in range {
-            let Row { weight, factor, .. } = rows[row];
+            let Row { weight, state, output, .. } = rows[row];
             for at in row * dim..(row + 1) * dim {
-                let error = factor * out[at].to_f64() - eps[at].to_f64();
-                dout[at] = T::from_f64(scale * weight * factor * error);
+                let error = state * z[at].to_f64() + output * out[at].to_f64() - eps[at].to_f64();
+                dout[at] = T::from_f64(scale * weight * output * error);
             }
         }
     }
@@ -280,7 +323,8 @@ pub(super) mod tests {
 
     fn config(shared: bool) -> ContrastiveConfig {
         let levels = LogSnrDraws::Logistic { loc: 0.0, scale: 3.0, clip: 3.0 };
-        ContrastiveConfig { items: 3, draws: 4, weight: 0.5, shared, levels, zeta: levels }
+        let (output, process) = (Output::Epsilon, Process::Vp);
+        ContrastiveConfig { items: 3, draws: 4, weight: 0.5, shared, levels, zeta: levels, output, process }
     }
 
     #[test]
@@ -290,8 +334,36 @@ pub(super) mod tests {
         for shared in [false, true] {
             let mut loss = Contrastive::new(config(shared), gaussian.clone(), 2).unwrap();
             let model = small_model(loss.rows());
-            check_loss(model, |model| loss.step(model, &table(), &x0, &mut Rng::new(5, 0)).unwrap());
+            check_loss(model, |model| loss.step(model, &table(), &x0, &[], &mut Rng::new(5, 0)).unwrap());
         }
+    }
+
+    #[test]
+    fn gradient_through_the_model_for_every_output() {
+        let x0 = values(6, 1);
+        let levels = LogSnrDraws::Logistic { loc: 0.0, scale: 1.0, clip: 3.0 };
+        for output in [Output::Sample, Output::V, Output::Flow, Output::Edm { sigma_data: 0.7 }] {
+            for process in [Process::Vp, Process::Flow { shift: 1.0 }] {
+                let config = ContrastiveConfig { output, process, levels, zeta: levels, ..config(true) };
+                let mut loss = Contrastive::new(config, None, 2).unwrap();
+                let model = small_model(loss.rows());
+                check_loss(model, |model| loss.step(model, &table(), &x0, &[], &mut Rng::new(5, 0)).unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn without_the_gaussian_shared_draws_give_the_same_loss() {
+        let gaussian = Gaussian::new(vec![0.8, 1.2]).unwrap();
+        let x0 = values(6, 1);
+        let value = |gaussian: Option<Gaussian>| {
+            let mut loss = Contrastive::new(config(true), gaussian, 2).unwrap();
+            loss.step(&mut small_model(24), &table(), &x0, &[], &mut Rng::new(5, 0)).unwrap()
+        };
+        let (with, without) = (value(Some(gaussian)), value(None));
+        assert!((with - without).abs() < 1e-9 * with, "{with} and {without}");
+        let error = Contrastive::<f64>::new(config(false), None, 2);
+        assert!(matches!(error, Err(LossError::NoGaussian(_))));
     }
 
     #[test]
@@ -321,7 +393,7 @@ pub(super) mod tests {
         }
         let mut loss = Contrastive::new(config(true), gaussian, 2).unwrap();
         let mut rng = Rng::new(1, 0);
-        assert!(loss.step(&mut small_model(24), &table(), &[0.0; 4], &mut rng).is_err());
-        assert!(loss.step(&mut small_model(23), &table(), &[0.0; 6], &mut rng).is_err());
+        assert!(loss.step(&mut small_model(24), &table(), &[0.0; 4], &[], &mut rng).is_err());
+        assert!(loss.step(&mut small_model(23), &table(), &[0.0; 6], &[], &mut rng).is_err());
     }
 }

@@ -1,7 +1,8 @@
 //! Noise levels: the timesteps that the network knows, and the levels that the likelihood is integrated over.
 
-use super::{LossError, sigmoid};
+use super::{LossError, pinned_level, sigmoid};
 use crate::rng::Rng;
+use picardy::Level;
 
 /// The schedule as the losses need it: signal and noise per timestep, and the way back from a log-SNR.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +48,12 @@ impl NoiseTable {
         &self.log_snr
     }
 
+    /// The level of a timestep; of the last one past the end.
+    pub fn level(&self, timestep: usize) -> Level {
+        let timestep = timestep.min(self.alphas_cumprod.len() - 1);
+        Level::vp(self.alphas_cumprod[timestep], timestep as f64)
+    }
+
     /// The timestep whose log-SNR is nearest to `log_snr`; the first or the last one beyond the ends.
     pub fn nearest(&self, log_snr: f64) -> usize {
         let after = self.log_snr.partition_point(|&l| l > log_snr);
@@ -57,6 +64,92 @@ impl NoiseTable {
             n => n,
         }
     }
+}
+
+/// The forward process: which states the network is shown, and what it is told of their level.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub enum Process {
+    /// Variance preserving, at the schedule's timesteps.
+    #[default]
+    Vp,
+    /// `z = (1 - s) x0 + s eps`, told `T s` for a schedule of T timesteps, as [`picardy::FlowShift`]'s grids have it (arXiv
+    /// 2210.02747); `s = k u/(1 + (k - 1) u)`, u uniform in (0, 1) (arXiv 2403.03206, eq. 23).
+    Flow {
+        /// k; 1 for none, more for more noise.
+        shift: f64,
+    },
+    /// The pinned (Foellmer) process (arXiv 2305.09605): `z = tau x1 + sqrt(v tau (1 - tau)) eps`, tau uniform in (0, 1) and
+    /// taken to the nearest timestep's, by signal-to-noise ratio ([`pinned_level`]); told that timestep. Its training loss is
+    /// [`Denoising`](super::Denoising) with [`Output::Sample`](super::Output::Sample).
+    Pinned {
+        /// v, the variance of the noise per unit of time.
+        variance: f64,
+    },
+}
+
+impl Process {
+    /// A level to train at. Takes one draw (see [`Rng::below`]).
+    pub fn draw(&self, table: &NoiseTable, rng: &mut Rng) -> Level {
+        match *self {
+            Self::Vp => table.level(rng.below(table.train_steps())),
+            Self::Flow { shift } => {
+                let u = rng.uniform_open();
+                flow(shift * u / (1.0 + (shift - 1.0) * u), table)
+            }
+            Self::Pinned { variance } => {
+                // tau/(1 - tau) = v SNR.
+                let tau = rng.uniform_open();
+                let log_snr = (tau / (1.0 - tau)).ln() - variance.ln();
+                pinned_level(&table.level(table.nearest(log_snr)), variance)
+            }
+        }
+    }
+
+    /// The level of a timestep; `None` for the flow, which has none.
+    pub fn level(&self, table: &NoiseTable, timestep: usize) -> Option<Level> {
+        match *self {
+            Self::Vp => Some(table.level(timestep)),
+            Self::Flow { .. } => None,
+            Self::Pinned { variance } => Some(pinned_level(&table.level(timestep), variance)),
+        }
+    }
+
+    /// The level that the network is told for a variance-preserving state at `log_snr`, and what that state is multiplied by
+    /// to be shown: the nearest timestep and 1, the flow's level of that SNR and `1/(a + s)`, the pinned one of the nearest
+    /// timestep and `tau/a`.
+    pub fn known(&self, table: &NoiseTable, log_snr: f64) -> (Level, f64) {
+        match *self {
+            Self::Vp => (table.level(table.nearest(log_snr)), 1.0),
+            Self::Flow { .. } => {
+                let (a, s) = (sigmoid(log_snr).sqrt(), sigmoid(-log_snr).sqrt());
+                (flow(s / (a + s), table), 1.0 / (a + s))
+            }
+            Self::Pinned { variance } => {
+                let level = pinned_level(&table.level(table.nearest(log_snr)), variance);
+                let a = sigmoid(log_snr).sqrt();
+                // The state's own tau, not the timestep's: so its scale is the process's at every SNR.
+                let tau = sigmoid(log_snr + variance.ln());
+                (level, tau / a)
+            }
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), LossError> {
+        match *self {
+            Self::Flow { shift } if !(shift > 0.0 && shift.is_finite()) => {
+                Err(LossError::setting("shift", shift))
+            }
+            Self::Pinned { variance } if !(variance > 0.0 && variance.is_finite()) => {
+                Err(LossError::setting("variance", variance))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The flow's level at noise s.
+fn flow(s: f64, table: &NoiseTable) -> Level {
+    Level { alpha: 1.0 - s, sigma: s, t: table.train_steps() as f64 * s }
 }
 
 /// A distribution of log-SNRs to draw from.
@@ -115,7 +208,7 @@ impl LogSnrDraws {
             Self::Uniform { low, high } => high - low,
             Self::Logistic { loc, .. } => loc,
         };
-        if value > 0.0 && value.is_finite() { Ok(()) } else { Err(LossError::Setting { name, value }) }
+        if value > 0.0 && value.is_finite() { Ok(()) } else { Err(LossError::setting(name, value)) }
     }
 }
 
@@ -133,6 +226,24 @@ mod tests {
         assert!(NoiseTable::new(vec![1.0]).is_err());
         assert!(NoiseTable::new(vec![0.5, f64::NAN]).is_err());
         assert!(NoiseTable::new(vec![]).is_err());
+    }
+
+    #[test]
+    fn a_flow_is_told_what_cores_grid_tells() {
+        let table = NoiseTable::new(vec![0.9, 0.5, 0.1]).unwrap();
+        let process = Process::Flow { shift: 1.0 };
+        // a = s at log-SNR 0: half way, where the VP state is sqrt 2 of the flow's.
+        let (level, input) = process.known(&table, 0.0);
+        assert!((level.alpha - 0.5).abs() < 1e-15 && (level.t - 1.5).abs() < 1e-15);
+        assert!((input - 0.5f64.sqrt()).abs() < 1e-15);
+        assert!((level.log_snr()).abs() < 1e-12);
+        let mut rng = Rng::new(1, 0);
+        let mean = (0..4000).map(|_| process.draw(&table, &mut rng).sigma).sum::<f64>() / 4000.0;
+        assert!((mean - 0.5).abs() < 0.03, "{mean}");
+        let shifted = Process::Flow { shift: 3.0 };
+        let mean = (0..4000).map(|_| shifted.draw(&table, &mut rng).sigma).sum::<f64>() / 4000.0;
+        assert!(mean > 0.6, "{mean}");
+        assert!(Process::Flow { shift: 0.0 }.check().unwrap_err().to_string().contains("shift"));
     }
 
     #[test]

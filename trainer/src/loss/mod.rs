@@ -1,18 +1,45 @@
 //! What a network is trained to do.
 //!
+//! | loss | what it is | source |
+//! |---|---|---|
+//! | [`Denoising`] | the squared error of eps, x0, v, a flow's velocity or EDM's network, weighted | arXiv 2006.11239, 2202.00512, 2210.02747, 2206.00364, 2303.09556 |
+//! | [`Contrastive`] | telling noise levels apart by the densities that the network gives | arXiv 2407.08946 |
+//! | [`LikelihoodLoss`] | the information-theoretic negative log-likelihood | arXiv 2302.03792 |
+//! | [`Informed`] | the denoising loss, and equations that samples must fulfil | arXiv 2403.14404 |
+//! | [`Denoising`] with [`Process::Pinned`] | the pinned (Foellmer) process | arXiv 2305.09605 |
+//! | [`Objective`] | all terms of a [`LossConfig`] behind one step | |
+//!
 //! A loss draws its own noise from the generator it is given, runs the network forward and backward, adds to the
 //! network's gradients and gives back its value. Its buffers are allocated once.
 
+mod config;
 pub mod contrastive;
+mod denoising;
 mod gaussian;
+mod informed;
 mod levels;
 mod likelihood;
+mod likelihood_loss;
+mod objective;
+mod output;
+mod pinned;
 mod standard;
+mod view;
 
+pub use config::{
+    ContrastiveTerm, DenoisingTerm, Draws, LikelihoodTerm, LossConfig, OutputName, PhysicsTerm, ProcessName,
+    ResidualName, WeightingName,
+};
 pub use contrastive::{Contrastive, ContrastiveConfig};
+pub use denoising::{Denoising, DenoisingConfig, Weighting};
 pub use gaussian::Gaussian;
-pub use levels::{LogSnrDraws, NoiseTable};
-pub use likelihood::{Nll, nll};
+pub use informed::{Estimation, Informed, InformedConfig, InformedLosses};
+pub use levels::{LogSnrDraws, NoiseTable, Process};
+pub use likelihood::{Nll, NllConfig, nll};
+pub use likelihood_loss::{LikelihoodConfig, LikelihoodLoss};
+pub use objective::{Losses, Objective, Statistics};
+pub use output::Output;
+pub use pinned::{pinned_level, read_pinned};
 pub use standard::Standard;
 
 use crate::model::NetworkError;
@@ -35,10 +62,62 @@ pub enum LossError {
     #[error("there are no {0}")]
     Empty(&'static str),
     /// A setting out of range.
-    #[error("the contrastive loss's `{name}` is {value}, which must be positive and finite")]
+    #[error("the loss's `{name}` is {value}; it must be {expected}")]
     Setting {
         /// Its name.
         name: &'static str,
+        /// Its value.
+        value: f64,
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// A loss that needs the Gaussian fitted to the data was given none.
+    #[error(
+        "{0} need the Gaussian that is fitted to the data; give one, share the draws, or give the levels in numbers"
+    )]
+    NoGaussian(&'static str),
+    /// A loss without terms.
+    #[error("every term of the loss has weight 0: give one a weight")]
+    NoTerm,
+    /// The physics asks for whole timesteps, and at least two.
+    #[error(
+        "the physics-informed loss needs a schedule of at least 2 timesteps, which the flow process has not: train with the \
+         process `vp` or `pinned`, or leave the physics out"
+    )]
+    Timesteps,
+    /// A level at which the network's output says nothing of the data.
+    #[error(
+        "at alpha {alpha} and sigma {sigma} this prediction says nothing of the data: predict `v` or `sample`"
+    )]
+    Singular {
+        /// Its alpha.
+        alpha: f64,
+        /// Its sigma.
+        sigma: f64,
+    },
+    /// A residual for items of another size.
+    #[error("the residual is none for items of {dim} coordinates: give the data's own, or other data")]
+    ResidualSize {
+        /// Coordinates of an item.
+        dim: usize,
+    },
+    /// Physics asked for by weight, and no residual.
+    #[error(
+        "the physics has a weight and the residual `custom`: hand one to Objective::with_residual, or name a built-in one"
+    )]
+    NoResidual,
+    /// The user's physics gave NaN or infinity.
+    #[error(
+        "{what} is {value} at index {index} of row {row}: mend the residual there, or lower the learning rate or the physics' weights \
+         if the network has diverged"
+    )]
+    Residual {
+        /// What is not finite.
+        what: &'static str,
+        /// The row of the batch.
+        row: usize,
+        /// The entry.
+        index: usize,
         /// Its value.
         value: f64,
     },
@@ -83,6 +162,13 @@ pub enum LossError {
     /// The network refused the rows.
     #[error(transparent)]
     Model(#[from] NetworkError),
+}
+
+impl LossError {
+    /// A setting that is not positive and finite.
+    const fn setting(name: &'static str, value: f64) -> Self {
+        Self::Setting { name, value, expected: "positive and finite" }
+    }
 }
 
 /// How many items `len` numbers are.

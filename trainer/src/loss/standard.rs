@@ -1,24 +1,19 @@
 //! The standard loss: the mean squared error of the predicted noise.
 
-use super::{LossError, NoiseTable, items};
+use super::{Denoising, LossError, NoiseTable};
 use crate::model::Network;
 use crate::op::Element;
 use crate::rng::Rng;
 
-/// `mean |eps - eps_hat(sqrt(abar_t) x0 + sqrt(1 - abar_t) eps, t)|^2` over rows and coordinates, t uniform.
+/// `mean |eps - eps_hat(sqrt(abar_t) x0 + sqrt(1 - abar_t) eps, t)|^2` over rows and coordinates, t uniform: [`Denoising`] of
+/// its default settings (arXiv 2006.11239, eq. 14).
 #[derive(Debug, Clone)]
-pub struct Standard<T> {
-    z: Vec<T>,
-    t: Vec<T>,
-    eps: Vec<T>,
-    dout: Vec<T>,
-}
+pub struct Standard<T>(Denoising<T>);
 
 impl<T: Element> Standard<T> {
     /// The loss for batches of up to `max_batch` items of `dim` coordinates.
     pub fn new(max_batch: usize, dim: usize) -> Self {
-        let room = || vec![T::ZERO; max_batch * dim];
-        Self { z: room(), t: vec![T::ZERO; max_batch], eps: room(), dout: room() }
+        Self(Denoising::standard(max_batch, dim))
     }
 
     /// Adds the loss's gradient on the batch x0 [n, dim] to the network's and gives the loss.
@@ -35,31 +30,7 @@ impl<T: Element> Standard<T> {
         x0: &[T],
         rng: &mut Rng,
     ) -> Result<f64, LossError> {
-        let dim = model.dim();
-        let n = items(x0.len(), dim)?;
-        let max = self.t.len().min(model.max_batch());
-        if n > max || self.z.len() < x0.len() {
-            return Err(crate::model::NetworkError::Batch { got: n, max }.into());
-        }
-        let (z, eps, dout) = (&mut self.z[..n * dim], &mut self.eps[..n * dim], &mut self.dout[..n * dim]);
-        let rows = z.chunks_exact_mut(dim).zip(eps.chunks_exact_mut(dim)).zip(x0.chunks_exact(dim));
-        for (((z, eps), x0), t) in rows.zip(&mut self.t[..n]) {
-            let step = rng.below(table.train_steps());
-            let abar = table.alphas_cumprod()[step];
-            *t = T::from_f64(step as f64);
-            fill_normal(rng, eps);
-            mix(T::from_f64(abar.sqrt()), x0, T::from_f64((1.0 - abar).sqrt()), eps, z);
-        }
-        let out = model.forward(z, &self.t[..n], &[])?;
-        let scale = T::from_f64(2.0 / (n * dim) as f64);
-        let mut sum = 0.0;
-        for ((slope, &out), &eps) in dout.iter_mut().zip(out).zip(eps.iter()) {
-            let error = out - eps;
-            sum += error.to_f64() * error.to_f64();
-            *slope = scale * error;
-        }
-        model.backward(dout)?;
-        Ok(sum / (n * dim) as f64)
+        self.0.step(model, table, x0, &[], rng)
     }
 }
 

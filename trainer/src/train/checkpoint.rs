@@ -1,8 +1,9 @@
 //! Everything that a run needs to go on, in one file.
 
-use super::trainer::{check, shape};
-use super::{LogState, TrainConfig, TrainError, Trainer, write_whole};
-use crate::data::{DataError, Dataset, Scaling, Source};
+use super::config::check;
+use super::trainer::{Best, sizes};
+use super::{Config, ConfigError, LogState, TrainError, Trainer, write_whole};
+use crate::data::{DataConfig, DataError, Dataset};
 use crate::model::Network;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
@@ -16,7 +17,7 @@ use std::path::{Path, PathBuf};
 #[non_exhaustive]
 pub enum CheckpointError {
     /// The file cannot be read or written.
-    #[error("{path}: {error}")]
+    #[error("{}: {error}", path.display())]
     File {
         /// The file.
         path: PathBuf,
@@ -25,14 +26,15 @@ pub enum CheckpointError {
     },
     /// There is none.
     #[error(
-        "there is no checkpoint {path}: name the folder of a run, or begin one with `picardy-train train --out FOLDER`"
+        "there is no checkpoint {}: name the folder of a run, or begin one with `picardy-train train --out FOLDER`",
+        path.display()
     )]
     Missing {
         /// Where it was looked for.
         path: PathBuf,
     },
     /// The file is no checkpoint, or a damaged one.
-    #[error("{path} is no picardy checkpoint: {reason}; resume from another")]
+    #[error("{} is no picardy checkpoint: {reason}; resume from another", path.display())]
     Format {
         /// The file.
         path: PathBuf,
@@ -44,7 +46,8 @@ pub enum CheckpointError {
     Data(#[from] DataError),
     /// The data is another than it was trained on.
     #[error(
-        "the data {source_name} has changed since {path} was written; bring the old data back, or train anew"
+        "the data {source_name} has changed since {} was written; bring the old data back, or train anew",
+        path.display()
     )]
     OtherData {
         /// The checkpoint.
@@ -55,31 +58,38 @@ pub enum CheckpointError {
     /// The settings in it do not make a run.
     #[error(transparent)]
     Train(#[from] TrainError),
+    /// The settings cannot be written.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
 }
 
 /// What is not a tensor.
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Header {
-    config: TrainConfig,
-    source: String,
-    points: usize,
-    data_seed: u64,
-    /// Checkpoints of before there was a choice are scaled per column.
-    #[serde(default)]
-    scaling: Scaling,
+    /// TOML, which unlike JSON has infinities.
+    config: String,
     data_hash: u64,
     step: u64,
     adam_steps: u64,
     ema_steps: u64,
-    /// Checkpoints of before this was kept begin a new line of the log.
-    #[serde(default)]
+    best: Option<BestHeader>,
+    worse: u64,
     log: LogState,
+}
+
+/// The best weights' step and loss.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BestHeader {
+    step: u64,
+    loss: f64,
 }
 
 impl Header {
     /// The counters: a step counts one in each.
-    fn check(&self) -> Result<(), String> {
-        let (step, steps) = (self.step, self.config.steps);
+    fn check(&self, steps: u64) -> Result<(), String> {
+        let step = self.step;
         if step > steps {
             return Err(format!("it has taken {step} of {steps} steps"));
         }
@@ -91,32 +101,40 @@ impl Header {
         if self.log.count > step {
             return Err(format!("its log counts {} steps of {step}", self.log.count));
         }
-        Ok(())
+        if self.worse > step {
+            return Err(format!("`worse` is {} after {step} steps", self.worse));
+        }
+        match &self.best {
+            Some(best) if best.step > step => Err(format!("its best step is {} of {step}", best.step)),
+            _ => Ok(()),
+        }
     }
 }
 
 const KEY: &str = "picardy.checkpoint";
 
 /// Where a run's data comes from: enough to load it again.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Origin {
-    /// The set.
-    pub source: Source,
-    /// The points drawn from a built-in one.
-    pub points: usize,
-    /// The seed they were drawn with.
+    /// The section `[data]`.
+    pub data: DataConfig,
+    /// The seed that points of a built-in distribution are drawn with, and held-out items are chosen by.
     pub seed: u64,
-    /// What their coordinates are divided by.
-    pub scaling: Scaling,
 }
 
 impl Origin {
-    /// Loads the data.
+    /// The items to train on, and those that are held out.
     ///
     /// # Errors
-    /// As [`Source::load`].
-    pub fn load(&self) -> Result<Dataset, DataError> {
-        self.source.load(self.points, self.seed, self.scaling)
+    /// As [`DataConfig::load`] and [`Dataset::split`].
+    pub fn load(&self) -> Result<(Dataset, Option<Dataset>), DataError> {
+        let data = self.data.load(self.seed)?;
+        // 0 is none; whatever is no share is refused by the split.
+        if self.data.held_out == 0.0 {
+            return Ok((data, None));
+        }
+        let (rest, held_out) = data.split(self.data.held_out, self.seed)?;
+        Ok((rest, Some(held_out)))
     }
 }
 
@@ -132,34 +150,55 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
+    /// A run at its beginning, its data loaded as the configuration says. `run.from` is not looked at: see
+    /// [`Run::begin`](super::Run::begin).
+    ///
+    /// # Errors
+    /// As [`Origin::load`] and [`Trainer::with_held_out`].
+    pub fn begin(config: Config) -> Result<Self, CheckpointError> {
+        // Settings are refused before files are read for them.
+        check(&config.train)?;
+        let origin = Origin { data: config.data, seed: config.train.run.seed };
+        let (data, held_out) = origin.load()?;
+        let trainer = Trainer::with_held_out(config.train, data, held_out)?.flipping(origin.data.flip);
+        Ok(Self { trainer, origin, log: LogState::default() })
+    }
+
+    /// The run's configuration.
+    pub fn config(&self) -> Config {
+        Config { data: self.origin.data.clone(), train: self.trainer.config.clone() }
+    }
+
     /// Writes all of the run's state: whole or not at all.
     ///
     /// # Errors
     /// The file system's.
     pub fn save(&self, path: &Path) -> Result<(), CheckpointError> {
-        let Self { trainer, origin, log } = self;
+        let trainer = &self.trainer;
         let header = Header {
-            config: trainer.config.clone(),
-            source: origin.source.to_string(),
-            points: origin.points,
-            data_seed: origin.seed,
-            scaling: origin.scaling,
-            data_hash: hash(&trainer.data),
+            config: self.config().to_text()?,
+            data_hash: hash(trainer),
             step: trainer.step,
             adam_steps: trainer.adam.steps(),
             ema_steps: trainer.ema.steps(),
-            log: *log,
+            best: trainer.best.as_ref().map(|best| BestHeader { step: best.step, loss: best.loss }),
+            worse: trainer.worse,
+            log: self.log,
         };
         let format = |reason: String| CheckpointError::Format { path: path.to_owned(), reason };
         let header = serde_json::to_string(&header).map_err(|error| format(error.to_string()))?;
         let (mean, square) = trainer.adam.state();
-        let tensors = [
-            ("parameters", trainer.model.parameters()),
+        let best = trainer.best.as_ref().map(|best| ("best", &best.weights[..]));
+        let tensors: Vec<(&str, Vec<u8>)> = [
+            ("parameters", trainer.shards.model().parameters()),
             ("adam.mean", mean),
             ("adam.square", square),
             ("ema", trainer.ema.average()),
         ]
-        .map(|(name, values)| (name, values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>()));
+        .into_iter()
+        .chain(best)
+        .map(|(name, values)| (name, values.iter().flat_map(|v| v.to_le_bytes()).collect()))
+        .collect();
         let mut views = Vec::new();
         for (name, bytes) in &tensors {
             let view = TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes);
@@ -194,15 +233,13 @@ impl Trainer {
             .and_then(|entries| entries.get(KEY))
             .ok_or_else(|| format(format!("it has no `{KEY}` entry")))?;
         let header: Header = serde_json::from_str(header).map_err(|error| format(error.to_string()))?;
-        check(&header.config).map_err(|error| format(error.to_string()))?;
-        header.check().map_err(&format)?;
-        let (source, points, seed) = (header.source.parse()?, header.points, header.data_seed);
-        let origin = Origin { source, points, seed, scaling: header.scaling };
-        let data = origin.load()?;
-        if hash(&data) != header.data_hash {
-            return Err(CheckpointError::OtherData { path: path.to_owned(), source_name: header.source });
-        }
-        let expected = Network::<f32>::count(shape(&header.config, data.dim())).map_err(TrainError::from)?;
+        let config = Config::parse(&header.config).map_err(|error| format(error.to_string()))?;
+        check(&config.train).map_err(|error| format(error.to_string()))?;
+        header.check(config.train.run.steps).map_err(&format)?;
+        let source_name = config.data.source.clone();
+        let origin = Origin { seed: config.train.run.seed, data: config.data };
+        let (data, held_out) = origin.load()?;
+        let expected = Network::<f32>::count(&sizes(&config.train, &data)?).map_err(TrainError::from)?;
         let read = |name: &str| {
             let tensor = file.tensor(name).map_err(|error| format(error.to_string()))?;
             let values: Vec<f32> =
@@ -217,18 +254,33 @@ impl Trainer {
         };
         let (parameters, ema) = (read("parameters")?, read("ema")?);
         let (mean, square) = (read("adam.mean")?, read("adam.square")?);
-        let mut trainer = Self::new(header.config, data)?;
-        trainer.model.parameters_mut().copy_from_slice(&parameters);
+        let best = match header.best {
+            None => None,
+            Some(BestHeader { step, loss }) => Some(Best { step, loss, weights: read("best")? }),
+        };
+        let mut trainer = Self::with_held_out(config.train, data, held_out)?.flipping(origin.data.flip);
+        if hash(&trainer) != header.data_hash {
+            return Err(CheckpointError::OtherData { path: path.to_owned(), source_name });
+        }
+        trainer.shards.model_mut().parameters_mut().copy_from_slice(&parameters);
         trainer.adam.restore(&mean, &square, header.adam_steps);
         trainer.ema.restore(&ema, header.ema_steps);
-        trainer.step = header.step;
+        (trainer.step, trainer.best, trainer.worse) = (header.step, best, header.worse);
         Ok(Checkpoint { trainer, origin, log: header.log })
     }
 }
 
-/// FNV-1a of the data's bits.
-fn hash(data: &Dataset) -> u64 {
-    data.data().iter().fold(0xcbf2_9ce4_8422_2325, |hash, x| {
-        (hash ^ u64::from(x.to_bits())).wrapping_mul(0x0000_0100_0000_01b3)
-    })
+/// FNV-1a of the bits of the data, held-out items included, and of their conditions.
+fn hash(trainer: &Trainer) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325;
+    let mut take = |bits: u64| hash = (hash ^ bits).wrapping_mul(0x0000_0100_0000_01b3);
+    for data in [Some(&*trainer.data), trainer.held_out.as_deref()].into_iter().flatten() {
+        let mut row = vec![0.0; data.dim()];
+        for index in 0..data.len() {
+            data.copy_item(index, &mut row);
+            row.iter().for_each(|x| take(x.to_bits().into()));
+        }
+        data.conditions().bits().into_iter().for_each(&mut take);
+    }
+    hash
 }

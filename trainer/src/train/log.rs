@@ -1,6 +1,6 @@
 //! The log of a run: JSON lines.
 
-use super::Step;
+use super::{Step, Terms};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -10,8 +10,8 @@ use std::path::Path;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogState {
-    /// The sums of the standard and of the contrastive loss.
-    pub sum: [f64; 2],
+    /// The sums of the loss's terms.
+    pub sum: Terms,
     /// The steps they are sums over.
     pub count: u64,
 }
@@ -52,25 +52,39 @@ impl Log {
         Ok(Self { file, every: every.max(1), state })
     }
 
-    /// Takes note of a step; gives the mean losses where a line was written.
+    /// Takes note of a step; gives the step with the mean losses where a line was written.
     ///
     /// # Errors
     /// The file system's. The step is taken note of all the same, and belongs to the next line that is written.
-    pub fn step(&mut self, step: &Step) -> std::io::Result<Option<[f64; 2]>> {
+    pub fn step(&mut self, step: &Step) -> std::io::Result<Option<Step>> {
         let LogState { sum, count } = &mut self.state;
-        sum[0] += step.standard;
-        sum[1] += step.contrastive;
+        sum.add(&step.terms);
         *count += 1;
         if !step.step.is_multiple_of(self.every) {
             return Ok(None);
         }
-        let mean = sum.map(|sum| sum / *count as f64);
-        let line = Step { standard: mean[0], contrastive: mean[1], ..*step };
-        let mut bytes = serde_json::to_vec(&line)?;
-        bytes.push(b'\n');
-        self.file.write_all(&bytes)?;
+        let line = Step { terms: sum.divided(*count as f64), ..*step };
+        self.line(&line)?;
         self.state = LogState::default();
-        Ok(Some(mean))
+        Ok(Some(line))
+    }
+
+    /// Writes one more line, which has a `step`.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn line(&mut self, line: &impl Serialize) -> std::io::Result<()> {
+        let mut bytes = serde_json::to_vec(line)?;
+        bytes.push(b'\n');
+        self.file.write_all(&bytes)
+    }
+
+    /// Brings what was written to the disk.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn sync(&self) -> std::io::Result<()> {
+        self.file.sync_data()
     }
 
     /// What a checkpoint must keep for the log to go on as if the run had not been stopped.

@@ -1,92 +1,62 @@
 //! The loop, one step at a time.
 
-use super::{ContrastiveSettings, LossKind, MAX_ROWS, MAX_STEPS, MAX_TRAIN_STEPS, MAX_WIDTH, TrainConfig};
+use super::batch::{Drawer, Draws, Part, Place, Prefetch, generator};
+use super::config::check;
+use super::shards::{Shards, plan};
+use super::{Items, LossKind, Terms, TrainConfig, TrainError};
 use crate::data::Dataset;
 use crate::export::{About, metadata};
-use crate::loss::{Contrastive, ContrastiveConfig, Gaussian, LogSnrDraws, LossError, NoiseTable, Standard};
-use crate::model::{MAX_BYTES, MlpConfig, Network, NetworkError, has_room};
-use crate::optimiser::{Adam, AdamConfig, CosineRate, Ema, clip_scale};
+use crate::loss::{Gaussian, NoiseTable, Statistics};
+use crate::model::{Network, NetworkConfig, has_room};
+use crate::optimiser::{Adam, Ema, Rate, clip_scale};
+use crate::physics::Residual;
 use crate::rng::Rng;
-use picardy::nn::{Architecture, MAX_BLOCKS};
-use picardy::{Prediction, ScheduleError};
+use serde::Serialize;
+use std::sync::Arc;
 
-/// Why training cannot start or go on.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum TrainError {
-    /// A setting out of range.
-    #[error("`{name}` is {value}; it must be {expected}")]
-    Setting {
-        /// The setting.
-        name: &'static str,
-        /// Its value.
-        value: String,
-        /// What it may be.
-        expected: &'static str,
-    },
-    /// The noise schedule is none.
-    #[error(transparent)]
-    Schedule(#[from] ScheduleError),
-    /// The run takes more memory than [`MAX_BYTES`], or than the system would give.
-    #[error(
-        "the run takes {:.1} GB of memory, more than there is (at most {:.0} GB are taken): lower the width, the \
-         batch, or the contrastive items and draws",
-        *.bytes as f64 / 1e9, MAX_BYTES as f64 / 1e9
-    )]
-    Memory {
-        /// What it takes.
-        bytes: u128,
-    },
-    /// The contrastive loss needs a Gaussian fitted to the data, whose covariance is singular.
-    #[error("{data}: {error}, or train with the standard loss, which needs no covariance")]
-    Covariance {
-        /// The data's name.
-        data: String,
-        /// Why it is singular.
-        error: LossError,
-    },
-    /// The network cannot be built.
-    #[error(transparent)]
-    Model(#[from] NetworkError),
-    /// The loss cannot be built or taken.
-    #[error(transparent)]
-    Loss(#[from] LossError),
-    /// The loss or the gradient is not finite; the weights are those before the step.
-    #[error(
-        "step {step}: the loss is {loss} and the gradient's norm {norm}; lower the learning rate or check the data"
-    )]
-    NotFinite {
-        /// The step.
-        step: u64,
-        /// Its loss.
-        loss: f64,
-        /// The norm of the gradient.
-        norm: f64,
-    },
-}
-
-/// What one step did.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+/// What one step did; a line of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Step {
     /// The step, from 1.
     pub step: u64,
-    /// The standard loss.
-    pub standard: f64,
-    /// The weighted contrastive loss; 0 without.
-    pub contrastive: f64,
+    /// The loss's terms.
+    #[serde(flatten)]
+    pub terms: Terms,
     /// The norm of the gradient before clipping.
     pub norm: f64,
     /// The learning rate.
     pub rate: f64,
 }
 
+/// The weights of the lowest held-out loss.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Best {
+    pub(super) step: u64,
+    pub(super) loss: f64,
+    pub(super) weights: Vec<f32>,
+}
+
+/// What an evaluation found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Judgement {
+    /// The steps taken.
+    pub step: u64,
+    /// The loss's terms on the held-out items, of the averaged weights and with the same draws every time.
+    pub terms: Terms,
+    /// Whether it is lower than ever before.
+    pub best: bool,
+}
+
 /// A training run: network, optimiser, average, losses.
+///
+/// The result is a function of the settings and the data: threads and prefetching do not change a bit of it.
 ///
 /// ```
 /// use picardy_trainer::data::Builtin;
 /// use picardy_trainer::train::{TrainConfig, Trainer};
 /// let data = Builtin::TwoMoons.sample(500, 0)?;
-/// let config = TrainConfig { steps: 20, width: 16, ..TrainConfig::default() };
+/// let mut config = TrainConfig::default();
+/// config.run.steps = 20;
 /// let mut trainer = Trainer::new(config, data)?;
 /// while !trainer.is_finished() {
 ///     trainer.step()?;
@@ -96,100 +66,236 @@ pub struct Step {
 #[derive(Debug, Clone)]
 pub struct Trainer {
     pub(super) config: TrainConfig,
-    pub(super) data: Dataset,
-    pub(super) model: Network<f32>,
+    pub(super) data: Arc<Dataset>,
+    pub(super) held_out: Option<Arc<Dataset>>,
+    pub(super) shards: Shards,
     pub(super) adam: Adam<f32>,
     pub(super) ema: Ema<f32>,
     pub(super) step: u64,
-    rate: CosineRate,
-    table: NoiseTable,
-    standard: Standard<f32>,
-    contrastive: Option<Contrastive<f32>>,
-    batch: Vec<f32>,
+    pub(super) best: Option<Best>,
+    /// Evaluations since the best one.
+    pub(super) worse: u64,
+    /// Whether the weights are no numbers any more.
+    pub(super) diverged: bool,
+    /// The run's threads; none: all of the process's.
+    pool: Option<Arc<rayon::ThreadPool>>,
+    rate: Rate,
+    drawer: Drawer,
+    prefetch: Prefetch,
 }
 
-/// Streams of the generator for training: one per step, after those that data sets use.
-const FIRST_STREAM: u64 = 1 << 32;
+/// The stream of an evaluation's draws, apart from those of the steps.
+const JUDGE_STREAM: u64 = 0x4A55_4447_4500_0000;
+/// The most batches of an evaluation.
+const JUDGE_BATCHES: usize = 64;
 
 impl Trainer {
-    /// A run at its beginning.
+    /// A run at its beginning, on all of the data.
     ///
     /// # Errors
     /// Settings out of range, too large for the memory, or, for the contrastive loss, data with a singular covariance.
     pub fn new(config: TrainConfig, data: Dataset) -> Result<Self, TrainError> {
+        Self::build(config, data, None, None)
+    }
+
+    /// A run at its beginning, with physics of one's own in the loss, whatever `loss.physics.residual` says.
+    ///
+    /// # Errors
+    /// As [`Trainer::with_held_out`]; a residual for items of another size.
+    pub fn with_residual(
+        config: TrainConfig,
+        data: Dataset,
+        held_out: Option<Dataset>,
+        residual: Arc<dyn Residual<f32>>,
+    ) -> Result<Self, TrainError> {
+        Self::build(config, data, held_out, Some(residual))
+    }
+
+    /// A run at its beginning, with items that are evaluated with and not trained on.
+    ///
+    /// # Errors
+    /// As [`Trainer::new`]; held-out items of another shape, or none where the run is to stop by them.
+    pub fn with_held_out(
+        config: TrainConfig,
+        data: Dataset,
+        held_out: Option<Dataset>,
+    ) -> Result<Self, TrainError> {
+        Self::build(config, data, held_out, None)
+    }
+
+    fn build(
+        config: TrainConfig,
+        data: Dataset,
+        held_out: Option<Dataset>,
+        residual: Option<Arc<dyn Residual<f32>>>,
+    ) -> Result<Self, TrainError> {
         check(&config)?;
-        let betas = config.schedule.betas()?;
-        let dim = data.dim();
-        let bytes = bytes(&config, dim)?;
+        let betas = config.noise.betas()?;
+        if held_out.is_none() && config.run.patience > 0 {
+            let (name, value) = ("run.patience", config.run.patience.to_string());
+            return Err(TrainError::Setting { name, value, expected: "0 where `data.held-out` is 0" });
+        }
+        let network = sizes(&config, &data)?;
+        let bytes = bytes(&config, &data, &network)?;
         if !has_room(bytes) {
             return Err(TrainError::Memory { bytes });
         }
         let table = NoiseTable::new(betas.alpha_bars().collect())?;
-        let contrastive = match config.loss {
-            LossKind::Standard => None,
-            LossKind::Contrastive => {
-                let gaussian = Gaussian::fit(data.data(), dim)
-                    .map_err(|error| TrainError::Covariance { data: data.name().to_owned(), error })?;
-                let levels = LogSnrDraws::for_eigenvalues(gaussian.eigenvalues());
-                let settings = config.contrastive;
-                let weight = settings.weight / settings.items.max(1) as f64;
-                let (items, draws, shared) = (settings.items, settings.draws, settings.shared);
-                let estimator = ContrastiveConfig { items, draws, weight, shared, levels, zeta: levels };
-                Some(Contrastive::new(estimator, gaussian, dim)?)
-            }
+        let statistics = Statistics::of(&data, &config.loss)
+            .map_err(|error| TrainError::Covariance { data: data.name().to_owned(), error })?;
+        let build = |rows| Ok(Network::new(&network, rows, config.run.seed)?);
+        let shards = Shards::new(&config, &table, &statistics, residual, build)?;
+        let condition = network.condition;
+        if let Some(held_out) = &held_out
+            && (held_out.shape() != data.shape() || held_out.conditions().width() != condition)
+        {
+            let (held_out, trained) = (held_out.shape().to_vec(), data.shape().to_vec());
+            return Err(TrainError::HeldOut { held_out, trained });
+        }
+        let weights = shards.model().parameters();
+        let accumulate = config.optimiser.accumulate;
+        let data = Arc::new(data);
+        let drawer = Drawer {
+            data: Arc::clone(&data),
+            seed: config.run.seed,
+            parts: shards.len(),
+            items: shards.items(),
+            condition,
+            flip: false,
+            accumulate,
         };
-        let rows = contrastive.as_ref().map_or(0, Contrastive::rows).max(config.batch);
-        let model = Network::new(shape(&config, dim), rows, config.seed)?;
-        let parameters = model.parameters().len();
-        let optimiser = AdamConfig { weight_decay: config.weight_decay, ..AdamConfig::default() };
         Ok(Self {
-            adam: Adam::new(optimiser, parameters),
-            ema: Ema::new(config.ema, model.parameters()),
-            rate: CosineRate { peak: config.rate, floor: 0.0, warmup: config.warmup, total: config.steps },
-            standard: Standard::new(config.batch, dim),
-            batch: vec![0.0; drawn(&config) * dim],
+            adam: Adam::new(config.optimiser.adam(), weights.len()),
+            ema: Ema::new(config.optimiser.decay(config.run.batch.saturating_mul(accumulate)), weights),
+            rate: config.optimiser.rate(config.run.steps),
+            prefetch: Prefetch::new(config.run.prefetch),
             step: 0,
+            best: None,
+            worse: 0,
+            diverged: false,
+            pool: pool(config.run.threads),
+            held_out: held_out.map(Arc::new),
             config,
             data,
-            model,
-            table,
-            contrastive,
+            shards,
+            drawer,
         })
+    }
+
+    /// Mirrors images left to right, each with probability 1/2 each time it is drawn. Data whose items are no images
+    /// [height, width, channels] stay as they are.
+    #[must_use]
+    pub fn flipping(mut self, flip: bool) -> Self {
+        self.drawer.flip = flip;
+        self
+    }
+
+    /// Begins with other weights than random ones.
+    ///
+    /// # Errors
+    /// [`TrainError::Model`] where they are not as many as the network's.
+    pub fn with_weights(mut self, weights: &[f32]) -> Result<Self, TrainError> {
+        let (expected, got) = (self.shards.model().parameters().len(), weights.len());
+        if expected != got {
+            let error = picardy::nn::ShapeError { argument: "weights", expected, got };
+            return Err(crate::model::NetworkError::from(error).into());
+        }
+        self.shards.model_mut().parameters_mut().copy_from_slice(weights);
+        self.ema.restore(weights, 0);
+        Ok(self)
     }
 
     /// One optimiser step.
     ///
     /// # Errors
-    /// [`TrainError::NotFinite`]; weights and averages are then those before the step.
+    /// [`TrainError::NotFinite`] or [`TrainError::Step`]; weights and averages are then those before the step.
+    /// [`TrainError::Diverged`]; they are then good for nothing.
     pub fn step(&mut self) -> Result<Step, TrainError> {
-        let mut rng = Rng::new(self.config.seed, FIRST_STREAM + self.step);
-        self.model.zero_gradients();
-        let dim = self.data.dim();
-        let x0 = &mut self.batch[..self.config.batch * dim];
-        draw_items(&self.data, x0, &mut rng);
-        let standard = self.standard.step(&mut self.model, &self.table, x0, &mut rng)?;
-        let mut contrastive = 0.0;
-        if let Some(loss) = &mut self.contrastive {
-            let x0 = &mut self.batch[..self.config.contrastive.items * dim];
-            draw_items(&self.data, x0, &mut rng);
-            contrastive = loss.step(&mut self.model, &self.table, x0, &mut rng)?;
+        match self.pool.clone() {
+            // What the network and the losses compute on several threads is done on these.
+            Some(pool) => pool.install(|| self.step_here()),
+            None => self.step_here(),
         }
-        let (norm, scale) = clip_scale(self.model.gradients(), self.config.clip);
-        let loss = standard + contrastive;
-        if !(loss.is_finite() && norm.is_finite()) {
-            return Err(TrainError::NotFinite { step: self.step + 1, loss, norm });
-        }
-        let rate = self.rate.at(self.step);
-        let (parameters, gradients) = self.model.parameters_and_gradients();
-        self.adam.step(rate, scale, parameters, gradients);
-        self.ema.update(self.model.parameters());
-        self.step += 1;
-        Ok(Step { step: self.step, standard, contrastive, norm, rate })
     }
 
-    /// Whether all steps have been taken.
+    fn step_here(&mut self) -> Result<Step, TrainError> {
+        let accumulate = self.config.optimiser.accumulate;
+        let mut terms = Terms::default();
+        let mut items = Vec::new();
+        self.shards.begin();
+        for batch in 0..accumulate {
+            let place = Place { step: self.step, batch };
+            let parts = self.prefetch.take(&self.drawer, place);
+            let seed = self.config.run.seed;
+            let added = self.shards.add(&parts, |part| generator(seed, place, part, Draws::Noise));
+            items.extend(parts.iter().flat_map(|part| part.items.iter().map(|&i| self.data.original(i))));
+            match added {
+                Ok(added) => terms.add(&added),
+                Err(error) => {
+                    return Err(TrainError::Step { step: self.step + 1, items: Items(items), error });
+                }
+            }
+        }
+        self.shards.gather();
+        let count = (accumulate * self.shards.len()) as f64;
+        let terms = terms.divided(count);
+        let model = self.shards.model_mut();
+        // The gradients are sums over the parts, and the step's is their mean.
+        let (norm, scale) = clip_scale(model.gradients(), self.config.optimiser.clip * count);
+        let (norm, scale, loss) = (norm / count, scale / count, terms.total());
+        if !(loss.is_finite() && norm.is_finite()) {
+            let (step, items) = (self.step + 1, Items(items));
+            return Err(TrainError::NotFinite { step, loss, norm, items });
+        }
+        let rate = self.rate.at(self.step);
+        let (parameters, gradients) = model.parameters_and_gradients();
+        self.adam.step(rate, scale, parameters, gradients);
+        // Without an end before the last: a loop that is one vector instruction.
+        if !parameters.iter().fold(true, |finite, p| finite & p.is_finite()) {
+            self.diverged = true;
+            return Err(TrainError::Diverged { step: self.step + 1, rate, items: Items(items) });
+        }
+        self.ema.update(parameters);
+        self.step += 1;
+        Ok(Step { step: self.step, terms, norm, rate })
+    }
+
+    /// Takes the loss of the averaged weights on the held-out items, and keeps the weights where it is the lowest; `None` where
+    /// nothing is held out. A run with patience needs it every [`evaluate_every`](super::RunConfig::evaluate_every) steps.
+    ///
+    /// # Errors
+    /// The loss's.
+    pub fn judge(&mut self) -> Result<Option<Judgement>, TrainError> {
+        let Some(held_out) = &self.held_out else { return Ok(None) };
+        let drawer = Drawer { data: Arc::clone(held_out), ..self.drawer.clone() };
+        let count = held_out.len().div_ceil(drawer.items).clamp(1, JUDGE_BATCHES);
+        let seed = self.config.run.seed;
+        let batch = |index: usize| -> (Part, Rng) {
+            let first = index * drawer.items;
+            let items: Vec<usize> = (first..first + drawer.items).map(|i| i % held_out.len()).collect();
+            (drawer.part(&items), Rng::new(seed, JUDGE_STREAM + index as u64))
+        };
+        let judge = || self.shards.judge(self.ema.average(), count, batch);
+        let terms = self.pool.as_ref().map_or_else(judge, |pool| pool.install(judge))?;
+        let loss = terms.total();
+        let best = loss.is_finite() && self.best.as_ref().is_none_or(|best| loss < best.loss);
+        if best {
+            self.best = Some(Best { step: self.step, loss, weights: self.ema.average().to_vec() });
+            self.worse = 0;
+        } else {
+            self.worse += 1;
+        }
+        Ok(Some(Judgement { step: self.step, terms, best }))
+    }
+
+    /// Whether all steps have been taken, or patience has run out.
     pub const fn is_finished(&self) -> bool {
-        self.step >= self.config.steps
+        self.step >= self.config.run.steps || self.is_out_of_patience()
+    }
+
+    /// Whether the held-out loss has not fallen for as many evaluations as the run's patience.
+    pub const fn is_out_of_patience(&self) -> bool {
+        self.config.run.patience > 0 && self.worse >= self.config.run.patience
     }
 
     /// The steps taken.
@@ -202,21 +308,34 @@ impl Trainer {
         &self.config
     }
 
-    /// The data.
-    pub const fn data(&self) -> &Dataset {
+    /// The data that is trained on.
+    pub fn data(&self) -> &Dataset {
         &self.data
     }
 
-    /// The network with the averaged weights: what is exported and evaluated.
+    /// The items that are held out.
+    pub fn held_out(&self) -> Option<&Dataset> {
+        self.held_out.as_deref()
+    }
+
+    /// The step and the held-out loss of the best weights so far.
+    pub fn best(&self) -> Option<(u64, f64)> {
+        self.best.as_ref().map(|best| (best.step, best.loss))
+    }
+
+    /// The network that is exported and evaluated: with the averaged weights, and in a run with patience with those of the lowest
+    /// held-out loss.
     pub fn averaged(&self) -> Network<f32> {
-        let mut model = self.model.clone();
-        model.parameters_mut().copy_from_slice(self.ema.average());
+        let best = self.best.as_ref().filter(|_| self.config.run.patience > 0);
+        let weights = best.map_or(self.ema.average(), |best| &best.weights);
+        let mut model = self.shards.model().clone();
+        model.parameters_mut().copy_from_slice(weights);
         model
     }
 
     /// The schedule as the losses use it.
-    pub const fn table(&self) -> &NoiseTable {
-        &self.table
+    pub fn table(&self) -> &NoiseTable {
+        self.shards.table()
     }
 
     /// The Gaussian fitted to the data, computed at each call.
@@ -225,179 +344,59 @@ impl Trainer {
     /// [`TrainError::Covariance`] where there is none.
     pub fn gaussian(&self) -> Result<Gaussian, TrainError> {
         let name = || self.data.name().to_owned();
-        Gaussian::fit(self.data.data(), self.data.dim())
+        Gaussian::fit(&self.data.data(), self.data.dim())
             .map_err(|error| TrainError::Covariance { data: name(), error })
     }
 
-    /// The metadata that both exported files carry.
+    /// The metadata that both exported files carry; none where no card knows the network's output (`prediction = "edm"`).
     pub fn card(&self) -> Vec<(String, String)> {
-        card(&self.config, &self.data)
+        // The schedule was checked at the start.
+        let (Ok(schedule), Some(prediction)) =
+            (self.config.noise.betas(), self.config.loss.output().prediction())
+        else {
+            return Vec::new();
+        };
+        let network = self.shards.model().config();
+        let about = About {
+            architecture: network.architecture,
+            condition: network.condition,
+            shape: &network.shape,
+            schedule,
+            prediction,
+            loss: LossKind::of(&self.config.loss).name(),
+            seed: self.config.run.seed,
+            added_variance: 0.0,
+        };
+        metadata(&self.data, &about)
     }
 }
 
-/// The metadata of a network trained with `config` on `data`.
-fn card(config: &TrainConfig, data: &Dataset) -> Vec<(String, String)> {
-    // The schedule was checked at the start.
-    let Ok(schedule) = config.schedule.betas() else { return Vec::new() };
-    let about = About {
-        architecture: Architecture::ResidualMlp { width: config.width, blocks: config.blocks },
-        condition: 0,
-        shape: &[data.dim()],
-        schedule,
-        prediction: Prediction::Epsilon,
-        loss: config.loss.name(),
-        seed: config.seed,
-        added_variance: 0.0,
-    };
-    metadata(data, &about)
+/// Threads of the run's own; where the system gives none, the process's serve.
+fn pool(threads: usize) -> Option<Arc<rayon::ThreadPool>> {
+    let built = (threads > 0).then(|| rayon::ThreadPoolBuilder::new().num_threads(threads).build());
+    built.and_then(Result::ok).map(Arc::new)
 }
 
-/// Items drawn with replacement.
-fn draw_items(data: &Dataset, out: &mut [f32], rng: &mut Rng) {
-    let dim = data.dim();
-    for slot in out.chunks_exact_mut(dim) {
-        let start = rng.below(data.len()) * dim;
-        slot.copy_from_slice(&data.data()[start..start + dim]);
-    }
-}
-
-/// The network's sizes.
-pub(super) fn shape(config: &TrainConfig, dim: usize) -> MlpConfig {
-    MlpConfig { dim, width: config.width, blocks: config.blocks }
-}
-
-/// The items that a step draws together.
-fn drawn(config: &TrainConfig) -> usize {
-    match config.loss {
-        LossKind::Standard => config.batch,
-        LossKind::Contrastive => config.batch.max(config.contrastive.items),
-    }
+/// The network for the data, with its condition.
+pub(super) fn sizes(config: &TrainConfig, data: &Dataset) -> Result<NetworkConfig, TrainError> {
+    Ok(NetworkConfig {
+        shape: data.shape().to_vec(),
+        condition: data.conditions().width(),
+        architecture: config.network.architecture()?,
+    })
 }
 
 /// The bytes of the run's buffers, without the data; saturates. The settings have been checked.
-fn bytes(config: &TrainConfig, dim: usize) -> Result<u128, TrainError> {
-    let rows = match config.loss {
-        LossKind::Standard => 0,
-        LossKind::Contrastive => 2 * config.contrastive.items * config.contrastive.draws,
-    };
-    let shape = shape(config, dim);
-    let network = Network::<f32>::bytes(shape, rows.max(config.batch))?;
-    // Adam's two, the average, and its copy with a gradient that is exported.
-    let copies = (Network::<f32>::count(shape)? as u128).saturating_mul(5 * size_of::<f32>() as u128);
-    // z, eps, dout, and the items themselves; t, weights and factors.
-    let row = (dim as u128).saturating_mul(16).saturating_add(64);
-    let items = rows as u128 + config.batch as u128 + drawn(config) as u128;
-    Ok(network.saturating_add(copies).saturating_add(items.saturating_mul(row)))
-}
-
-/// Refuses settings out of range; whatever passes can be computed with.
-pub(super) fn check(config: &TrainConfig) -> Result<(), TrainError> {
-    let setting = |name, value: String, expected| Err(TrainError::Setting { name, value, expected });
-    let positive = "positive and finite";
-    let ContrastiveSettings { items, draws, .. } = config.contrastive;
-    let contrastive = config.loss == LossKind::Contrastive;
-    let rows = items.checked_mul(draws);
-    match config {
-        c if !(1..=MAX_STEPS).contains(&c.steps) => {
-            setting("steps", c.steps.to_string(), "1 to 1000000000000")
-        }
-        c if !(1..=MAX_ROWS).contains(&c.batch) => setting("batch", c.batch.to_string(), "1 to 16777216"),
-        c if c.width > MAX_WIDTH => setting("width", c.width.to_string(), "even, 2 to 65536"),
-        c if !(1..=MAX_BLOCKS).contains(&c.blocks) => setting("blocks", c.blocks.to_string(), "1 to 8"),
-        c if !(1..=MAX_TRAIN_STEPS).contains(&c.schedule.train_steps) => {
-            setting("train_steps", c.schedule.train_steps.to_string(), "1 to 1000000")
-        }
-        _ if contrastive && (rows.is_none_or(|n| n > MAX_ROWS) || items > MAX_ROWS) => {
-            setting("contrastive items x draws", format!("{items} x {draws}"), "at most 16777216")
-        }
-        c if !(c.rate > 0.0 && c.rate.is_finite()) => setting("rate", c.rate.to_string(), positive),
-        c if c.clip.is_nan() || c.clip <= 0.0 => setting("clip", c.clip.to_string(), "positive"),
-        c if !(0.0..1.0).contains(&c.ema) => setting("ema", c.ema.to_string(), "in [0, 1)"),
-        c if c.warmup >= c.steps => setting("warmup", c.warmup.to_string(), "less than the steps"),
-        c if !(c.weight_decay >= 0.0 && c.weight_decay.is_finite()) => {
-            setting("weight_decay", c.weight_decay.to_string(), "0 or more, finite")
-        }
-        _ => Ok(()),
-    }
+fn bytes(config: &TrainConfig, data: &Dataset, network: &NetworkConfig) -> Result<u128, TrainError> {
+    let (count, loss, batch) = plan(config)?;
+    let size = size_of::<f32>() as u128;
+    let buffers = loss.bytes(batch, data.dim(), network.condition, size_of::<f32>());
+    let part = Network::<f32>::bytes(network, loss.rows(batch))?.saturating_add(buffers);
+    // Adam's two, the average, the best one, and its copy with a gradient that is exported.
+    let copies = (Network::<f32>::count(network)? as u128).saturating_mul(6 * size);
+    Ok(part.saturating_mul(count as u128).saturating_add(copies))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::data::Builtin;
-
-    fn refused(change: impl FnOnce(&mut TrainConfig)) -> String {
-        let mut config = TrainConfig::default();
-        change(&mut config);
-        let data = Builtin::TwoMoons.sample(10, 0).unwrap();
-        Trainer::new(config, data).expect_err("too large").to_string()
-    }
-
-    #[test]
-    fn hostile_sizes_are_refused_with_their_value() {
-        for huge in [usize::MAX, usize::MAX - 1, 1 << 62, 1 << 40] {
-            let said = huge.to_string();
-            assert!(refused(|c| c.width = huge).contains(&said));
-            assert!(refused(|c| c.blocks = huge).contains(&said));
-            assert!(refused(|c| c.batch = huge).contains(&said));
-            assert!(refused(|c| c.contrastive.items = huge).contains(&said));
-            assert!(refused(|c| c.contrastive.draws = huge).contains(&said));
-            assert!(refused(|c| (c.contrastive.items, c.contrastive.draws) = (0, huge)).contains("items"));
-            assert!(refused(|c| c.schedule.train_steps = huge).contains(&said));
-            assert!(refused(|c| c.steps = huge as u64).contains(&said));
-        }
-        // Each setting is in range, and all together are too much.
-        let said = refused(|c| (c.width, c.batch) = (MAX_WIDTH, MAX_ROWS));
-        assert!(said.contains("GB of memory"), "{said}");
-    }
-
-    #[test]
-    fn the_estimate_covers_the_buffers() {
-        let config = TrainConfig { width: 64, ..TrainConfig::default() };
-        let data = Builtin::TwoMoons.sample(10, 0).unwrap();
-        let trainer = Trainer::new(config, data).unwrap();
-        let parameters = trainer.model.parameters().len();
-        assert_eq!(Network::<f32>::count(shape(&trainer.config, 2)).unwrap(), parameters);
-        let rows = trainer.contrastive.as_ref().map_or(0, Contrastive::rows);
-        assert_eq!(rows, 512);
-        // At least six vectors of parameters and fourteen blocks of activations.
-        let least = 4 * (6 * parameters + 14 * 64 * rows);
-        assert!(bytes(&trainer.config, 2).unwrap() >= least as u128);
-    }
-
-    #[test]
-    fn only_the_contrastive_loss_needs_a_covariance() {
-        let folder = tempfile::tempdir().unwrap();
-        let load = |name: &str, text: &str| {
-            let path = folder.path().join(name);
-            std::fs::write(&path, text).unwrap();
-            crate::data::read_file(path).unwrap()
-        };
-        let few = load("few.csv", "1,2\n3,5\n");
-        let same = load("same.csv", "1,2\n2,4\n3,6\n4,8\n5,10\n");
-        for (data, parts) in [(few, ["few.csv", "2 rows of 2"]), (same, ["same.csv", "linear combination"])] {
-            let config = |loss| TrainConfig { loss, steps: 2, width: 4, ..TrainConfig::default() };
-            let error = Trainer::new(config(LossKind::Contrastive), data.clone()).unwrap_err().to_string();
-            assert!(parts.iter().all(|part| error.contains(part)), "{error}");
-            assert!(error.contains("standard loss"), "{error}");
-            let mut trainer = Trainer::new(config(LossKind::Standard), data).unwrap();
-            trainer.step().unwrap();
-            assert!(trainer.gaussian().is_err());
-        }
-    }
-
-    #[test]
-    fn a_bad_schedule_is_told_plainly() {
-        for (change, parts) in [
-            ((1e-4, 1.5), ["beta 1.5", "timestep 999"]),
-            ((-0.1, 0.02), ["beta -0.1", "timestep 0"]),
-            ((f64::NAN, 0.02), ["NaN", "(0, 1)"]),
-        ] {
-            let said = refused(|c| (c.schedule.beta_start, c.schedule.beta_end) = change);
-            assert!(parts.iter().all(|part| said.contains(part)) && !said.contains('{'), "{said}");
-        }
-        let said = refused(|c| c.schedule.kind = "quadratic".into());
-        assert!(said.contains("`quadratic`") || said.contains("quadratic"), "{said}");
-        assert!(said.contains("sigmoid") && !said.contains('{'), "{said}");
-    }
-}
+#[path = "tests.rs"]
+mod tests;

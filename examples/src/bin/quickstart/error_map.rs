@@ -10,6 +10,7 @@ use picardy::{
 };
 use picardy_examples::pictures::{self, ErrorMap};
 use picardy_trainer::data::{Builtin, Mixture};
+use picardy_trainer::model::NetworkKind;
 use picardy_trainer::train::TrainConfig;
 use std::path::Path;
 
@@ -20,7 +21,10 @@ const X: (f64, f64, usize) = (-4.0, 4.0, 120);
 
 /// Trains both networks in one dimension, draws the map, and reports the mean squared errors over it.
 pub(crate) fn draw(seed: u64, out: &Path, report: &mut Report) -> anyhow::Result<()> {
-    let config = TrainConfig { steps: 5000, width: 64, seed, ..TrainConfig::default() };
+    let config = TrainConfig {
+        network: NetworkKind::ResidualMlp { width: 64, blocks: 2 },
+        ..super::training::dino(5000, seed)
+    };
     let networks = training::train(Builtin::TwoModes, &config)?;
     let truth = Mixture::two_modes();
     let (low, high, count) = X;

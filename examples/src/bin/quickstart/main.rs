@@ -52,7 +52,7 @@ fn main() -> anyhow::Result<()> {
         let ddim =
             evaluate::sample(&network.bytes, network.betas, &Ddim::default(), 20, args.samples, args.seed)?;
         for (solver, samples) in [("ddpm1000", ddpm), ("ddim20", ddim)] {
-            let mmd = metrics::GaussianKernel::default().mmd(&samples, fresh.data(), 2)?;
+            let mmd = metrics::GaussianKernel::default().mmd(&samples, &fresh.data(), 2)?;
             println!("   {name:<12} {solver:<9} {:.5} +- {:.5}", mmd.value, mmd.standard_error);
             report.set(&format!("mmd.{name}.{solver}"), mmd.value);
             report.set(&format!("mmd_error.{name}.{solver}"), mmd.standard_error);
@@ -64,7 +64,8 @@ fn main() -> anyhow::Result<()> {
             ));
         }
     }
-    let mut panels = vec![Panel { title: "data".into(), points: fresh.data(), colour: DATA }];
+    let points = fresh.data();
+    let mut panels = vec![Panel { title: "data".into(), points: &points, colour: DATA }];
     panels.extend(drawn.iter().map(|(title, colour, points)| Panel {
         title: title.clone(),
         points,

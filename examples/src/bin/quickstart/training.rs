@@ -5,7 +5,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use picardy::Betas;
 use picardy_trainer::data::Builtin;
 use picardy_trainer::export;
-use picardy_trainer::model::{Network, Precision};
+use picardy_trainer::model::{Network as Model, Precision};
 use picardy_trainer::train::{LossKind, TrainConfig, Trainer};
 use std::path::Path;
 
@@ -15,13 +15,17 @@ pub(crate) struct Network {
     /// Its safetensors file.
     pub(crate) bytes: Vec<u8>,
     pub(crate) betas: Betas,
-    model: Network<f32>,
+    model: Model<f32>,
     card: Vec<(String, String)>,
 }
 
 /// The settings for the dino.
 pub(crate) fn dino(steps: u64, seed: u64) -> TrainConfig {
-    TrainConfig { steps, seed, ..TrainConfig::default() }
+    let mut config = TrainConfig::default();
+    (config.run.steps, config.run.seed) = (steps, seed);
+    // Two are trained side by side, each on a core.
+    config.run.threads = 1;
+    config
 }
 
 /// [`train`]s both and exports them to `standard.*` and `contrastive.*`.
@@ -38,9 +42,9 @@ pub(crate) fn train(data: Builtin, config: &TrainConfig) -> anyhow::Result<Vec<N
     let bars = MultiProgress::new();
     std::thread::scope(|scope| {
         let runs = [LossKind::Standard, LossKind::Contrastive].map(|loss| {
-            let bar = bars.add(bar(loss, config.steps));
-            let config = TrainConfig { loss, ..config.clone() };
-            scope.spawn(move || one(data, config, &bar))
+            let bar = bars.add(bar(loss, config.run.steps));
+            let config = TrainConfig { loss: loss.config(), ..config.clone() };
+            scope.spawn(move || one(data, loss, config, &bar))
         });
         runs.into_iter()
             .map(|run| run.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
@@ -48,14 +52,15 @@ pub(crate) fn train(data: Builtin, config: &TrainConfig) -> anyhow::Result<Vec<N
     })
 }
 
-fn one(data: Builtin, config: TrainConfig, bar: &ProgressBar) -> anyhow::Result<Network> {
-    let data = data.sample(8000, config.seed)?;
+fn one(data: Builtin, loss: LossKind, config: TrainConfig, bar: &ProgressBar) -> anyhow::Result<Network> {
+    let data = data.sample(8000, config.run.seed)?;
     let mut trainer = Trainer::new(config, data)?;
     let mut mean = None;
     while !trainer.is_finished() {
         let step = trainer.step()?;
-        let mean = mean.get_or_insert(step.standard);
-        *mean += 0.01 * (step.standard - *mean);
+        let denoising = step.terms.get("denoising");
+        let mean = mean.get_or_insert(denoising);
+        *mean += 0.01 * (denoising - *mean);
         if step.step % 50 == 0 || trainer.is_finished() {
             bar.set_position(step.step);
             bar.set_message(format!("{mean:.4}"));
@@ -63,9 +68,9 @@ fn one(data: Builtin, config: TrainConfig, bar: &ProgressBar) -> anyhow::Result<
     }
     bar.abandon();
     let (model, card) = (trainer.averaged(), trainer.card());
-    let betas = trainer.config().schedule.betas().context("the schedule was checked at the start")?;
+    let betas = trainer.config().noise.betas().context("the schedule was checked at the start")?;
     let bytes = model.to_safetensors(&card, Precision::F32)?;
-    Ok(Network { loss: trainer.config().loss, bytes, betas, model, card })
+    Ok(Network { loss, bytes, betas, model, card })
 }
 
 fn bar(loss: LossKind, steps: u64) -> ProgressBar {

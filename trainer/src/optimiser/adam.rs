@@ -1,6 +1,4 @@
-//! Adam, and what goes with it: the learning rate, clipping, the running average.
-//!
-//! All state is flat vectors and counters that can be read and set, so that a checkpoint holds all of it.
+//! Adam, and clipping.
 
 use picardy::nn::{Kernel, Scalar, dispatch, dot};
 
@@ -158,109 +156,6 @@ impl<T: Scalar> Kernel for SquaredNorm<'_, T> {
     }
 }
 
-/// A learning rate that rises linearly for `warmup` steps and then falls along half a cosine to `floor`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct CosineRate {
-    /// The highest rate.
-    pub peak: f64,
-    /// The last rate.
-    pub floor: f64,
-    /// Steps of the rise.
-    pub warmup: u64,
-    /// All steps.
-    pub total: u64,
-}
-
-impl CosineRate {
-    /// The rate of step `step`, from 0; the floor past the end.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use picardy_trainer::optimiser::CosineRate;
-    /// let rate = CosineRate { peak: 1.0, floor: 0.0, warmup: 10, total: 110 };
-    /// assert_eq!((rate.at(0), rate.at(9), rate.at(10), rate.at(110)), (0.1, 1.0, 1.0, 0.0));
-    /// assert!((rate.at(60) - 0.5).abs() < 1e-12);
-    /// ```
-    pub fn at(&self, step: u64) -> f64 {
-        if step < self.warmup {
-            return self.peak * (step + 1) as f64 / self.warmup as f64;
-        }
-        if step >= self.total {
-            return self.floor;
-        }
-        let part = (step - self.warmup) as f64 / (self.total - self.warmup) as f64;
-        self.floor + (self.peak - self.floor) * 0.5 * (1.0 + (std::f64::consts::PI * part).cos())
-    }
-}
-
-/// A running average of the parameters.
-///
-/// Its decay at step k is min(decay, (1 + k) / (10 + k)), so that the first parameters are soon forgotten.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Ema<T> {
-    decay: f64,
-    average: Vec<T>,
-    steps: u64,
-}
-
-impl<T: Scalar> Ema<T> {
-    /// An average that starts at `parameters`.
-    pub fn new(decay: f64, parameters: &[T]) -> Self {
-        Self { decay, average: parameters.to_vec(), steps: 0 }
-    }
-
-    /// `average <- d average + (1 - d) parameters`.
-    ///
-    /// # Panics
-    ///
-    /// Where the lengths differ.
-    pub fn update(&mut self, parameters: &[T]) {
-        assert_eq!(parameters.len(), self.average.len(), "parameters");
-        let k = self.steps as f64;
-        let rest = 1.0 - self.decay.min((1.0 + k) / (10.0 + k));
-        dispatch(Average { average: &mut self.average, parameters, rest: T::from_f64(rest) });
-        self.steps += 1;
-    }
-
-    /// The average.
-    pub fn average(&self) -> &[T] {
-        &self.average
-    }
-
-    /// Updates taken.
-    pub fn steps(&self) -> u64 {
-        self.steps
-    }
-
-    /// Takes up a state that [`Ema::average`] and [`Ema::steps`] gave.
-    ///
-    /// # Panics
-    ///
-    /// Where the length is not the average's.
-    pub fn restore(&mut self, average: &[T], steps: u64) {
-        self.average.copy_from_slice(average);
-        self.steps = steps;
-    }
-}
-
-struct Average<'a, T> {
-    average: &'a mut [T],
-    parameters: &'a [T],
-    rest: T,
-}
-
-impl<T: Scalar> Kernel for Average<'_, T> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        for (average, &parameter) in self.average.iter_mut().zip(self.parameters) {
-            *average += self.rest * (parameter - *average);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -298,14 +193,5 @@ mod tests {
         assert_eq!(clip_scale(&[3.0f64, 4.0], 10.0), (5.0, 1.0));
         assert_eq!(clip_scale(&[3.0f64, 4.0], 1.0), (5.0, 0.2));
         assert_eq!(clip_scale(&[f64::NAN], 1.0).1, 0.0);
-    }
-
-    #[test]
-    fn the_average_follows() {
-        let mut ema = Ema::new(0.999, &[0.0f64]);
-        for _ in 0..20_000 {
-            ema.update(&[1.0]);
-        }
-        assert!((ema.average()[0] - 1.0).abs() < 1e-6);
     }
 }

@@ -1,0 +1,287 @@
+//! The weighted mean squared error of what the network is trained to return.
+
+use super::standard::{fill_normal, mix};
+use super::{LossError, NoiseTable, Output, Process, items};
+use crate::model::{Network, NetworkError};
+use crate::op::Element;
+use crate::rng::Rng;
+use picardy::{Form, Level};
+
+/// How much a row's error counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub enum Weighting {
+    /// The same for every level, in the network's own output.
+    #[default]
+    Uniform,
+    /// `min(SNR, gamma)` in the error of x0, whatever the network returns (arXiv 2303.09556; 5 is usual, and is the
+    /// physics-informed paper's). With `x0_hat = state z + out_factor out` the output's error has the weight
+    ///
+    /// ```text
+    /// min(SNR, gamma) out_factor^2      eps: min(SNR, gamma)/SNR,  x0: min(SNR, gamma),  v: min(SNR, gamma)/(SNR + 1)
+    /// ```
+    MinSnr(f64),
+}
+
+impl Weighting {
+    /// The weight of the squared error of `output` at a level; 0 where that says nothing of the data.
+    ///
+    /// ```
+    /// use picardy::Level;
+    /// use picardy_trainer::loss::{Output, Weighting};
+    /// let level = Level::vp(0.9, 0.0); // SNR 9
+    /// let of = |output| Weighting::MinSnr(5.0).of(output, &level);
+    /// assert!((of(Output::Sample) - 5.0).abs() < 1e-12);
+    /// assert!((of(Output::Epsilon) - 5.0 / 9.0).abs() < 1e-12);
+    /// assert!((of(Output::V) - 5.0 / 10.0).abs() < 1e-12);
+    /// ```
+    pub fn of(self, output: Output, level: &Level) -> f64 {
+        match self {
+            Self::Uniform => 1.0,
+            Self::MinSnr(gamma) => {
+                let ratio = level.alpha / level.sigma;
+                let factor = output.readout(level, Form::Data).map_or(0.0, |read| read.output);
+                (ratio * ratio).min(gamma) * factor * factor
+            }
+        }
+    }
+
+    pub(super) fn check(self) -> Result<(), LossError> {
+        match self {
+            Self::MinSnr(gamma) if !(gamma > 0.0 && gamma.is_finite()) => {
+                Err(LossError::setting("gamma", gamma))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What a denoising loss is of.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct DenoisingConfig {
+    /// What the network returns.
+    pub output: Output,
+    /// What a row's error counts.
+    pub weighting: Weighting,
+    /// Which levels it is drawn at.
+    pub process: Process,
+}
+
+/// `scale mean w(t) |target - out(z_t, t, c)|^2` over rows and coordinates, `z_t = a x0 + s eps`.
+///
+/// The target is [`Output::target`]'s, the levels are [`Process::draw`]'s.
+///
+/// ```
+/// use picardy_trainer::loss::{Denoising, DenoisingConfig, NoiseTable, Output, Weighting};
+/// use picardy_trainer::{model::{MlpConfig, Network}, rng::Rng};
+/// let table = NoiseTable::new(picardy::Betas::cosine(100).alpha_bars().collect())?;
+/// let mut model = Network::<f32>::new(MlpConfig { dim: 2, width: 8, blocks: 1 }, 4, 0)?;
+/// let config = DenoisingConfig { output: Output::V, weighting: Weighting::MinSnr(5.0), ..Default::default() };
+/// let mut loss = Denoising::new(config, 1.0, 4, 2)?;
+/// let value = loss.step(&mut model, &table, &[0.5, 1.0, -1.0, 0.0], &[], &mut Rng::new(0, 0))?;
+/// assert!(value > 0.0 && model.gradients().iter().any(|g| *g != 0.0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Denoising<T> {
+    pub(super) config: DenoisingConfig,
+    scale: f64,
+    pub(super) rows: Rows<T>,
+}
+
+/// A batch on its way through the network.
+#[derive(Debug, Clone)]
+pub(super) struct Rows<T> {
+    /// What the network is shown, [n, dim].
+    pub(super) z: Vec<T>,
+    /// What it is told, `[n]`.
+    pub(super) t: Vec<T>,
+    pub(super) eps: Vec<T>,
+    pub(super) dout: Vec<T>,
+    pub(super) levels: Vec<Level>,
+}
+
+impl<T: Element> Rows<T> {
+    pub(super) fn new(rows: usize, dim: usize) -> Self {
+        let room = |n: usize| vec![T::ZERO; n];
+        Self {
+            z: room(rows * dim),
+            t: room(rows),
+            eps: room(rows * dim),
+            dout: room(rows * dim),
+            levels: vec![Level::default(); rows],
+        }
+    }
+}
+
+impl<T: Element> Denoising<T> {
+    /// The loss, multiplied by `scale`, for batches of up to `max_batch` items of `dim` coordinates.
+    ///
+    /// # Errors
+    ///
+    /// [`LossError::Setting`] where a setting is out of range.
+    pub fn new(config: DenoisingConfig, scale: f64, max_batch: usize, dim: usize) -> Result<Self, LossError> {
+        config.output.check()?;
+        config.weighting.check()?;
+        config.process.check()?;
+        if !(scale > 0.0 && scale.is_finite()) {
+            return Err(LossError::setting("denoising.weight", scale));
+        }
+        Ok(Self { config, scale, rows: Rows::new(max_batch, dim) })
+    }
+
+    /// The default settings' loss.
+    pub(super) fn standard(max_batch: usize, dim: usize) -> Self {
+        Self { config: DenoisingConfig::default(), scale: 1.0, rows: Rows::new(max_batch, dim) }
+    }
+
+    /// Adds the gradient on the batch x0 [n, dim], told c [n, condition], to the network's and gives the loss.
+    ///
+    /// Takes 1 + dim draws a row, or one more each for odd dimensions.
+    ///
+    /// # Errors
+    ///
+    /// [`LossError::Items`] where x0 is not whole items, [`LossError::Model`] where they are too many or c does not fit.
+    pub fn step(
+        &mut self,
+        model: &mut Network<T>,
+        table: &NoiseTable,
+        x0: &[T],
+        c: &[T],
+        rng: &mut Rng,
+    ) -> Result<f64, LossError> {
+        let n = self.draw(model, table, x0, rng)?;
+        let Rows { z, t, .. } = &self.rows;
+        let out = model.forward(&z[..x0.len()], &t[..n], c)?;
+        let value = self.compare(x0, out);
+        model.backward(&self.rows.dout[..x0.len()])?;
+        Ok(value)
+    }
+
+    /// Draws levels and noise; gives the number of rows.
+    pub(super) fn draw(
+        &mut self,
+        model: &Network<T>,
+        table: &NoiseTable,
+        x0: &[T],
+        rng: &mut Rng,
+    ) -> Result<usize, LossError> {
+        let dim = model.dim();
+        let n = items(x0.len(), dim)?;
+        let Rows { z, t, eps, levels, .. } = &mut self.rows;
+        let max = t.len().min(model.max_batch());
+        if n > max || z.len() < x0.len() {
+            return Err(NetworkError::Batch { got: n, max }.into());
+        }
+        let rows = z.chunks_exact_mut(dim).zip(eps.chunks_exact_mut(dim)).zip(x0.chunks_exact(dim));
+        for (((z, eps), x0), (t, level)) in rows.zip(t.iter_mut().zip(levels)) {
+            *level = self.config.process.draw(table, rng);
+            *t = T::from_f64(level.t);
+            fill_normal(rng, eps);
+            let input = self.config.output.readout(level, Form::Data).map_or(1.0, |read| read.input);
+            mix(T::from_f64(input * level.alpha), x0, T::from_f64(input * level.sigma), eps, z);
+        }
+        Ok(n)
+    }
+
+    /// The loss of the outputs [n, dim], and its slope with respect to them into `dout`.
+    pub(super) fn compare(&mut self, x0: &[T], out: &[T]) -> f64 {
+        let Self { config, scale, rows } = self;
+        let numbers = out.len() as f64;
+        let Rows { eps, dout, levels, t, .. } = rows;
+        let dim = eps.len() / t.len().max(1);
+        let each = dout.chunks_exact_mut(dim).zip(out.chunks_exact(dim)).zip(eps.chunks_exact(dim));
+        let mut sum = 0.0;
+        for (((dout, out), eps), (x0, level)) in each.zip(x0.chunks_exact(dim).zip(levels.iter())) {
+            let weight = *scale * config.weighting.of(config.output, level);
+            let (data, noise) = config.output.target(level);
+            let (data, noise) = (T::from_f64(data), T::from_f64(noise));
+            let slope_of = T::from_f64(2.0 * weight / numbers);
+            for ((slope, &out), (&eps, &x0)) in dout.iter_mut().zip(out).zip(eps.iter().zip(x0)) {
+                let error = out - (data * x0 + noise * eps);
+                sum += weight * (error.to_f64() * error.to_f64());
+                *slope = slope_of * error;
+            }
+        }
+        sum / numbers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::loss::contrastive::tests::{check_loss, small_model, table};
+    use crate::op::testing::values;
+
+    #[test]
+    fn gradients_through_the_model() {
+        let x0 = values(8, 1);
+        for output in [Output::Sample, Output::V, Output::Flow, Output::Edm { sigma_data: 0.7 }] {
+            for (weighting, process) in
+                [(Weighting::Uniform, Process::Flow { shift: 2.0 }), (Weighting::MinSnr(5.0), Process::Vp)]
+            {
+                let config = DenoisingConfig { output, weighting, process };
+                let mut loss = Denoising::new(config, 0.7, 4, 2).unwrap();
+                check_loss(small_model(4), |model| {
+                    loss.step(model, &table(), &x0, &[], &mut Rng::new(5, 0)).unwrap()
+                });
+            }
+        }
+    }
+
+    #[test]
+    fn min_snr_counts_the_same_data_error_for_every_output() {
+        // The same x0-hat, seen through each output's error, costs the same.
+        let (x0, eps, hat) = (0.4, -0.9, 0.1);
+        for alpha_bar in [0.99, 0.5, 0.01] {
+            let level = Level::vp(alpha_bar, 0.0);
+            let snr = alpha_bar / (1.0 - alpha_bar);
+            let z = level.alpha * x0 + level.sigma * eps;
+            for output in [
+                Output::Epsilon,
+                Output::Sample,
+                Output::V,
+                Output::Flow,
+                Output::Edm { sigma_data: 1.0 },
+                Output::Edm { sigma_data: 3.0 },
+            ] {
+                let read = output.readout(&level, Form::Data).unwrap();
+                let out = (hat - read.state * z) / read.output;
+                let (data, noise) = output.target(&level);
+                let error = out - (data * x0 + noise * eps);
+                let got = Weighting::MinSnr(5.0).of(output, &level) * error * error;
+                let want = snr.min(5.0) * (x0 - hat) * (x0 - hat);
+                assert!((got - want).abs() < 1e-9 * want, "{output}: {got} where {want}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_network_of_zeros_costs_the_mean_square_of_its_target() {
+        let x0 = [2.0, -1.0];
+        let mut model = small_model(1);
+        model.parameters_mut().fill(0.0);
+        let config = DenoisingConfig { output: Output::Sample, ..DenoisingConfig::default() };
+        let mut loss = Denoising::new(config, 3.0, 1, 2).unwrap();
+        let value = loss.step(&mut model, &table(), &x0, &[], &mut Rng::new(0, 0)).unwrap();
+        assert_eq!(value, 3.0 * (4.0 + 1.0) / 2.0);
+    }
+
+    #[test]
+    fn bad_settings_are_errors() {
+        let refused = |config, scale| Denoising::<f64>::new(config, scale, 1, 2).unwrap_err().to_string();
+        let good = DenoisingConfig::default();
+        for gamma in [0.0, -5.0, f64::NAN] {
+            let said = refused(DenoisingConfig { weighting: Weighting::MinSnr(gamma), ..good }, 1.0);
+            assert!(said.contains("gamma") && said.contains(&gamma.to_string()), "{said}");
+        }
+        assert!(refused(good, f64::INFINITY).contains("weight"));
+        let flow = DenoisingConfig { process: Process::Flow { shift: f64::NAN }, ..good };
+        assert!(refused(flow, 1.0).contains("shift"));
+        let edm = DenoisingConfig { output: Output::Edm { sigma_data: 0.0 }, ..good };
+        assert!(refused(edm, 1.0).contains("sigma-data"));
+        // Conditions for a network that takes none.
+        let mut loss = Denoising::new(good, 1.0, 1, 2).unwrap();
+        let error = loss.step(&mut small_model(1), &table(), &[0.0; 2], &[1.0], &mut Rng::new(0, 0));
+        assert!(matches!(error, Err(LossError::Model(NetworkError::Shape(_)))), "{error:?}");
+    }
+}

@@ -1,0 +1,315 @@
+//! A run in its folder: steps, log, evaluations, pictures, checkpoints.
+
+use super::events::Events;
+use super::picture::{self, Picture};
+use super::{
+    Checkpoint, CheckpointError, Config, Files, Log, NameMap, RunError, Step, Terms, TrainError, Trainer,
+    UNFINISHED, read_weights, write_whole,
+};
+use crate::data::Dataset;
+use crate::evaluate::{self, EvaluateError};
+use crate::loss::Process;
+use crate::metrics::GaussianKernel;
+use crate::model::Precision;
+use picardy::Ddim;
+use picardy::nn::Architecture;
+use serde_json::json;
+use std::fs::{File, TryLockError};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Coordinates up to which an evaluation takes the MMD: the kernel's width is for the plane.
+const MMD_DIM: usize = 3;
+/// The stream of nothing but an evaluation's samples.
+const SAMPLE_SEED: u64 = 0x5341_4D50_4C45;
+
+/// What a run tells of itself.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Report {
+    /// A step was taken.
+    Step(Step),
+    /// The mean of the last steps, as it is in the log.
+    Logged(Step),
+    /// An evaluation.
+    Evaluated(Evaluation),
+}
+
+/// What an evaluation found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Evaluation {
+    /// The steps taken.
+    pub step: u64,
+    /// The loss's terms on the held-out items.
+    pub held_out: Option<Terms>,
+    /// Whether it is the lowest so far.
+    pub best: bool,
+    /// The samples' MMD to the held-out items (to those that are trained on where there are none), for data of up to three
+    /// coordinates.
+    pub mmd: Option<f64>,
+}
+
+/// A run in its folder.
+///
+/// # Examples
+///
+/// ```
+/// use picardy_trainer::train::{Config, Run};
+/// let folder = tempfile::tempdir()?;
+/// let mut config = Config::parse("[run]\nsteps = 20\nbatch = 32\nevaluate-every = 10\n[data]\nheld-out = 0.1\n")?;
+/// let mut run = Run::begin(config, folder.path(), false)?;
+/// run.go_on(&Default::default(), |_| ())?;
+/// assert!(run.trainer().is_finished() && run.files().checkpoint().exists() && run.files().picture(20).exists());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Run {
+    checkpoint: Checkpoint,
+    files: Files,
+    log: Log,
+    events: Option<Events>,
+    /// Held as long as the run is.
+    _lock: File,
+}
+
+impl Run {
+    /// A run at its beginning, in a folder that is made for it. The folder then holds the configuration and a first checkpoint.
+    ///
+    /// # Errors
+    /// [`RunError`]. Where the settings or the data are at fault, nothing is left.
+    pub fn begin(config: Config, folder: &Path, overwrite: bool) -> Result<Self, RunError> {
+        let files = Files { folder: folder.to_owned() };
+        if !overwrite && files.checkpoint().exists() {
+            return Err(RunError::Exists { folder: folder.to_owned() });
+        }
+        let (from, map) = (config.train.run.from.clone(), config.train.run.name_map.clone());
+        let mut checkpoint = Checkpoint::begin(config)?;
+        if !from.is_empty() {
+            let map = if map.is_empty() { NameMap::default() } else { NameMap::read(Path::new(&map))? };
+            let layout = checkpoint.trainer.averaged().layout().to_vec();
+            let weights = read_weights(Path::new(&from), &map, &layout)?;
+            checkpoint.trainer = checkpoint.trainer.with_weights(&weights)?;
+        }
+        std::fs::create_dir_all(folder).map_err(|error| files.error(folder.to_owned(), error))?;
+        let lock = lock(&files)?;
+        let text = checkpoint.config().to_text()?;
+        write_whole(&files.config(), text.as_bytes()).map_err(|error| files.error(files.config(), error))?;
+        // A run that is killed before its first checkpoint could not be resumed.
+        checkpoint.save(&files.checkpoint())?;
+        Self::open(checkpoint, files, lock)
+    }
+
+    /// A run where its last checkpoint left it.
+    ///
+    /// # Errors
+    /// [`RunError`].
+    pub fn resume(folder: &Path) -> Result<Self, RunError> {
+        let files = Files { folder: folder.to_owned() };
+        if !files.checkpoint().exists() {
+            return Err(CheckpointError::Missing { path: files.checkpoint() }.into());
+        }
+        let lock = lock(&files)?;
+        Self::open(Trainer::resume(&files.checkpoint())?, files, lock)
+    }
+
+    fn open(checkpoint: Checkpoint, files: Files, lock: File) -> Result<Self, RunError> {
+        remove_unfinished(&files.folder);
+        let (step, run) = (checkpoint.trainer.steps(), &checkpoint.trainer.config().run);
+        let log = Log::open(&files.log(), step, run.log_every, checkpoint.log);
+        let log = log.map_err(|error| files.error(files.log(), error))?;
+        let events = run.tensorboard.then(|| Events::create(&files.folder)).transpose();
+        let events =
+            events.map_err(|error| files.error(files.folder.join("events.out.tfevents.*"), error))?;
+        Ok(Self { checkpoint, files, log, events, _lock: lock })
+    }
+
+    /// The run's state.
+    pub const fn trainer(&self) -> &Trainer {
+        &self.checkpoint.trainer
+    }
+
+    /// Its files.
+    pub const fn files(&self) -> &Files {
+        &self.files
+    }
+
+    /// Steps between checkpoints, in place of the configuration's, from here on.
+    pub const fn checkpoint_every(&mut self, steps: u64) {
+        self.checkpoint.trainer.config.run.checkpoint_every = if steps == 0 { 1 } else { steps };
+    }
+
+    /// Trains to the end, or until `stop` is true, and leaves a checkpoint.
+    ///
+    /// # Errors
+    /// [`RunError`]; the last good state is in the checkpoint, and the items of a step that failed are in `failed.json`.
+    pub fn go_on(&mut self, stop: &AtomicBool, mut watch: impl FnMut(Report)) -> Result<(), RunError> {
+        let outcome = loop {
+            if self.trainer().is_finished() || stop.load(Ordering::Relaxed) {
+                break Ok(());
+            }
+            if let Err(error) = self.step(&mut watch) {
+                break Err(error);
+            }
+        };
+        let saved = self.save();
+        match (outcome, saved) {
+            (Ok(()), saved) => saved,
+            (outcome, Ok(())) => outcome,
+            (Err(first), Err(unsaved)) => {
+                Err(RunError::Unsaved { first: Box::new(first), unsaved: Box::new(unsaved) })
+            }
+        }
+    }
+
+    /// A step, and what is due after it.
+    fn step(&mut self, watch: &mut impl FnMut(Report)) -> Result<(), RunError> {
+        let step = self.checkpoint.trainer.step().map_err(|error| self.failed(error))?;
+        let logged = self.log.step(&step);
+        self.checkpoint.log = self.log.state();
+        watch(Report::Step(step));
+        if let Some(line) = logged.map_err(|error| self.files.error(self.files.log(), error))? {
+            watch(Report::Logged(line));
+            let mut numbers: Vec<_> = line.terms.iter().collect();
+            numbers.extend([("norm", line.norm), ("rate", line.rate)]);
+            self.record(|events| events.numbers(line.step, &numbers))?;
+        }
+        let run = &self.trainer().config().run;
+        let (every, checkpoints) = (run.evaluate_every, run.checkpoint_every);
+        if every > 0 && (step.step.is_multiple_of(every) || step.step == run.steps) {
+            let evaluation = self.evaluate()?;
+            watch(Report::Evaluated(evaluation));
+        }
+        if step.step.is_multiple_of(checkpoints.max(1)) {
+            self.save()?;
+        }
+        Ok(())
+    }
+
+    /// Takes the held-out loss, and draws samples, their MMD and their picture.
+    fn evaluate(&mut self) -> Result<Evaluation, RunError> {
+        let judgement = self.checkpoint.trainer.judge()?;
+        let trainer = self.trainer();
+        let step = trainer.steps();
+        let mut evaluation = Evaluation {
+            step,
+            held_out: judgement.map(|judgement| judgement.terms),
+            best: judgement.is_some_and(|judgement| judgement.best),
+            mmd: None,
+        };
+        let mut picture = None;
+        if let Some(samples) = samples(trainer)? {
+            let data = trainer.held_out().unwrap_or(trainer.data());
+            evaluation.mmd = mmd(&samples, data, trainer.config().run.samples)?;
+            picture = picture::draw(&samples, data).map_err(|reason| RunError::Picture { step, reason })?;
+        }
+        let mut line = json!({ "step": step });
+        let mut numbers = Vec::new();
+        if let Some(terms) = &evaluation.held_out {
+            line["held-out"] = json!(terms);
+            line["best"] = evaluation.best.into();
+            numbers.push(("held-out", terms.total()));
+        }
+        if let Some(mmd) = evaluation.mmd {
+            line["mmd"] = mmd.into();
+            numbers.push(("mmd", mmd));
+        }
+        self.log.line(&line).map_err(|error| self.files.error(self.files.log(), error))?;
+        self.record(|events| events.numbers(step, &numbers))?;
+        if let Some(Picture { width, height, png }) = picture {
+            let path = self.files.picture(step);
+            write_whole(&path, &png).map_err(|error| self.files.error(path, error))?;
+            self.record(|events| events.picture(step, "samples", [width, height], &png))?;
+        }
+        Ok(evaluation)
+    }
+
+    fn record(&mut self, write: impl FnOnce(&mut Events) -> std::io::Result<()>) -> Result<(), RunError> {
+        let Some(events) = &mut self.events else { return Ok(()) };
+        write(events)
+            .map_err(|error| self.files.error(self.files.folder.join("events.out.tfevents.*"), error))
+    }
+
+    fn save(&self) -> Result<(), RunError> {
+        if self.trainer().diverged {
+            // The last one is the last good state.
+            return Ok(());
+        }
+        // A checkpoint whose log is not on the disk would go on without its last lines.
+        self.log.sync().map_err(|error| self.files.error(self.files.log(), error))?;
+        Ok(self.checkpoint.save(&self.files.checkpoint())?)
+    }
+
+    /// Notes which items a step failed on.
+    fn failed(&self, error: TrainError) -> RunError {
+        let said = error.to_string();
+        if let TrainError::NotFinite { step, items, .. }
+        | TrainError::Diverged { step, items, .. }
+        | TrainError::Step { step, items, .. } = &error
+        {
+            let (source, items) = (self.trainer().data().name(), &items.0);
+            let note = json!({ "step": step, "error": said, "data": source, "items": items });
+            let path = self.files.failed();
+            if let Err(unwritten) = write_whole(&path, note.to_string().as_bytes()) {
+                let first = Box::new(error.into());
+                return RunError::Unsaved { first, unsaved: Box::new(self.files.error(path, unwritten)) };
+            }
+        }
+        error.into()
+    }
+}
+
+/// Samples of the averaged weights [n, dim], the same noise every time; `None` where [`evaluate::sample`] does not know how to draw
+/// them: another network than the residual MLP, one that is told a condition, another process, EDM's output.
+fn samples(trainer: &Trainer) -> Result<Option<Vec<f32>>, RunError> {
+    let (config, network) = (trainer.config(), trainer.averaged());
+    let loss = &config.loss;
+    let is_mlp = matches!(network.config().architecture, Architecture::ResidualMlp { .. });
+    if !is_mlp
+        || network.condition() > 0
+        || loss.process() != Process::Vp
+        || loss.output().prediction().is_none()
+    {
+        return Ok(None);
+    }
+    let bytes = network.to_safetensors(&trainer.card(), Precision::F32)?;
+    let betas = config.noise.betas()?;
+    let steps = config.run.sample_steps.min(betas.train_steps);
+    let seed = config.run.seed ^ SAMPLE_SEED;
+    match evaluate::sample(&bytes, betas, &Ddim::default(), steps, config.run.samples, seed) {
+        Ok(samples) => Ok(Some(samples)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn mmd(samples: &[f32], data: &Dataset, most: usize) -> Result<Option<f64>, RunError> {
+    let count = data.len().min(most);
+    if data.dim() > MMD_DIM || count < 3 {
+        return Ok(None);
+    }
+    let mut items = vec![0.0; count * data.dim()];
+    for (index, slot) in items.chunks_exact_mut(data.dim()).enumerate() {
+        data.copy_item(index, slot);
+    }
+    let mmd = GaussianKernel::default().mmd(samples, &items, data.dim()).map_err(EvaluateError::from)?;
+    Ok(Some(mmd.value))
+}
+
+/// Keeps other processes out of the folder until it is dropped, or the process ends in any way.
+fn lock(files: &Files) -> Result<File, RunError> {
+    let path = files.folder.join(".lock");
+    let file = File::create(&path).map_err(|error| files.error(path.clone(), error))?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(RunError::Busy { folder: files.folder.clone() }),
+        // Some file systems have no locks.
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
+    }
+}
+
+/// Removes what a process that was killed had not finished; the folder is locked.
+fn remove_unfinished(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+            // One that stays does no harm.
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! The loop: what it refuses, what it does not depend on, and how it stops.
+
+use super::*;
+use crate::data::{Builtin, DataConfig, Stored};
+use crate::loss::Objective;
+use crate::model::NetworkKind;
+use crate::optimiser::RateShape;
+use crate::train::MAX_ROWS;
+
+fn mlp(width: usize, blocks: usize) -> NetworkKind {
+    NetworkKind::ResidualMlp { width, blocks }
+}
+
+fn moons(n: usize) -> Dataset {
+    Builtin::TwoMoons.sample(n, 0).unwrap()
+}
+
+fn refused(change: impl FnOnce(&mut TrainConfig)) -> String {
+    let mut config = TrainConfig::default();
+    change(&mut config);
+    Trainer::new(config, moons(10)).expect_err("it is out of range").to_string()
+}
+
+/// A run of a few steps.
+fn small(change: impl FnOnce(&mut TrainConfig)) -> TrainConfig {
+    let mut config = TrainConfig { network: mlp(16, 1), ..TrainConfig::default() };
+    (config.run.steps, config.run.batch, config.run.shards) = (6, 32, 4);
+    (config.loss.contrastive.items, config.loss.contrastive.draws) = (4, 4);
+    change(&mut config);
+    config
+}
+
+/// The weights and their average after the whole run.
+fn end(config: TrainConfig) -> (Vec<f32>, Vec<f32>) {
+    let mut trainer = Trainer::new(config, moons(100)).unwrap();
+    while !trainer.is_finished() {
+        trainer.step().unwrap();
+    }
+    (trainer.shards.model().parameters().to_vec(), trainer.averaged().parameters().to_vec())
+}
+
+#[test]
+fn hostile_sizes_are_refused_with_their_value() {
+    for huge in [usize::MAX, usize::MAX - 1, 1 << 62, 1 << 40] {
+        let said = huge.to_string();
+        assert!(refused(|c| c.network = mlp(huge, 2)).contains(&said));
+        assert!(refused(|c| c.network = mlp(16, huge)).contains(&said));
+        assert!(refused(|c| c.run.batch = huge).contains(&said));
+        assert!(refused(|c| c.loss.contrastive.items = huge).contains(&said));
+        assert!(refused(|c| c.loss.contrastive.draws = huge).contains(&said));
+        assert!(refused(|c| c.noise.train_steps = huge).contains(&said));
+        assert!(refused(|c| c.run.steps = huge as u64).contains(&said));
+        assert!(refused(|c| c.run.threads = huge).contains(&said));
+        assert!(refused(|c| c.run.shards = huge).contains(&said));
+        assert!(refused(|c| c.run.samples = huge).contains(&said));
+        assert!(refused(|c| c.optimiser.accumulate = huge).contains(&said));
+    }
+    assert!(refused(|c| c.run.seed = u64::MAX).contains("18446744073709551615"));
+    // Each setting is in range, and all together are too much.
+    let said = refused(|c| {
+        c.network = mlp(1 << 16, 2);
+        c.run.batch = MAX_ROWS;
+    });
+    assert!(said.contains("GB of memory"), "{said}");
+}
+
+#[test]
+fn the_estimate_covers_the_buffers() {
+    let trainer = Trainer::new(TrainConfig::default(), moons(10)).unwrap();
+    let parameters = trainer.shards.model().parameters().len();
+    let config = &trainer.config;
+    let network = sizes(config, &trainer.data).unwrap();
+    assert_eq!(Network::<f32>::count(&network).unwrap(), parameters);
+    let rows = trainer.shards.len() * trainer.shards.model().max_batch();
+    assert_eq!(rows, 512);
+    // At least twelve vectors of parameters and fourteen blocks of activations.
+    let least = 4 * (12 * parameters + 14 * 128 * rows);
+    assert!(bytes(config, &trainer.data, &network).unwrap() >= least as u128);
+}
+
+#[test]
+fn only_the_contrastive_loss_needs_a_covariance() {
+    let folder = tempfile::tempdir().unwrap();
+    let load = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        crate::data::read_file(path).unwrap()
+    };
+    let few = load("few.csv", "1,2\n3,5\n");
+    let same = load("same.csv", "1,2\n2,4\n3,6\n4,8\n5,10\n");
+    for (data, parts) in [(few, ["few.csv", "2 rows of 2"]), (same, ["same.csv", "linear combination"])] {
+        let config = |kind: LossKind| TrainConfig { loss: kind.config(), ..small(|_| ()) };
+        let error = Trainer::new(config(LossKind::Contrastive), data.clone()).unwrap_err().to_string();
+        assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+        assert!(error.contains("standard loss"), "{error}");
+        let mut trainer = Trainer::new(config(LossKind::Standard), data).unwrap();
+        trainer.step().unwrap();
+        assert!(trainer.gaussian().is_err());
+    }
+}
+
+#[test]
+fn a_bad_schedule_is_told_plainly() {
+    for (change, parts) in [
+        ((1e-4, 1.5), ["beta 1.5", "timestep 999"]),
+        ((-0.1, 0.02), ["beta -0.1", "timestep 0"]),
+        ((f64::NAN, 0.02), ["NaN", "(0, 1)"]),
+    ] {
+        let said = refused(|c| (c.noise.beta_start, c.noise.beta_end) = change);
+        assert!(parts.iter().all(|part| said.contains(part)) && !said.contains('{'), "{said}");
+    }
+    let said = refused(|c| c.noise.kind = "quadratic".into());
+    assert!(said.contains("`quadratic`") && said.contains("sigmoid") && !said.contains('{'), "{said}");
+}
+
+#[test]
+fn threads_and_prefetching_change_no_bit() {
+    let alone = end(small(|c| (c.run.threads, c.run.prefetch) = (1, false)));
+    for (threads, prefetch) in [(1, true), (2, false), (2, true), (3, true), (7, true)] {
+        let other = end(small(|c| (c.run.threads, c.run.prefetch) = (threads, prefetch)));
+        assert!(alone == other, "{threads} threads, prefetch {prefetch}");
+    }
+    assert!(alone != end(small(|c| c.run.seed = 1)), "the seed means it");
+    let accumulated = |threads| end(small(|c| (c.run.threads, c.optimiser.accumulate) = (threads, 3)));
+    assert!(accumulated(1) == accumulated(2) && accumulated(1) != alone);
+}
+
+#[test]
+fn a_steps_gradient_is_the_mean_over_its_parts_and_batches() {
+    let config = small(|c| (c.optimiser.accumulate, c.run.shards, c.run.prefetch) = (3, 2, false));
+    let mut trainer = Trainer::new(config.clone(), moons(100)).unwrap();
+    let (_, loss, batch) = plan(&config).unwrap();
+    let statistics = Statistics::of(&trainer.data, &loss).unwrap();
+    let mut objective = Objective::new(&loss, trainer.table().clone(), &statistics, batch).unwrap();
+    let mut model = trainer.shards.model().clone();
+    model.zero_gradients();
+    let mut total = 0.0;
+    for batch in 0..3 {
+        let place = Place { step: 0, batch };
+        for (part, items) in trainer.drawer.draw(place).into_iter().enumerate() {
+            let mut rng = generator(0, place, part, Draws::Noise);
+            total += objective.step(&mut model, &items.x0, &items.c, &mut rng).unwrap().total();
+        }
+    }
+    let norm = model.gradients().iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt() / 6.0;
+    let step = trainer.step().unwrap();
+    assert!((step.terms.total() / (total / 6.0) - 1.0).abs() < 1e-12);
+    assert!((step.norm / norm - 1.0).abs() < 1e-5, "{} {norm}", step.norm);
+}
+
+#[test]
+fn a_loss_that_is_none_stops_and_names_its_items() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.csv");
+    std::fs::write(&path, (0..40).map(|i| format!("{},{}\n", i, i * i % 7)).collect::<String>()).unwrap();
+    let config = small(|c| {
+        c.optimiser.rate = 1e20;
+        c.optimiser.schedule = RateShape::Constant;
+    });
+    let (rest, held_out) = crate::data::read_file(&path).unwrap().split(0.5, 1).unwrap();
+    let mut trainer = Trainer::with_held_out(config, rest, Some(held_out)).unwrap();
+    let held: Vec<usize> = (0..20).map(|i| trainer.held_out().unwrap().original(i)).collect();
+    let error = loop {
+        let (weights, average) = (trainer.averaged().parameters().to_vec(), trainer.adam.clone());
+        if let Err(error) = trainer.step() {
+            assert!(weights == trainer.averaged().parameters() && average == trainer.adam);
+            break error;
+        }
+        assert!(!trainer.is_finished());
+    };
+    let TrainError::NotFinite { step, items: Items(items), .. } = &error else { panic!("{error}") };
+    assert_eq!((*step, items.len()), (trainer.steps() + 1, trainer.shards.len() * trainer.shards.items()));
+    assert!(items.iter().all(|item| *item < 40 && !held.contains(item)), "places in the file: {items:?}");
+    let said = error.to_string();
+    assert!(said.starts_with(&format!("step {step}: the loss is ")), "{said}");
+    assert!(said.contains(&format!("{} items {}, {}", items.len(), items[0], items[1])), "{said}");
+    // It says the same again.
+    assert_eq!(trainer.step().unwrap_err().to_string(), said);
+}
+
+#[test]
+fn weights_that_are_none_stop_the_run() {
+    let mut trainer = Trainer::new(small(|c| c.optimiser.rate = 1e39), moons(100)).unwrap();
+    let error = trainer.step().unwrap_err();
+    assert!(matches!(&error, TrainError::Diverged { step: 1, items, .. } if !items.0.is_empty()), "{error}");
+    assert!(error.to_string().contains("not finite") && trainer.diverged);
+}
+
+#[test]
+fn patience_stops_with_the_best_weights() {
+    // Weights that never move: the held-out loss is the same every time, and never lower than the first.
+    let config = small(|c| (c.optimiser.rate, c.run.patience, c.run.evaluate_every) = (1e-300, 2, 1));
+    let (rest, held_out) = moons(100).split(0.2, 0).unwrap();
+    let mut trainer = Trainer::with_held_out(config, rest.clone(), Some(held_out)).unwrap();
+    let mut best = Vec::new();
+    while !trainer.is_finished() {
+        trainer.step().unwrap();
+        best.push(trainer.judge().unwrap().unwrap().best);
+    }
+    assert_eq!((best, trainer.is_out_of_patience()), (vec![true, false, false], true));
+    assert_eq!(trainer.best().unwrap().0, 1);
+    // Weights that get worse: those of the first evaluation are what is exported.
+    let config = small(|c| (c.optimiser.rate, c.run.patience, c.run.evaluate_every) = (0.3, 1, 1));
+    let (rest, held_out) = moons(100).split(0.2, 0).unwrap();
+    let mut trainer = Trainer::with_held_out(config, rest.clone(), Some(held_out)).unwrap();
+    let mut kept = Vec::new();
+    while !trainer.is_finished() {
+        trainer.step().unwrap();
+        if trainer.judge().unwrap().unwrap().best {
+            kept = trainer.ema.average().to_vec();
+        }
+    }
+    assert!(trainer.averaged().parameters() == kept);
+    let error = Trainer::new(small(|c| (c.run.patience, c.run.evaluate_every) = (1, 1)), rest).unwrap_err();
+    assert!(error.to_string().contains("`run.patience` is 1"), "{error}");
+    assert!(refused(|c| c.run.patience = 3).contains("evaluate-every"));
+}
+
+#[test]
+fn judging_changes_nothing_else_and_always_draws_the_same() {
+    let config = small(|c| c.run.evaluate_every = 2);
+    let (rest, held_out) = moons(200).split(0.3, 0).unwrap();
+    let mut trainer = Trainer::with_held_out(config, rest, Some(held_out)).unwrap();
+    trainer.step().unwrap();
+    let mut judged = trainer.clone();
+    let (first, second) = (judged.judge().unwrap().unwrap(), judged.judge().unwrap().unwrap());
+    assert!(first.best && !second.best && first.terms == second.terms && first.terms.total() > 0.0);
+    assert_eq!(trainer.step().unwrap(), judged.step().unwrap());
+}
+
+#[test]
+fn data_in_half_precision_trains_as_its_rounded_numbers() {
+    for stored in [Stored::F16, Stored::Bf16] {
+        let mut half = Trainer::new(small(|_| ()), moons(100).stored(stored)).unwrap();
+        let rounded = moons(100).stored(stored).stored(Stored::F32);
+        let mut whole = Trainer::new(small(|_| ()), rounded).unwrap();
+        let mut plain = Trainer::new(small(|_| ()), moons(100)).unwrap();
+        let (half, whole, plain) = (half.step().unwrap(), whole.step().unwrap(), plain.step().unwrap());
+        assert_eq!(half, whole);
+        assert!(half != plain && (half.terms.total() - plain.terms.total()).abs() < 0.05);
+    }
+}
+
+#[test]
+fn labels_reach_the_network_and_are_shuffled_with_their_items() {
+    let config = DataConfig { source: "digits".into(), labels: "own".into(), ..DataConfig::default() };
+    let digits = config.load(0).unwrap();
+    let config = || small(|c| (c.loss, c.run.steps) = (LossKind::Standard.config(), 400));
+    let (rest, held_out) = digits.split(0.2, 0).unwrap();
+    let train = |rest: Dataset, held_out: Dataset| {
+        let mut trainer = Trainer::with_held_out(config(), rest, Some(held_out)).unwrap();
+        while !trainer.is_finished() {
+            trainer.step().unwrap();
+        }
+        trainer.judge().unwrap().unwrap().terms.total()
+    };
+    let blind = |data: &Dataset| data.clone().with_conditions(crate::data::Conditions::None);
+    let (told, untold) = (train(rest.clone(), held_out.clone()), train(blind(&rest), blind(&held_out)));
+    assert!(told < untold, "the labels help: {told} {untold}");
+    let error = Trainer::with_held_out(config(), rest.clone(), Some(blind(&held_out))).unwrap_err();
+    assert!(matches!(error, TrainError::HeldOut { .. }));
+    let mut config = config();
+    config.network =
+        NetworkKind::Unet1d { widths: vec![8], embedding: 8, kernel: 3, groups: 2, scale: false };
+    let error = Trainer::new(config, rest).unwrap_err().to_string();
+    assert!(error.contains("[8, 8, 1]") && error.contains("unet1d"), "{error}");
+}
