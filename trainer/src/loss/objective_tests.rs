@@ -105,3 +105,22 @@ fn what_does_not_fit_is_an_error() {
     let error = Objective::<f64>::new(&config, table(), &nothing, 3).unwrap_err();
     assert!(matches!(error, LossError::NoGaussian(_)));
 }
+
+#[test]
+fn pictures_with_pixels_that_never_change_can_be_told_apart_from_noise() {
+    // No Gaussian can be fitted to such data, and with the images' own levels none is needed.
+    let mut config = config();
+    config.contrastive.levels = Draws::Logistic { loc: 0.0, scale: 2.0, clip: 3.0 };
+    config.contrastive.zeta = Draws::Images;
+    assert!(!config.needs_gaussian());
+    let data = Statistics { dim: 2, mean: vec![0.0; 2], scale: vec![1.0; 2], gaussian: None };
+    let mut objective = Objective::new(&config, table(), &data, 3).unwrap();
+    let x0 = [0.3, 0.0, -1.2, 0.0, 0.4, 0.0, 0.9, 0.0, -0.7, 0.0];
+    check_loss(small_model(objective.rows()), |model| {
+        let losses = objective.step(model, &x0, &[], &mut Rng::new(5, 0)).unwrap();
+        assert!(losses.contrastive > 0.0);
+        losses.total()
+    });
+    config.contrastive.shared = false;
+    assert!(config.needs_gaussian());
+}
