@@ -155,8 +155,9 @@ struct Shard<T> {
     gradients: Vec<T>,
 }
 
-/// Operations that a shard is worth: a few milliseconds of a core, so that threads pay.
-const SHARD: u128 = 1 << 28;
+/// Operations of a forward pass that a shard is worth: some ten milliseconds of a core, beside which its gradients (as many as the
+/// parameters, cleared and added up) are cheap.
+const SHARD: u128 = 1 << 30;
 /// The most shards.
 const MAX_SHARDS: usize = 16;
 

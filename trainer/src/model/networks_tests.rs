@@ -155,7 +155,7 @@ fn threads_change_nothing() {
         })
     };
     let one = run(1);
-    assert!(one.0 > 2, "{} shards", one.0);
+    assert!(one.0 > 1, "{} shards", one.0);
     assert!(run(2) == one && run(5) == one);
     let mut alone = Network::<f32>::new(&config, 1, 3).unwrap();
     for r in [0, 40, 69] {

@@ -71,7 +71,7 @@ pub fn gemm_tall<T: Element>(a: View<'_, T>, b: View<'_, T>, add: bool, c: &mut 
 }
 
 macro_rules! element {
-    ($type:ty, $gemm:path) => {
+    ($type:ty, $gemm:path, $tall:path) => {
         impl Element for $type {
             #[allow(unsafe_code)]
             fn product(alpha: Self, a: View<'_, Self>, b: View<'_, Self>, beta: Self, c: &mut [Self]) {
@@ -108,7 +108,7 @@ macro_rules! element {
                 assert_eq!(c.len(), m * n, "the result of a product");
                 // SAFETY: as above: both views lie in their slices, and C is row-major of the length asserted.
                 unsafe {
-                    ::gemm::gemm(
+                    $tall()(
                         m,
                         n,
                         k,
@@ -127,7 +127,7 @@ macro_rules! element {
                         false,
                         false,
                         false,
-                        ::gemm::Parallelism::None,
+                        gemm_common::Parallelism::None,
                     );
                 }
             }
@@ -135,5 +135,5 @@ macro_rules! element {
     };
 }
 
-element!(f32, matrixmultiply::sgemm);
-element!(f64, matrixmultiply::dgemm);
+element!(f32, matrixmultiply::sgemm, gemm_f32::gemm::f32::get_gemm_fn);
+element!(f64, matrixmultiply::dgemm, gemm_f64::gemm::f64::get_gemm_fn);
