@@ -6,7 +6,7 @@ use crate::loss::{
 };
 use crate::metrics::GaussianKernel;
 use crate::model::{MlpConfig, Network};
-use crate::optimiser::{Adam, AdamConfig, CosineRate, Ema, clip_scale};
+use crate::optimiser::{Adam, AdamConfig, Ema, EmaDecay, Rate, clip_scale};
 use crate::physics::{Circle, mean_residual};
 use crate::rng::Rng;
 use crate::train::write_whole;
@@ -124,7 +124,7 @@ fn run(out: &Path, recipe: &Recipe, size: &Size, seed: u64) -> anyhow::Result<Va
     let seconds = begin.elapsed().as_secs_f64();
     let samples = sample(&mut model, size.samples, seed)?;
     let fresh = Circle.sample(size.samples, seed + 1_000_003)?;
-    let mmd = GaussianKernel::default().mmd(&samples, fresh.data(), 2)?;
+    let mmd = GaussianKernel::default().mmd(&samples, &fresh.data(), 2)?;
     let points = data.restore(&samples);
     if seed == 0 {
         let plot: Vec<[f32; 2]> =
@@ -152,8 +152,8 @@ fn train(data: &Dataset, recipe: &Recipe, size: &Size, seed: u64) -> anyhow::Res
     let shape = MlpConfig { dim: 2, width: size.width, blocks: 2 };
     let mut model = Network::<f32>::new(shape, objective.rows(), seed)?;
     let mut adam = Adam::new(AdamConfig::default(), model.parameters().len());
-    let mut ema = Ema::new(0.999, model.parameters());
-    let rate = CosineRate { peak: 5e-4, floor: 0.0, warmup: 0, total: size.steps };
+    let mut ema = Ema::new(EmaDecay::WarmUp { decay: 0.999 }, model.parameters());
+    let rate = Rate::cosine(5e-4, size.steps);
     for step in 0..size.steps {
         let mut rng = Rng::new(seed, STEPS_STREAM + step);
         model.zero_gradients();
