@@ -2,11 +2,11 @@
 
 use crate::data::{DataError, MAX_POINTS};
 use crate::metrics::{GaussianKernel, MetricError, Mmd};
-use crate::model::has_room;
-use picardy::nn::{Artifact, MlpDenoiser, ModelCard, ModelError, ResidualMlp};
+use crate::model::{Network, NetworkError, SaveError, has_room};
+use picardy::nn::{Artifact, ModelCard, ModelError};
 use picardy::{
-    Betas, Level, Memory, Node, Noise, PlanError, Prediction, SampleError, Sampler, ScheduleError,
-    Sequential, Solver,
+    Batch, Betas, Level, Memory, Node, Noise, PlanError, Prediction, SampleError, Sampler, ScheduleError,
+    Sequential, Solver, denoiser,
 };
 use std::num::NonZero;
 
@@ -23,9 +23,12 @@ pub enum EvaluateError {
     /// The network's file.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// The network's sizes or parameters.
+    #[error(transparent)]
+    Network(#[from] SaveError),
     /// The run.
     #[error(transparent)]
-    Sample(#[from] SampleError<ModelError>),
+    Sample(#[from] SampleError<NetworkError>),
     /// The comparison.
     #[error(transparent)]
     Metric(#[from] MetricError),
@@ -53,7 +56,7 @@ pub fn sample(
     seed: u64,
 ) -> Result<Vec<f32>, EvaluateError> {
     let artifact = Artifact::parse(network).map_err(ModelError::from)?;
-    let model = ResidualMlp::from_artifact(&artifact)?;
+    let model = Network::<f32>::from_safetensors(network, CHUNK)?;
     betas.check()?;
     if steps > betas.train_steps {
         return Err(ScheduleError::TooManySteps { asked: steps, train_steps: betas.train_steps }.into());
@@ -74,10 +77,17 @@ pub fn sample(
     let part = count.div_ceil(threads).next_multiple_of(CHUNK);
     std::thread::scope(|scope| {
         let parts = samples.chunks_mut(part * dim).enumerate().map(|(index, part_of)| {
-            let plan = &plan;
+            let (plan, model) = (&plan, &model);
             scope.spawn(move || -> Result<(), EvaluateError> {
-                let mut scratch = vec![0.0; model.scratch_len(48)];
-                let mut denoiser = MlpDenoiser::new(model, &mut scratch);
+                let mut model = model.clone();
+                let none = vec![0.0; CHUNK * model.condition()];
+                let mut t = Vec::with_capacity(CHUNK);
+                let mut denoiser = denoiser::from_fn(|batch: &Batch<'_>, x: &[f32], out: &mut [f32]| {
+                    t.clear();
+                    t.extend(batch.iter().map(|row| row.level.t as f32));
+                    out.copy_from_slice(model.forward(x, &t, &none[..t.len() * model.condition()])?);
+                    Ok::<(), NetworkError>(())
+                });
                 let mut memory = Memory::new();
                 for (chunk, x) in part_of.chunks_mut(CHUNK * dim).enumerate() {
                     let noise = Noise::seeded(seed).from_item((index * part + chunk * CHUNK) as u64);

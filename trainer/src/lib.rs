@@ -21,6 +21,7 @@ pub mod onnx;
 pub mod op;
 pub mod optimiser;
 pub mod physics;
+pub mod reproduce;
 pub mod rng;
 pub mod small;
 pub mod train;

@@ -169,10 +169,7 @@ impl<T: Element> Contrastive<T> {
             let (expected, got) = (self.config.items * condition, c.len());
             return Err(NetworkError::from(ShapeError { argument: "c", expected, got }).into());
         }
-        self.c.clear();
-        for item in c.chunks_exact(condition.max(1)) {
-            (0..2 * self.config.draws).for_each(|_| self.c.extend_from_slice(item));
-        }
+        repeat(c, condition, 2 * self.config.draws, &mut self.c);
         let out = model.forward(&self.z, &self.t, &self.c)?;
         let mut total = 0.0;
         for i in 0..self.config.items {
@@ -273,6 +270,14 @@ impl<T: Element> Contrastive<T> {
     }
 }
 
+/// Every item's condition for each of its rows: both densities are of the item as it is told.
+fn repeat<T: Copy>(c: &[T], condition: usize, rows: usize, out: &mut Vec<T>) {
+    out.clear();
+    for item in c.chunks_exact(condition.max(1)) {
+        (0..rows).for_each(|_| out.extend_from_slice(item));
+    }
+}
+
 /// `l' = logit(sig(l) sig(zeta))` and `sqrt(sig(-l) / sig(-l'))`: data at level zeta, noised further by l, is as noisy
 /// as data at l'.
 fn seen_from(l: f64, zeta: f64) -> (f64, f64) {
@@ -364,6 +369,15 @@ pub(super) mod tests {
         assert!((with - without).abs() < 1e-9 * with, "{with} and {without}");
         let error = Contrastive::<f64>::new(config(false), None, 2);
         assert!(matches!(error, Err(LossError::NoGaussian(_))));
+    }
+
+    #[test]
+    fn all_rows_of_an_item_are_told_the_same() {
+        let mut out = vec![9];
+        repeat(&[1, 2, 3, 4], 2, 2, &mut out);
+        assert_eq!(out, [1, 2, 1, 2, 3, 4, 3, 4]);
+        repeat(&[], 0, 2, &mut out);
+        assert!(out.is_empty());
     }
 
     #[test]

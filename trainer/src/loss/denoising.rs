@@ -2,7 +2,7 @@
 
 use super::standard::{fill_normal, mix};
 use super::{LossError, NoiseTable, Output, Process, items};
-use crate::model::{Network, NetworkError};
+use crate::model::{Network, NetworkError, has_room};
 use crate::op::Element;
 use crate::rng::Rng;
 use picardy::{Form, Level};
@@ -101,7 +101,14 @@ pub(super) struct Rows<T> {
 }
 
 impl<T: Element> Rows<T> {
-    pub(super) fn new(rows: usize, dim: usize) -> Self {
+    /// Buffers for so many rows, where there is room for them.
+    pub(super) fn checked(rows: usize, dim: usize) -> Result<Self, LossError> {
+        let numbers = 3u128.saturating_mul(dim as u128).saturating_add(1).saturating_mul(rows as u128);
+        let bytes = numbers.saturating_mul(size_of::<T>() as u128).saturating_add(48 * rows as u128);
+        if has_room(bytes) { Ok(Self::new(rows, dim)) } else { Err(LossError::Memory { bytes }) }
+    }
+
+    fn new(rows: usize, dim: usize) -> Self {
         let room = |n: usize| vec![T::ZERO; n];
         Self {
             z: room(rows * dim),
@@ -126,7 +133,7 @@ impl<T: Element> Denoising<T> {
         if !(scale > 0.0 && scale.is_finite()) {
             return Err(LossError::setting("denoising.weight", scale));
         }
-        Ok(Self { config, scale, rows: Rows::new(max_batch, dim) })
+        Ok(Self { config, scale, rows: Rows::checked(max_batch, dim)? })
     }
 
     /// The default settings' loss.
@@ -275,6 +282,8 @@ mod tests {
             assert!(said.contains("gamma") && said.contains(&gamma.to_string()), "{said}");
         }
         assert!(refused(good, f64::INFINITY).contains("weight"));
+        let huge = Denoising::<f64>::new(good, 1.0, usize::MAX, usize::MAX).unwrap_err();
+        assert!(matches!(huge, LossError::Memory { .. }) && huge.to_string().contains("batch"), "{huge}");
         let flow = DenoisingConfig { process: Process::Flow { shift: f64::NAN }, ..good };
         assert!(refused(flow, 1.0).contains("shift"));
         let edm = DenoisingConfig { output: Output::Edm { sigma_data: 0.0 }, ..good };

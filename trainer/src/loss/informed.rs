@@ -2,7 +2,7 @@
 
 use super::denoising::Rows;
 use super::{Denoising, DenoisingConfig, LossError, NoiseTable, Process};
-use crate::model::Network;
+use crate::model::{Network, has_room};
 use crate::op::Element;
 use crate::physics::Residual;
 use crate::rng::Rng;
@@ -158,7 +158,7 @@ impl<T: Element> Informed<T> {
     /// # Errors
     ///
     /// [`LossError::Setting`] where a setting is out of range, [`LossError::ResidualSize`] where the residual is for items of
-    /// another size, [`LossError::Items`] where mean and scale are.
+    /// another size, [`LossError::Items`] where mean and scale are, [`LossError::Memory`] where the steps take too much.
     pub fn new(
         denoising: Denoising<T>,
         config: InformedConfig,
@@ -180,6 +180,10 @@ impl<T: Element> Informed<T> {
         }
         let equalities = physics.len(dim).ok_or(LossError::ResidualSize { dim })?;
         let steps = if estimation == Estimation::Sample { steps } else { 0 };
+        let bytes = (numbers as u128 * size_of::<T>() as u128 + 32 * rows as u128) * (steps as u128 + 3);
+        if !has_room(bytes) {
+            return Err(LossError::Memory { bytes });
+        }
         let room = |n: usize| vec![T::ZERO; n];
         Ok(Self {
             config,

@@ -126,9 +126,7 @@ fn each_term_by_hand_for_a_network_of_zeros() {
 }
 
 #[test]
-fn a_sample_of_exact_data_fulfils_the_equation_and_a_mean_does_not() {
-    // With the network's own answer replaced by that for the circle at hand we would need a trained one; the rule itself is seen
-    // by what x0* is: DDIM from t to timestep 0, then the estimate there.
+fn a_sample_is_a_ddim_step_to_timestep_0_and_the_estimate_there() {
     let x0 = [0.8, -0.3];
     let config = InformedConfig { equality: 1.0, estimation: Estimation::Sample, ..Default::default() };
     let mut loss = informed(Output::Epsilon, Process::Vp, config, 1, Arc::new(Circle));

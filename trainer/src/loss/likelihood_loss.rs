@@ -44,7 +44,7 @@ impl<T: Element> LikelihoodLoss<T> {
     ///
     /// # Errors
     ///
-    /// [`LossError::Setting`] where a setting is out of range.
+    /// [`LossError::Setting`] where a setting is out of range, [`LossError::Memory`] where the batches are too large.
     pub fn new(
         config: LikelihoodConfig,
         gaussian: Option<Gaussian>,
@@ -58,8 +58,8 @@ impl<T: Element> LikelihoodLoss<T> {
         if !(scale > 0.0 && scale.is_finite()) {
             return Err(LossError::setting("likelihood.weight", scale));
         }
-        let read = vec![[0.0; 3]; max_batch];
-        Ok(Self { config, gaussian, scale, rows: Rows::new(max_batch, dim), read })
+        let rows = Rows::checked(max_batch, dim)?;
+        Ok(Self { config, gaussian, scale, rows, read: vec![[0.0; 3]; max_batch] })
     }
 
     /// Adds the gradient on the items x0 [n, dim], told c [n, condition], to the network's and gives the loss.

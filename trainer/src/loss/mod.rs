@@ -24,12 +24,10 @@ mod objective;
 mod output;
 mod pinned;
 mod standard;
+mod terms;
 mod view;
 
-pub use config::{
-    ContrastiveTerm, DenoisingTerm, Draws, LikelihoodTerm, LossConfig, OutputName, PhysicsTerm, ProcessName,
-    ResidualName, WeightingName,
-};
+pub use config::LossConfig;
 pub use contrastive::{Contrastive, ContrastiveConfig};
 pub use denoising::{Denoising, DenoisingConfig, Weighting};
 pub use gaussian::Gaussian;
@@ -41,8 +39,12 @@ pub use objective::{Losses, Objective, Statistics};
 pub use output::Output;
 pub use pinned::{pinned_level, read_pinned};
 pub use standard::Standard;
+pub use terms::{
+    ContrastiveTerm, DenoisingTerm, Draws, LikelihoodTerm, OutputName, PhysicsTerm, ProcessName,
+    ResidualName, WeightingName,
+};
 
-use crate::model::NetworkError;
+use crate::model::{MAX_BYTES, NetworkError};
 
 /// Why a loss cannot be built or taken.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -120,6 +122,16 @@ pub enum LossError {
         index: usize,
         /// Its value.
         value: f64,
+    },
+    /// Buffers that take more than [`MAX_BYTES`], or than the system would give.
+    #[error(
+        "the loss takes {:.1} GB of memory, more than there is (at most {:.0} GB are taken): lower the batch, the contrastive \
+         items and draws, or the physics' steps",
+        *.bytes as f64 / 1e9, MAX_BYTES as f64 / 1e9
+    )]
+    Memory {
+        /// What they take.
+        bytes: u128,
     },
     /// More rows in a step than can be counted.
     #[error(

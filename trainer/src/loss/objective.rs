@@ -5,7 +5,7 @@ use super::{
     LikelihoodConfig, LikelihoodLoss, LossConfig, LossError, NoiseTable, ResidualName, items,
 };
 use crate::data::Dataset;
-use crate::model::{Network, NetworkError};
+use crate::model::{Network, NetworkError, has_room};
 use crate::op::Element;
 use crate::physics::{Circle, Darcy, Residual};
 use crate::rng::Rng;
@@ -168,6 +168,14 @@ impl<T: Element> Objective<T> {
     ) -> Result<Self, LossError> {
         config.check()?;
         let dim = data.dim;
+        let bytes = config.bytes(batch, dim, 0, size_of::<T>());
+        if dim == 0 || !has_room(bytes) {
+            return Err(if dim == 0 {
+                LossError::Items { len: 0, dim }
+            } else {
+                LossError::Memory { bytes }
+            });
+        }
         let eigenvalues = data.gaussian.as_ref().map(Gaussian::eigenvalues);
         let base = match config.denoising.weight {
             0.0 => Base::None,
@@ -325,108 +333,5 @@ fn lot<'a, T: Element>(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::loss::contrastive::tests::{check_loss, small_model, table};
-    use crate::loss::{OutputName, ProcessName, Standard};
-    use crate::op::testing::values;
-
-    fn plain(config: &LossConfig) -> Statistics {
-        let gaussian = config.needs_gaussian().then(|| Gaussian::new(vec![0.9, 1.1]).unwrap());
-        Statistics { dim: 2, mean: vec![0.0; 2], scale: vec![1.0; 2], gaussian }
-    }
-
-    fn config() -> LossConfig {
-        let mut config = LossConfig::default();
-        (config.contrastive.items, config.contrastive.draws) = (2, 4);
-        config
-    }
-
-    #[test]
-    fn the_sum_of_all_terms_has_the_gradient_that_is_added() {
-        let config = config();
-        let mut objective = Objective::new(&config, table(), &plain(&config), 3).unwrap();
-        assert_eq!((objective.items(), objective.rows()), (5, 16));
-        let x0 = values(10, 1);
-        check_loss(small_model(objective.rows()), |model| {
-            objective.step(model, &x0, &[], &mut Rng::new(5, 0)).unwrap().total()
-        });
-    }
-
-    #[test]
-    fn physics_and_likelihood_join_the_sum() {
-        let mut config = config();
-        config.likelihood.weight = 0.3;
-        (config.physics.weight, config.physics.residual) = (0.1, ResidualName::Circle);
-        (config.prediction, config.process) = (OutputName::V, ProcessName::Pinned);
-        let mut objective = Objective::new(&config, table(), &plain(&config), 3).unwrap();
-        assert_eq!((objective.items(), objective.rows()), (8, 16));
-        let x0 = values(16, 1);
-        let mut model = small_model(objective.rows());
-        let losses = objective.step(&mut model, &x0, &[], &mut Rng::new(5, 0)).unwrap();
-        assert!(losses.terms()[..4].iter().all(|(_, value)| *value != 0.0), "{losses:?}");
-        assert_eq!(losses.terms()[4..].iter().map(|(_, value)| value).sum::<f64>(), 0.0);
-        check_loss(model, |model| objective.step(model, &x0, &[], &mut Rng::new(5, 0)).unwrap().total());
-    }
-
-    #[test]
-    fn physics_without_a_residual_is_an_error() {
-        let mut config = LossConfig::standard();
-        config.physics.weight = 1.0;
-        let new = |config: &LossConfig| Objective::<f64>::new(config, table(), &plain(config), 3).map(|_| ());
-        assert_eq!(new(&config), Err(LossError::NoResidual));
-        config.physics.residual = ResidualName::Darcy;
-        assert_eq!(new(&config), Err(LossError::ResidualSize { dim: 2 }));
-        config.process = ProcessName::Flow;
-        config.physics.residual = ResidualName::Circle;
-        assert_eq!(new(&config), Err(LossError::Timesteps));
-        config.process = ProcessName::Vp;
-        assert_eq!(new(&config), Ok(()));
-        let own = Objective::<f64>::with_residual(&config, table(), &plain(&config), 3, Arc::new(Circle));
-        assert!(own.is_ok());
-    }
-
-    #[test]
-    fn a_term_alone_is_that_term() {
-        let config =
-            LossConfig { contrastive: ContrastiveTerm { weight: 0.0, ..config().contrastive }, ..config() };
-        let mut objective = Objective::new(&config, table(), &plain(&config), 3).unwrap();
-        let (x0, mut model) = (values(6, 1), small_model(3));
-        let losses = objective.step(&mut model, &x0, &[], &mut Rng::new(5, 0)).unwrap();
-        let mut twin = small_model(3);
-        let value = Standard::new(3, 2).step(&mut twin, &table(), &x0, &mut Rng::new(5, 0)).unwrap();
-        assert_eq!(losses, Losses { denoising: value, ..Losses::default() });
-        assert_eq!(model.gradients(), twin.gradients());
-    }
-
-    #[test]
-    fn conditions_are_dropped_by_rows_and_as_often_as_asked() {
-        let (n, condition) = (4000, 3);
-        let (mut x0, mut c) = (vec![0.0; n], Vec::new());
-        let mut rng = Rng::new(3, 0);
-        let mut told = |x0: &mut [f64], c: &mut [f64], _: &mut Rng| {
-            x0.fill(2.0);
-            c.fill(1.0);
-        };
-        let (_, c) = lot(&mut x0, &mut c, [n, 1, condition], 0.25, &mut rng, &mut told);
-        let sums: Vec<f64> = c.chunks_exact(condition).map(|row| row.iter().sum()).collect();
-        assert!(sums.iter().all(|sum| *sum == 0.0 || *sum == 3.0));
-        let dropped = sums.iter().filter(|sum| **sum == 0.0).count();
-        assert!(dropped.abs_diff(1000) < 140, "{dropped}");
-    }
-
-    #[test]
-    fn what_does_not_fit_is_an_error() {
-        let config = config();
-        let mut objective = Objective::<f64>::new(&config, table(), &plain(&config), 3).unwrap();
-        let mut rng = Rng::new(1, 0);
-        let mut model = small_model(16);
-        assert!(matches!(objective.step(&mut model, &[0.0; 8], &[], &mut rng), Err(LossError::Items { .. })));
-        assert!(matches!(objective.step(&mut model, &[0.0; 10], &[1.0], &mut rng), Err(LossError::Model(_))));
-        let mut small = small_model(15);
-        assert!(matches!(objective.step(&mut small, &[0.0; 10], &[], &mut rng), Err(LossError::Model(_))));
-        let nothing = Statistics { gaussian: None, ..plain(&config) };
-        let error = Objective::<f64>::new(&config, table(), &nothing, 3).unwrap_err();
-        assert!(matches!(error, LossError::NoGaussian(_)));
-    }
-}
+#[path = "objective_tests.rs"]
+mod tests;

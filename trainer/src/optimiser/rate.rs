@@ -53,6 +53,11 @@ pub struct Rate {
 }
 
 impl Rate {
+    /// Half a cosine from `peak` to 0 over `total` steps.
+    pub const fn cosine(peak: f64, total: u64) -> Self {
+        Self { shape: RateShape::Cosine, peak, floor: 0.0, warmup: 0, total, every: 1, factor: 1.0 }
+    }
+
     /// The rate of step `step`, from 0. Past the end it stays at its last value.
     ///
     /// # Examples

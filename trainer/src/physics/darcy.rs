@@ -127,14 +127,13 @@ impl Darcy {
         &self.source
     }
 
-    /// Every pair of neighbouring cells, once.
-    pub(super) fn faces(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
+    /// Calls `each` with every pair of neighbouring cells, once.
+    pub(super) fn faces(&self, mut each: impl FnMut(usize, usize)) {
         let n = self.size;
-        (0..n * n).flat_map(move |cell| {
-            let right = (cell % n + 1 < n).then_some((cell, cell + 1));
-            let below = (cell / n + 1 < n).then_some((cell, cell + n));
-            [right, below].into_iter().flatten()
-        })
+        for row in 0..n {
+            (row * n..row * n + n - 1).for_each(|cell| each(cell, cell + 1));
+        }
+        (0..n * (n - 1)).for_each(|cell| each(cell, cell + n));
     }
 }
 
@@ -150,11 +149,11 @@ impl<T: Real> Residual<T> for Darcy {
         }
         // 1/2 of the mean permeability and both 1/h.
         let scale = T::from_f64(0.5 * (self.size * self.size) as f64);
-        for (a, b) in self.faces() {
+        self.faces(|a, b| {
             let flux = scale * (k[a] + k[b]) * (p[a] - p[b]);
             r[a] += flux;
             r[b] -= flux;
-        }
+        });
     }
 
     fn pull_back(&self, x: &[T], dr: &[T], dx: &mut [T]) {
@@ -162,14 +161,14 @@ impl<T: Real> Residual<T> for Darcy {
         let (p, k) = x.split_at(cells);
         let (dp, dk) = dx.split_at_mut(cells);
         let scale = T::from_f64(0.5 * (self.size * self.size) as f64);
-        for (a, b) in self.faces() {
+        self.faces(|a, b| {
             let dflux = scale * (dr[a] - dr[b]);
             let (through, drop) = (dflux * (k[a] + k[b]), dflux * (p[a] - p[b]));
             dp[a] += through;
             dp[b] -= through;
             dk[a] += drop;
             dk[b] += drop;
-        }
+        });
     }
 }
 

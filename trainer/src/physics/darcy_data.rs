@@ -225,12 +225,12 @@ fn matrix(darcy: &Darcy, k: &[f64]) -> Option<SparseColMat<u32, f64>> {
     let mut diagonal = vec![0.0; k.len()];
     diagonal[0] = 2.0 * scale * k[0];
     let mut entries = Vec::with_capacity(3 * k.len());
-    for (a, b) in darcy.faces() {
+    darcy.faces(|a, b| {
         let conductance = scale * (k[a] + k[b]);
         diagonal[a] += conductance;
         diagonal[b] += conductance;
         entries.push(Triplet::new(b as u32, a as u32, -conductance));
-    }
+    });
     entries.extend(diagonal.iter().enumerate().map(|(a, &value)| Triplet::new(a as u32, a as u32, value)));
     SparseColMat::try_new_from_triplets(k.len(), k.len(), &entries).ok()
 }
