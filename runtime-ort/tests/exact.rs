@@ -1,5 +1,6 @@
 //! Exported exact denoisers against the formula in double precision, and as models to sample.
 
+use picardy::nn::Architecture;
 use picardy::{
     Betas, Ddpm, Level, Mixture, Node, Noise, Sampler, Sequential, SliceFrames, Solver, Workspace,
 };
@@ -26,7 +27,7 @@ fn states(data: &Dataset, std: f64, level: &Level, count: usize) -> Vec<f32> {
         let spread =
             if item % 4 == 3 { 3.0 } else { (level.sigma.powi(2) + (level.alpha * std).powi(2)).sqrt() };
         noise.fill(spread, item, 0, z);
-        z.iter_mut().zip(point).for_each(|(z, &x)| *z += level.alpha * f64::from(x));
+        z.iter_mut().zip(point.iter()).for_each(|(z, &x)| *z += level.alpha * f64::from(x));
     }
     z.iter().map(|&z| z as f32).collect()
 }
@@ -90,7 +91,8 @@ fn its_card_is_enough_to_sample_the_points() {
     let mut denoiser = load(&data, 0.0);
     let (mut levels, mut nodes) = (vec![Level::default(); 1001], vec![Node::default(); 1001]);
     let card = denoiser.card().unwrap().unwrap();
-    assert_eq!((card.model, card.width, card.dim(), card.schedule), ("exact-points", 142, 2, BETAS));
+    let points = Architecture::ExactPoints { points: 142 };
+    assert_eq!((card.architecture, card.dim(), card.schedule), (points, 2, BETAS));
     assert!((card.data_variance - 1.0).abs() < 1e-3);
     let grid = card.schedule.trailing(1000, &mut levels).unwrap();
     let plan = Ddpm::default().plan(&grid, card.prediction, &mut nodes).unwrap();
@@ -100,7 +102,7 @@ fn its_card_is_enough_to_sample_the_points() {
     Sequential.run(&plan, &mut denoiser, &noise, &mut x, &mut workspace).unwrap();
     let distance = |x: &[f32], d: &[f32]| f64::from((x[0] - d[0]).hypot(x[1] - d[1]));
     for x in x.chunks(2) {
-        let nearest = data.rows().map(|d| distance(x, d)).fold(f64::MAX, f64::min);
+        let nearest = data.rows().map(|d| distance(x, &d)).fold(f64::MAX, f64::min);
         assert!(nearest < 0.02, "{x:?} is {nearest} from the nearest point");
     }
 }

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 const AHEAD: usize = 2;
 /// Streams of the generator for training: one per step, after those that data sets use.
 const FIRST_STREAM: u64 = 1 << 32;
-/// A part's places in a step's stream: more than the numbers of any batch.
+/// A lot's places in a step's stream: more than the numbers of any batch.
 const PLACES: u32 = 40;
 
 /// Whose draws they are.
@@ -21,10 +21,10 @@ pub(super) enum Draws {
     Noise,
 }
 
-/// The generator of a part of a batch: what it draws is a function of all of this alone.
-pub(super) fn generator(seed: u64, place: Place, part: usize, draws: Draws) -> Rng {
-    // Up to 2^10 parts and 2^10 batches a step.
-    let lot = (place.batch as u64 * 1024 + part as u64) * 2 + draws as u64;
+/// The generator of a batch: what it draws is a function of all of this alone.
+pub(super) fn generator(seed: u64, place: Place, draws: Draws) -> Rng {
+    // Up to 2^10 batches a step.
+    let lot = place.batch as u64 * 2 + draws as u64;
     Rng::at(seed, FIRST_STREAM + place.step, lot << PLACES)
 }
 
@@ -46,9 +46,9 @@ impl Place {
     }
 }
 
-/// The items of one part of a batch.
+/// The items of a batch.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Part {
+pub(super) struct Drawn {
     /// The items [n, dim].
     pub(super) x0: Vec<f32>,
     /// What the network is told of each [n, condition].
@@ -62,9 +62,7 @@ pub(super) struct Part {
 pub(super) struct Drawer {
     pub(super) data: Arc<Dataset>,
     pub(super) seed: u64,
-    /// Parts of a batch.
-    pub(super) parts: usize,
-    /// Items of a part.
+    /// Items of a batch.
     pub(super) items: usize,
     /// Numbers that the network is told.
     pub(super) condition: usize,
@@ -74,27 +72,23 @@ pub(super) struct Drawer {
 }
 
 impl Drawer {
-    /// All parts of a batch: items drawn with replacement.
-    pub(super) fn draw(&self, place: Place) -> Vec<Part> {
-        (0..self.parts)
-            .map(|part| {
-                let mut rng = generator(self.seed, place, part, Draws::Items);
-                let items: Vec<usize> = (0..self.items).map(|_| rng.below(self.data.len())).collect();
-                let mut part = self.part(&items);
-                if let (true, [_, width, channels]) = (self.flip, self.data.shape()) {
-                    for item in part.x0.chunks_exact_mut(self.data.dim()) {
-                        if rng.uniform() < 0.5 {
-                            mirror(item, *width, *channels);
-                        }
-                    }
+    /// A batch: items drawn with replacement.
+    pub(super) fn draw(&self, place: Place) -> Drawn {
+        let mut rng = generator(self.seed, place, Draws::Items);
+        let items: Vec<usize> = (0..self.items).map(|_| rng.below(self.data.len())).collect();
+        let mut batch = self.batch(&items);
+        if let (true, [_, width, channels]) = (self.flip, self.data.shape()) {
+            for item in batch.x0.chunks_exact_mut(self.data.dim()) {
+                if rng.uniform() < 0.5 {
+                    mirror(item, *width, *channels);
                 }
-                part
-            })
-            .collect()
+            }
+        }
+        batch
     }
 
     /// These items, as they are.
-    pub(super) fn part(&self, items: &[usize]) -> Part {
+    pub(super) fn batch(&self, items: &[usize]) -> Drawn {
         let (data, dim) = (&self.data, self.data.dim());
         let (mut x0, mut c) = (vec![0.0; items.len() * dim], vec![0.0; items.len() * self.condition]);
         for (slot, &item) in x0.chunks_exact_mut(dim).zip(items) {
@@ -105,7 +99,7 @@ impl Drawer {
                 data.conditions().write(item, slot);
             }
         }
-        Part { x0, c, items: items.to_vec() }
+        Drawn { x0, c, items: items.to_vec() }
     }
 }
 
@@ -125,7 +119,7 @@ fn mirror(image: &mut [f32], width: usize, channels: usize) {
 #[derive(Debug)]
 pub(super) struct Prefetch {
     /// The thread's batches; a run that is copied gets its own.
-    coming: Option<(Place, Receiver<Vec<Part>>)>,
+    coming: Option<(Place, Receiver<Drawn>)>,
     ahead: bool,
 }
 
@@ -141,7 +135,7 @@ impl Prefetch {
     }
 
     /// The batch at a place; with a thread, the next ones are drawn meanwhile.
-    pub(super) fn take(&mut self, drawer: &Drawer, place: Place) -> Vec<Part> {
+    pub(super) fn take(&mut self, drawer: &Drawer, place: Place) -> Drawn {
         if !self.ahead {
             return drawer.draw(place);
         }
@@ -161,7 +155,7 @@ impl Prefetch {
 }
 
 /// A thread that draws from `place` on until nobody takes its batches.
-fn spawn(drawer: Drawer, mut place: Place) -> Option<Receiver<Vec<Part>>> {
+fn spawn(drawer: Drawer, mut place: Place) -> Option<Receiver<Drawn>> {
     let (give, take) = sync_channel(AHEAD);
     let draw = move || {
         while give.send(drawer.draw(place)).is_ok() {
@@ -179,7 +173,7 @@ mod tests {
     fn drawer() -> Drawer {
         let config = DataConfig { source: "digits".into(), labels: "own".into(), ..DataConfig::default() };
         let data = Arc::new(config.load(0).unwrap());
-        Drawer { data, seed: 3, parts: 2, items: 5, condition: 10, flip: true, accumulate: 2 }
+        Drawer { data, seed: 3, items: 5, condition: 10, flip: true, accumulate: 2 }
     }
 
     #[test]
@@ -199,19 +193,18 @@ mod tests {
     }
 
     #[test]
-    fn every_part_draws_its_own_items_with_their_labels() {
+    fn every_batch_draws_its_own_items_with_their_labels() {
         let drawer = drawer();
         let mut seen = Vec::new();
         for place in [Place { step: 0, batch: 0 }, Place { step: 0, batch: 1 }, Place { step: 1, batch: 0 }] {
-            for Part { x0, c, items } in drawer.draw(place) {
-                assert_eq!((x0.len(), c.len(), items.len()), (5 * 64, 50, 5));
-                for (c, &item) in c.chunks(10).zip(&items) {
-                    let label = crate::data::digit_labels().unwrap()[item] as usize;
-                    assert!(c[label] == 1.0 && c.iter().sum::<f32>() == 1.0);
-                }
-                assert!(!seen.contains(&items), "drawn twice");
-                seen.push(items);
+            let Drawn { x0, c, items } = drawer.draw(place);
+            assert_eq!((x0.len(), c.len(), items.len()), (5 * 64, 50, 5));
+            for (c, &item) in c.chunks(10).zip(&items) {
+                let label = crate::data::digit_labels().unwrap()[item] as usize;
+                assert!(c[label] == 1.0 && c.iter().sum::<f32>() == 1.0);
             }
+            assert!(!seen.contains(&items), "drawn twice");
+            seen.push(items);
         }
     }
 
@@ -220,9 +213,9 @@ mod tests {
         let mut image = [1.0, 10.0, 2.0, 20.0, 3.0, 30.0, 4.0, 40.0, 5.0, 50.0, 6.0, 60.0];
         mirror(&mut image, 3, 2);
         assert_eq!(image, [3.0, 30.0, 2.0, 20.0, 1.0, 10.0, 6.0, 60.0, 5.0, 50.0, 4.0, 40.0]);
-        let drawer = Drawer { items: 400, parts: 1, ..drawer() };
-        let part = drawer.draw(Place { step: 0, batch: 0 }).remove(0);
-        let plain = drawer.part(&part.items);
+        let drawer = Drawer { items: 400, ..drawer() };
+        let part = drawer.draw(Place { step: 0, batch: 0 });
+        let plain = drawer.batch(&part.items);
         let same = part.x0.chunks(64).zip(plain.x0.chunks(64)).filter(|(a, b)| a == b).count();
         assert!(same.abs_diff(200) < 50, "{same} of 400 are as they were");
         let mirrored = part.x0.chunks(64).zip(plain.x0.chunks(64)).filter(|(a, b)| {

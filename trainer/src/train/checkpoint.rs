@@ -190,7 +190,7 @@ impl Checkpoint {
         let (mean, square) = trainer.adam.state();
         let best = trainer.best.as_ref().map(|best| ("best", &best.weights[..]));
         let tensors: Vec<(&str, Vec<u8>)> = [
-            ("parameters", trainer.shards.model().parameters()),
+            ("parameters", trainer.task.model.parameters()),
             ("adam.mean", mean),
             ("adam.square", square),
             ("ema", trainer.ema.average()),
@@ -262,7 +262,7 @@ impl Trainer {
         if hash(&trainer) != header.data_hash {
             return Err(CheckpointError::OtherData { path: path.to_owned(), source_name });
         }
-        trainer.shards.model_mut().parameters_mut().copy_from_slice(&parameters);
+        trainer.task.model.parameters_mut().copy_from_slice(&parameters);
         trainer.adam.restore(&mean, &square, header.adam_steps);
         trainer.ema.restore(&ema, header.ema_steps);
         (trainer.step, trainer.best, trainer.worse) = (header.step, best, header.worse);

@@ -13,7 +13,7 @@ mod log;
 mod loss_kind;
 mod picture;
 mod run;
-mod shards;
+mod task;
 mod terms;
 mod trainer;
 mod weights;

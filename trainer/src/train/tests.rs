@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::data::{Builtin, DataConfig, Stored};
-use crate::loss::Objective;
 use crate::model::NetworkKind;
 use crate::optimiser::RateShape;
 use crate::train::MAX_ROWS;
@@ -24,7 +23,7 @@ fn refused(change: impl FnOnce(&mut TrainConfig)) -> String {
 /// A run of a few steps.
 fn small(change: impl FnOnce(&mut TrainConfig)) -> TrainConfig {
     let mut config = TrainConfig { network: mlp(16, 1), ..TrainConfig::default() };
-    (config.run.steps, config.run.batch, config.run.shards) = (6, 32, 4);
+    (config.run.steps, config.run.batch) = (6, 32);
     (config.loss.contrastive.items, config.loss.contrastive.draws) = (4, 4);
     change(&mut config);
     config
@@ -36,7 +35,7 @@ fn end(config: TrainConfig) -> (Vec<f32>, Vec<f32>) {
     while !trainer.is_finished() {
         trainer.step().unwrap();
     }
-    (trainer.shards.model().parameters().to_vec(), trainer.averaged().parameters().to_vec())
+    (trainer.task.model.parameters().to_vec(), trainer.averaged().parameters().to_vec())
 }
 
 #[test]
@@ -51,7 +50,6 @@ fn hostile_sizes_are_refused_with_their_value() {
         assert!(refused(|c| c.noise.train_steps = huge).contains(&said));
         assert!(refused(|c| c.run.steps = huge as u64).contains(&said));
         assert!(refused(|c| c.run.threads = huge).contains(&said));
-        assert!(refused(|c| c.run.shards = huge).contains(&said));
         assert!(refused(|c| c.run.samples = huge).contains(&said));
         assert!(refused(|c| c.optimiser.accumulate = huge).contains(&said));
     }
@@ -67,11 +65,11 @@ fn hostile_sizes_are_refused_with_their_value() {
 #[test]
 fn the_estimate_covers_the_buffers() {
     let trainer = Trainer::new(TrainConfig::default(), moons(10)).unwrap();
-    let parameters = trainer.shards.model().parameters().len();
+    let parameters = trainer.task.model.parameters().len();
     let config = &trainer.config;
     let network = sizes(config, &trainer.data).unwrap();
     assert_eq!(Network::<f32>::count(&network).unwrap(), parameters);
-    let rows = trainer.shards.len() * trainer.shards.model().max_batch();
+    let rows = trainer.task.model.max_batch();
     assert_eq!(rows, 512);
     // At least twelve vectors of parameters and fourteen blocks of activations.
     let least = 4 * (12 * parameters + 14 * 128 * rows);
@@ -126,25 +124,23 @@ fn threads_and_prefetching_change_no_bit() {
 }
 
 #[test]
-fn a_steps_gradient_is_the_mean_over_its_parts_and_batches() {
-    let config = small(|c| (c.optimiser.accumulate, c.run.shards, c.run.prefetch) = (3, 2, false));
+fn a_steps_gradient_is_the_mean_over_its_batches() {
+    let config = small(|c| (c.optimiser.accumulate, c.run.prefetch) = (3, false));
     let mut trainer = Trainer::new(config.clone(), moons(100)).unwrap();
-    let (_, loss, batch) = plan(&config).unwrap();
-    let statistics = Statistics::of(&trainer.data, &loss).unwrap();
-    let mut objective = Objective::new(&loss, trainer.table().clone(), &statistics, batch).unwrap();
-    let mut model = trainer.shards.model().clone();
+    let (loss, batch) = (&config.loss, config.run.batch);
+    let statistics = Statistics::of(&trainer.data, loss).unwrap();
+    let mut objective = Objective::new(loss, trainer.table().clone(), &statistics, batch).unwrap();
+    let mut model = trainer.task.model.clone();
     model.zero_gradients();
     let mut total = 0.0;
     for batch in 0..3 {
         let place = Place { step: 0, batch };
-        for (part, items) in trainer.drawer.draw(place).into_iter().enumerate() {
-            let mut rng = generator(0, place, part, Draws::Noise);
-            total += objective.step(&mut model, &items.x0, &items.c, &mut rng).unwrap().total();
-        }
+        let (items, mut rng) = (trainer.drawer.draw(place), generator(0, place, Draws::Noise));
+        total += objective.step(&mut model, &items.x0, &items.c, &mut rng).unwrap().total();
     }
-    let norm = model.gradients().iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt() / 6.0;
+    let norm = model.gradients().iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt() / 3.0;
     let step = trainer.step().unwrap();
-    assert!((step.terms.total() / (total / 6.0) - 1.0).abs() < 1e-12);
+    assert!((step.terms.total() / (total / 3.0) - 1.0).abs() < 1e-12);
     assert!((step.norm / norm - 1.0).abs() < 1e-5, "{} {norm}", step.norm);
 }
 
@@ -169,7 +165,7 @@ fn a_loss_that_is_none_stops_and_names_its_items() {
         assert!(!trainer.is_finished());
     };
     let TrainError::NotFinite { step, items: Items(items), .. } = &error else { panic!("{error}") };
-    assert_eq!((*step, items.len()), (trainer.steps() + 1, trainer.shards.len() * trainer.shards.items()));
+    assert_eq!((*step, items.len()), (trainer.steps() + 1, trainer.task.objective.items()));
     assert!(items.iter().all(|item| *item < 40 && !held.contains(item)), "places in the file: {items:?}");
     let said = error.to_string();
     assert!(said.starts_with(&format!("step {step}: the loss is ")), "{said}");

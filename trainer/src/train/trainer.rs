@@ -1,12 +1,12 @@
 //! The loop, one step at a time.
 
-use super::batch::{Drawer, Draws, Part, Place, Prefetch, generator};
+use super::batch::{Drawer, Drawn, Draws, Place, Prefetch, generator};
 use super::config::check;
-use super::shards::{Shards, plan};
+use super::task::Task;
 use super::{Items, LossKind, Terms, TrainConfig, TrainError};
 use crate::data::Dataset;
 use crate::export::{About, metadata};
-use crate::loss::{Gaussian, NoiseTable, Statistics};
+use crate::loss::{Gaussian, NoiseTable, Objective, Statistics};
 use crate::model::{Network, NetworkConfig, has_room};
 use crate::optimiser::{Adam, Ema, Rate, clip_scale};
 use crate::physics::Residual;
@@ -68,7 +68,7 @@ pub struct Trainer {
     pub(super) config: TrainConfig,
     pub(super) data: Arc<Dataset>,
     pub(super) held_out: Option<Arc<Dataset>>,
-    pub(super) shards: Shards,
+    pub(super) task: Task,
     pub(super) adam: Adam<f32>,
     pub(super) ema: Ema<f32>,
     pub(super) step: u64,
@@ -143,8 +143,12 @@ impl Trainer {
         let table = NoiseTable::new(betas.alpha_bars().collect())?;
         let statistics = Statistics::of(&data, &config.loss)
             .map_err(|error| TrainError::Covariance { data: data.name().to_owned(), error })?;
-        let build = |rows| Ok(Network::new(&network, rows, config.run.seed)?);
-        let shards = Shards::new(&config, &table, &statistics, residual, build)?;
+        let (loss, batch) = (&config.loss, config.run.batch);
+        let objective = match residual {
+            Some(residual) => Objective::with_residual(loss, table, &statistics, batch, residual)?,
+            None => Objective::new(loss, table, &statistics, batch)?,
+        };
+        let task = Task { model: Network::new(&network, objective.rows(), config.run.seed)?, objective };
         let condition = network.condition;
         if let Some(held_out) = &held_out
             && (held_out.shape() != data.shape() || held_out.conditions().width() != condition)
@@ -152,14 +156,13 @@ impl Trainer {
             let (held_out, trained) = (held_out.shape().to_vec(), data.shape().to_vec());
             return Err(TrainError::HeldOut { held_out, trained });
         }
-        let weights = shards.model().parameters();
+        let weights = task.model.parameters();
         let accumulate = config.optimiser.accumulate;
         let data = Arc::new(data);
         let drawer = Drawer {
             data: Arc::clone(&data),
             seed: config.run.seed,
-            parts: shards.len(),
-            items: shards.items(),
+            items: task.objective.items(),
             condition,
             flip: false,
             accumulate,
@@ -177,7 +180,7 @@ impl Trainer {
             held_out: held_out.map(Arc::new),
             config,
             data,
-            shards,
+            task,
             drawer,
         })
     }
@@ -195,12 +198,12 @@ impl Trainer {
     /// # Errors
     /// [`TrainError::Model`] where they are not as many as the network's.
     pub fn with_weights(mut self, weights: &[f32]) -> Result<Self, TrainError> {
-        let (expected, got) = (self.shards.model().parameters().len(), weights.len());
+        let (expected, got) = (self.task.model.parameters().len(), weights.len());
         if expected != got {
             let error = picardy::nn::ShapeError { argument: "weights", expected, got };
             return Err(crate::model::NetworkError::from(error).into());
         }
-        self.shards.model_mut().parameters_mut().copy_from_slice(weights);
+        self.task.model.parameters_mut().copy_from_slice(weights);
         self.ema.restore(weights, 0);
         Ok(self)
     }
@@ -222,13 +225,12 @@ impl Trainer {
         let accumulate = self.config.optimiser.accumulate;
         let mut terms = Terms::default();
         let mut items = Vec::new();
-        self.shards.begin();
+        self.task.model.zero_gradients();
         for batch in 0..accumulate {
             let place = Place { step: self.step, batch };
-            let parts = self.prefetch.take(&self.drawer, place);
-            let seed = self.config.run.seed;
-            let added = self.shards.add(&parts, |part| generator(seed, place, part, Draws::Noise));
-            items.extend(parts.iter().flat_map(|part| part.items.iter().map(|&i| self.data.original(i))));
+            let drawn = self.prefetch.take(&self.drawer, place);
+            let added = self.task.add(&drawn, &mut generator(self.config.run.seed, place, Draws::Noise));
+            items.extend(drawn.items.iter().map(|&i| self.data.original(i)));
             match added {
                 Ok(added) => terms.add(&added),
                 Err(error) => {
@@ -236,11 +238,10 @@ impl Trainer {
                 }
             }
         }
-        self.shards.gather();
-        let count = (accumulate * self.shards.len()) as f64;
+        let count = accumulate as f64;
         let terms = terms.divided(count);
-        let model = self.shards.model_mut();
-        // The gradients are sums over the parts, and the step's is their mean.
+        let model = &mut self.task.model;
+        // The gradients are sums over the batches, and the step's is their mean.
         let (norm, scale) = clip_scale(model.gradients(), self.config.optimiser.clip * count);
         let (norm, scale, loss) = (norm / count, scale / count, terms.total());
         if !(loss.is_finite() && norm.is_finite()) {
@@ -270,12 +271,12 @@ impl Trainer {
         let drawer = Drawer { data: Arc::clone(held_out), ..self.drawer.clone() };
         let count = held_out.len().div_ceil(drawer.items).clamp(1, JUDGE_BATCHES);
         let seed = self.config.run.seed;
-        let batch = |index: usize| -> (Part, Rng) {
+        let batch = |index: usize| -> (Drawn, Rng) {
             let first = index * drawer.items;
             let items: Vec<usize> = (first..first + drawer.items).map(|i| i % held_out.len()).collect();
-            (drawer.part(&items), Rng::new(seed, JUDGE_STREAM + index as u64))
+            (drawer.batch(&items), Rng::new(seed, JUDGE_STREAM + index as u64))
         };
-        let judge = || self.shards.judge(self.ema.average(), count, batch);
+        let judge = || self.task.judge(self.ema.average(), count, batch);
         let terms = self.pool.as_ref().map_or_else(judge, |pool| pool.install(judge))?;
         let loss = terms.total();
         let best = loss.is_finite() && self.best.as_ref().is_none_or(|best| loss < best.loss);
@@ -328,14 +329,14 @@ impl Trainer {
     pub fn averaged(&self) -> Network<f32> {
         let best = self.best.as_ref().filter(|_| self.config.run.patience > 0);
         let weights = best.map_or(self.ema.average(), |best| &best.weights);
-        let mut model = self.shards.model().clone();
+        let mut model = self.task.model.clone();
         model.parameters_mut().copy_from_slice(weights);
         model
     }
 
     /// The schedule as the losses use it.
     pub fn table(&self) -> &NoiseTable {
-        self.shards.table()
+        self.task.table()
     }
 
     /// The Gaussian fitted to the data, computed at each call.
@@ -356,7 +357,7 @@ impl Trainer {
         else {
             return Vec::new();
         };
-        let network = self.shards.model().config();
+        let network = self.task.model.config();
         let about = About {
             architecture: network.architecture,
             condition: network.condition,
@@ -388,13 +389,13 @@ pub(super) fn sizes(config: &TrainConfig, data: &Dataset) -> Result<NetworkConfi
 
 /// The bytes of the run's buffers, without the data; saturates. The settings have been checked.
 fn bytes(config: &TrainConfig, data: &Dataset, network: &NetworkConfig) -> Result<u128, TrainError> {
-    let (count, loss, batch) = plan(config)?;
+    let (loss, batch) = (&config.loss, config.run.batch);
     let size = size_of::<f32>() as u128;
     let buffers = loss.bytes(batch, data.dim(), network.condition, size_of::<f32>());
     let part = Network::<f32>::bytes(network, loss.rows(batch))?.saturating_add(buffers);
     // Adam's two, the average, the best one, and its copy with a gradient that is exported.
     let copies = (Network::<f32>::count(network)? as u128).saturating_mul(6 * size);
-    Ok(part.saturating_mul(count as u128).saturating_add(copies))
+    Ok(part.saturating_add(copies))
 }
 
 #[cfg(test)]

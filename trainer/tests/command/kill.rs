@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 const KILLS: usize = 50;
 /// A tiny network, checkpoints every few steps, evaluations, accumulated batches, prefetching, two threads.
-const RUN: [&str; 34] = [
+const RUN: [&str; 32] = [
     "--data",
     "two-moons",
     "--points",
@@ -26,8 +26,6 @@ const RUN: [&str; 34] = [
     "7",
     "--threads",
     "2",
-    "--set",
-    "run.shards=2",
     "--set",
     "optimiser.accumulate=2",
     "--set",

@@ -13,7 +13,7 @@ pub const MAX_STEPS: u64 = 1_000_000_000_000;
 pub const MAX_TRAIN_STEPS: usize = 1_000_000;
 /// The largest width of a residual MLP.
 const MAX_WIDTH: usize = 1 << 24;
-/// The most [`RunConfig::threads`], [`RunConfig::shards`] and [`OptimiserConfig::accumulate`].
+/// The most [`RunConfig::threads`] and [`OptimiserConfig::accumulate`].
 const MAX_PARTS: usize = 1024;
 /// The most [`RunConfig::samples`].
 const MAX_SAMPLES: usize = 1 << 20;
@@ -59,7 +59,6 @@ fn run(run: &RunConfig) -> Vec<Setting> {
         // TOML's whole numbers end there.
         setting("run.seed", run.seed, i64::try_from(run.seed).is_ok(), "0 to 9223372036854775807"),
         setting("run.threads", run.threads, parts(run.threads), "1 to 1024, or 0 for all cores"),
-        setting("run.shards", run.shards, parts(run.shards), "1 to 1024, or 0 for what suits the batch"),
         setting("run.checkpoint-every", run.checkpoint_every, run.checkpoint_every > 0, "1 or more"),
         setting("run.log-every", run.log_every, run.log_every > 0, "1 or more"),
         setting(

@@ -200,8 +200,6 @@ pub struct RunConfig {
     pub seed: u64,
     /// Threads; 0: all cores. The result does not depend on them.
     pub threads: usize,
-    /// Parts of a batch that may be computed at the same time; 0: what suits the batch. The result depends on them.
-    pub shards: usize,
     /// Whether the next batch is drawn while a step runs. The result does not depend on it.
     pub prefetch: bool,
     /// Steps between checkpoints.
@@ -231,7 +229,6 @@ impl Default for RunConfig {
             batch: 128,
             seed: 0,
             threads: 0,
-            shards: 0,
             prefetch: true,
             checkpoint_every: 1000,
             log_every: 100,

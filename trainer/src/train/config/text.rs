@@ -106,10 +106,6 @@ const COMMENTS: &[(&str, &str)] = &[
     ("run.batch", "items of a batch"),
     ("run.seed", "seed of the weights and of all draws"),
     ("run.threads", "threads, 0: all cores; the result does not depend on them"),
-    (
-        "run.shards",
-        "parts of a batch that may be computed at the same time, 0: what suits the batch; the result depends on them",
-    ),
     ("run.prefetch", "draw the next batch while a step runs; the result does not depend on it"),
     ("run.checkpoint-every", "steps between checkpoints"),
     ("run.log-every", "steps between lines of the log"),
