@@ -9,13 +9,15 @@ use std::{
 
 use common::{PlainMlp, pseudo_random};
 use picardy_ort::{Model, Options, OrtDenoiser, ensure_runtime};
-use picardy_trainer::onnx::{GraphError, OnnxError, export_exact, export_mlp};
+use picardy_trainer::model::{NetworkConfig, NetworkKind};
+use picardy_trainer::onnx::{GraphError, OnnxError, Pass, export_exact, export_network, train_graph};
+use picardy_trainer::optimiser::AdamConfig;
 
 #[test]
 fn onnx_runtime_gives_the_formulas_value() {
     ensure_runtime().unwrap();
-    for (dim, width, hidden, blocks) in [(2, 128, 128, 2), (5, 8, 12, 3), (1, 2, 2, 0)] {
-        let network = PlainMlp::new(dim, width, hidden, blocks);
+    for (dim, width, blocks) in [(2, 128, 2), (5, 12, 3), (1, 2, 1)] {
+        let network = PlainMlp::new(dim, width, blocks);
         let model = Model::from_bytes(&network.onnx(&[]), Options::default()).unwrap();
         let mut denoiser = OrtDenoiser::new(model).unwrap();
         assert_eq!(denoiser.item_shape(), [dim]);
@@ -42,7 +44,7 @@ fn metadata_is_carried() {
     ensure_runtime().unwrap();
     let metadata = [("picardy.prediction", "epsilon"), ("picardy.note", "déjà vu"), ("empty", "")];
     let metadata = metadata.map(|(key, value)| (key.to_owned(), value.to_owned()));
-    let bytes = PlainMlp::new(2, 4, 4, 1).onnx(&metadata);
+    let bytes = PlainMlp::new(2, 4, 1).onnx(&metadata);
     let model = Model::from_bytes(&bytes, Options::default()).unwrap();
     let read: Vec<(String, String)> = model.metadata().clone().into_iter().collect();
     let mut metadata = metadata.to_vec();
@@ -53,23 +55,14 @@ fn metadata_is_carried() {
 }
 
 #[test]
-fn parameters_that_disagree_are_named() {
-    let network = PlainMlp::new(2, 4, 4, 1);
-    let export = |dim, width, blocks| export_mlp(dim, width, blocks, |name| network.find(name), &[]);
-    let missing = export(2, 4, 2).unwrap_err().to_string();
-    assert!(missing.contains("blocks.1"), "{missing}");
-    let shape = export(3, 4, 1).unwrap_err();
-    assert!(matches!(&shape, OnnxError::Shape { name, .. } if name == "input.weight"), "{shape}");
-    assert!(matches!(export(2, 5, 1), Err(OnnxError::Size { got: 5, .. })));
-    assert!(matches!(export(0, 4, 1), Err(OnnxError::Size { got: 0, .. })));
-
+fn what_cannot_be_in_a_file_is_named() {
     let twice = [("k".to_owned(), "1".to_owned()), ("k".to_owned(), "2".to_owned())];
-    let error = export_mlp(2, 4, 1, |name| network.find(name), &twice).unwrap_err();
+    let error = export_network(&PlainMlp::new(2, 4, 1).network(), &twice).unwrap_err();
     assert!(matches!(error, OnnxError::Graph(GraphError::DuplicateKey { .. })));
 
-    let mut diverged = PlainMlp::new(2, 4, 4, 1);
+    let mut diverged = PlainMlp::new(2, 4, 1);
     diverged.parameters.get_mut("norm.bias").unwrap().0[3] = f32::NAN;
-    let error = export_mlp(2, 4, 1, |name| diverged.find(name), &[]).unwrap_err();
+    let error = export_network(&diverged.network(), &[]).unwrap_err();
     assert!(error.to_string().contains("`norm.bias` holds NaN at index 3"), "{error}");
 }
 
@@ -86,7 +79,7 @@ fn the_onnx_checker_accepts_the_files() {
         inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)\n\
         print(inferred.graph.output[0].type.tensor_type.shape.dim[0].dim_param)";
     let exact = export_exact(&[0.5, 1.0, -1.0, 2.0], 2, 0.1, &[0.9, 0.5], &metadata).unwrap();
-    for bytes in [PlainMlp::new(2, 16, 24, 2).onnx(&metadata), exact] {
+    for bytes in [PlainMlp::new(2, 16, 2).onnx(&metadata), exact] {
         std::fs::write(file.path(), bytes).unwrap();
         let answer = Command::new(&python).args(["-c", check]).arg(file.path()).output().unwrap();
         assert!(answer.status.success(), "{}", String::from_utf8_lossy(&answer.stderr));
