@@ -2,9 +2,7 @@
 
 use ort::{memory::Allocator, value::Tensor};
 
-use crate::{
-    binding::run_bound, device::DeviceTensor, error::OrtError, provider::exclusive, session::Model,
-};
+use crate::{binding::run_bound, device::DeviceTensor, error::OrtError, provider::exclusive, session::Model};
 
 /// What an input is given.
 #[derive(Debug, Clone, Copy)]

@@ -8,8 +8,8 @@ use std::{
 };
 
 use common::{PlainMlp, pseudo_random};
-use picardy_ort::{Model, Options, OrtDenoiser, ensure_runtime};
-use picardy_trainer::model::{NetworkConfig, NetworkKind};
+use picardy_ort::{Array, Model, Options, OrtDenoiser, ensure_runtime};
+use picardy_trainer::model::{Network, NetworkConfig, NetworkKind};
 use picardy_trainer::onnx::{GraphError, OnnxError, Pass, export_exact, export_network, train_graph};
 use picardy_trainer::optimiser::AdamConfig;
 
@@ -79,11 +79,63 @@ fn the_onnx_checker_accepts_the_files() {
         inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)\n\
         print(inferred.graph.output[0].type.tensor_type.shape.dim[0].dim_param)";
     let exact = export_exact(&[0.5, 1.0, -1.0, 2.0], 2, 0.1, &[0.9, 0.5], &metadata).unwrap();
-    for bytes in [PlainMlp::new(2, 16, 2).onnx(&metadata), exact] {
+    let networks = unets();
+    let mut files = vec![PlainMlp::new(2, 16, 2).onnx(&metadata), exact];
+    files.extend(networks.iter().map(|network| export_network(network, &metadata).unwrap()));
+    for bytes in files {
         std::fs::write(file.path(), bytes).unwrap();
         let answer = Command::new(&python).args(["-c", check]).arg(file.path()).output().unwrap();
         assert!(answer.status.success(), "{}", String::from_utf8_lossy(&answer.stderr));
         assert_eq!(String::from_utf8_lossy(&answer.stdout).trim(), "n");
+    }
+    let check = "import onnx, sys\n\
+        model = onnx.load(sys.argv[1])\n\
+        onnx.checker.check_model(model, full_check=True)\n\
+        onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)";
+    for network in networks.iter().chain([&PlainMlp::new(2, 16, 2).network()]) {
+        for pass in [Pass::Squares, Pass::Forward, Pass::Backward, Pass::Update] {
+            let graph = train_graph(network, 3, pass, AdamConfig::default()).unwrap();
+            std::fs::write(file.path(), graph).unwrap();
+            let answer = Command::new(&python).args(["-c", check]).arg(file.path()).output().unwrap();
+            assert!(answer.status.success(), "{pass:?}: {}", String::from_utf8_lossy(&answer.stderr));
+        }
+    }
+}
+
+/// The two U-Nets, with conditions.
+fn unets() -> [Network<f32>; 2] {
+    let widths = vec![4, 8];
+    let series =
+        NetworkKind::Unet1d { widths: widths.clone(), embedding: 8, kernel: 5, groups: 2, scale: true };
+    let image = NetworkKind::Unet2d { widths, embedding: 8, blocks: 1, groups: 2, heads: 2 };
+    [(vec![8, 2], series), (vec![4, 6, 2], image)].map(|(shape, kind)| {
+        let config = NetworkConfig { shape, condition: 3, architecture: kind.architecture().unwrap() };
+        Network::new(config, 1, 3).unwrap()
+    })
+}
+
+#[test]
+fn a_networks_condition_and_items_are_the_denoisers() {
+    ensure_runtime().unwrap();
+    for mut network in unets() {
+        let (shape, dim) = (network.config().shape.clone(), network.dim());
+        let model = Model::from_bytes(&export_network(&network, &[]).unwrap(), Options::default()).unwrap();
+        let mut denoiser = OrtDenoiser::new(model).unwrap();
+        assert_eq!(denoiser.item_shape(), shape);
+        let mut next = pseudo_random(5);
+        let x: Vec<f32> = (0..2 * dim).map(|_| next()).collect();
+        let c = [0.0, 0.0, 0.0, 1.0, -1.0, 0.5];
+        let given = Array::floats(&[2, 3], c.to_vec()).unwrap();
+        denoiser.bind("condition", given, None).unwrap();
+        let mut out = vec![f32::NAN; x.len()];
+        denoiser.run(&x, [10.0, 700.0].into_iter(), &mut out).unwrap();
+        for row in 0..2 {
+            let (t, part) = ([10.0, 700.0][row], row * dim..(row + 1) * dim);
+            let want = network.forward(&x[part.clone()], &[t], &c[3 * row..][..3]).unwrap();
+            for (want, got) in want.iter().zip(&out[part]) {
+                assert!((want - got).abs() < 1e-5, "row {row}: {want} {got}");
+            }
+        }
     }
 }
 

@@ -33,7 +33,8 @@ impl Rates {
         let power = step.min(i32::MAX as u64) as i32;
         let (bias1, bias2) = (1.0 - config.beta1.powi(power), 1.0 - config.beta2.powi(power));
         let keep = 1.0 - self.rate * config.weight_decay;
-        [self.rate / bias1, 1.0 / bias2.sqrt(), keep, self.clip, self.average_rest].map(|number| number as f32)
+        [self.rate / bias1, 1.0 / bias2.sqrt(), keep, self.clip, self.average_rest]
+            .map(|number| number as f32)
     }
 }
 

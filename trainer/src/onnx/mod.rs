@@ -14,12 +14,12 @@ mod ort_trainer;
 mod train_graph;
 mod weights;
 
+pub use adam::Rates;
 pub use exact::export_exact;
 pub use network::export_network;
 pub use ort_trainer::{Batch, OrtTrainError, OrtTrainer, Told};
-pub use adam::Rates;
-pub use train_graph::{Pass, train_graph};
 pub use picardy_ort::onnx::{Attribute, Element, Extent, GraphBuilder, GraphError, ModelProto, OPSET};
+pub use train_graph::{Pass, train_graph};
 
 /// Why a network could not be exported.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

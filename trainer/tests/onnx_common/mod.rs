@@ -32,8 +32,8 @@ pub(crate) fn configs() -> Vec<NetworkConfig> {
         config(&[3], 2, mlp(8, 1)),
         config(&[2, 3], 2, mlp(8, 2)),
         config(&[16, 2], 3, unet1d(true, &[8, 12, 16], 5)),
-        config(&[4, 3], 0, unet1d(false, &[4, 8], 3)),
-        config(&[2, 1], 2, unet1d(true, &[4, 8], 5)),
+        config(&[4, 3], 0, unet1d(false, &[8, 16], 3)),
+        config(&[2, 1], 2, unet1d(true, &[8, 16], 5)),
         config(&[8, 12, 2], 3, unet2d(2, &[8, 16], 2)),
         config(&[8, 8, 1], 0, unet2d(1, &[4, 8, 8], 1)),
     ]

@@ -135,8 +135,7 @@ impl Lowering<'_> {
         if taps == 1 {
             return slope;
         }
-        let shape: Vec<i64> =
-            [&[outputs as i64], &kernel.shape()[..], &[inputs as i64]].concat();
+        let shape: Vec<i64> = [&[outputs as i64], &kernel.shape()[..], &[inputs as i64]].concat();
         let slope = self.reshape(&slope, &shape);
         self.transpose(&slope, first)
     }

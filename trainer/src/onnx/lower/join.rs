@@ -78,7 +78,9 @@ impl Lowering<'_> {
     pub(super) fn upsample(&mut self, a: &Lowered) -> String {
         let scales = "scales.2";
         // Four finite numbers for four places: no error to tell of.
-        if self.known.insert(scales.to_owned()) && self.graph.floats(scales, &[4], &[1.0, 1.0, 2.0, 2.0]).is_err() {
+        if self.known.insert(scales.to_owned())
+            && self.graph.floats(scales, &[4], &[1.0, 1.0, 2.0, 2.0]).is_err()
+        {
             self.known.remove(scales);
         }
         self.node("Resize", &[&a.name, "", scales], &[])

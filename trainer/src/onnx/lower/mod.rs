@@ -191,8 +191,11 @@ impl<'n> Lowering<'n> {
             form: Form::Vector,
             shape: Shape::vector(channels),
         };
-        self.values =
-            vec![Lowered { name: x, form, shape: item }, vector("t", 1), vector("condition", config.condition)];
+        self.values = vec![
+            Lowered { name: x, form, shape: item },
+            vector("t", 1),
+            vector("condition", config.condition),
+        ];
         self.kept = Vec::new();
         for (i, step) in steps.iter().enumerate() {
             let last = i + 1 == steps.len();
