@@ -28,7 +28,9 @@ cargo test -p picardy-ort "${tests[@]/#/--test=}" -- --ignored "$@"
 # Those that run on the processor's provider elsewhere.
 tests=(resident resident_forms resident_plans resident_misuse)
 cargo test -p picardy-ort "${tests[@]/#/--test=}" -- "$@"
+cargo test -p picardy-trainer --test=onnx_training -- "$@"
 # The benches, where all was asked for.
 if [[ $# == 0 ]]; then
     tests/peers/device.sh cuda
+    tests/peers/train_gpu.sh cuda
 fi

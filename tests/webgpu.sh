@@ -38,3 +38,4 @@ cargo test -p picardy-ort "${tests[@]/#/--test=}" -- --ignored "$@"
 # Those that run on the processor's provider elsewhere.
 tests=(resident resident_forms resident_plans resident_misuse)
 cargo test -p picardy-ort "${tests[@]/#/--test=}" -- "$@"
+cargo test -p picardy-trainer --test=onnx_training -- "$@"

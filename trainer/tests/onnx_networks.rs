@@ -72,3 +72,16 @@ fn a_parameter_that_is_no_number_is_named() {
         assert!(error.contains(&format!("`{}` holds NaN", bad.name)), "{error}");
     }
 }
+
+#[test]
+fn the_mlps_nodes_are_those_that_onnx_runtime_fuses() {
+    ensure_runtime().unwrap();
+    let file = export_network(&network(&configs()[0], 1), &[]).unwrap();
+    let model = Model::from_bytes(&file, Options::default()).unwrap();
+    let operators: Vec<&str> = model.placements().iter().map(|node| node.operator.as_str()).collect();
+    let embedding = ["Unsqueeze", "Mul", "Sin", "Cos", "Concat", "Gemm"];
+    // Those of the GELU in the middle become one kernel, after this record is made.
+    let block = ["Add", "LayerNormalization", "Gemm", "Div", "Erf", "Add", "Mul", "Mul", "Gemm", "Add"];
+    let end = ["LayerNormalization", "Gemm"];
+    assert_eq!(operators, [&embedding[..], &block, &block, &end].concat());
+}

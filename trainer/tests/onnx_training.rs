@@ -1,14 +1,28 @@
-//! Training by ONNX Runtime on the processor: step by step what the native path does.
+//! Training by ONNX Runtime: step by step what the native path does. On the processor, or on the provider that
+//! PICARDY_TEST_PROVIDER names (`tests/webgpu.sh`, `tests/cuda.sh`).
 
 mod onnx_common;
 
 use onnx_common::{apart, configs, network, normal, rows};
-use picardy_ort::{Options, ensure_runtime};
+use picardy_ort::{Options, Provider, Runtime, ensure_runtime};
 use picardy_trainer::model::{Network, NetworkConfig};
 use picardy_trainer::onnx::{Batch, OrtTrainError, OrtTrainer, Rates};
 use picardy_trainer::optimiser::{Adam, AdamConfig, Ema, clip_scale};
 
 const ROWS: usize = 6;
+
+fn options() -> Options {
+    let provider = std::env::var("PICARDY_TEST_PROVIDER").map_or(Provider::Cpu, |name| name.parse().unwrap());
+    if Runtime::load_for(provider, None).is_err() {
+        ensure_runtime().unwrap();
+    }
+    Options { provider, ..Options::default() }
+}
+
+/// The bound of what must be nearly the same: other devices sum in other orders.
+fn bound(on_the_processor: f64) -> f64 {
+    if options().provider == Provider::Cpu { on_the_processor } else { 10.0 * on_the_processor }
+}
 
 /// A step's rows: what [`Batch`] borrows.
 struct Owned {
@@ -19,7 +33,11 @@ struct Owned {
 
 impl Owned {
     fn new(config: &NetworkConfig, n: usize, step: u64) -> Self {
-        let inputs = rows(config, n, step + 10);
+        let mut inputs = rows(config, n, step + 10);
+        if options().provider == Provider::WebGpu {
+            // Its sine is right to 2^-11 alone, which its standard allows.
+            inputs[1].fill(0.0);
+        }
         let target = normal(inputs[0].len(), step + 1000);
         let weight = (0..n).map(|row| 0.01 * (1.0 + row as f32)).collect();
         Self { inputs, target, weight }
@@ -69,7 +87,6 @@ fn change(model: &Network<f32>, after: &[f32], before: &[f32]) -> Vec<f32> {
 
 #[test]
 fn twenty_steps_are_the_native_ones() {
-    ensure_runtime().unwrap();
     let config = AdamConfig { weight_decay: 0.01, ..AdamConfig::default() };
     let mut all = Vec::new();
     for network_config in configs() {
@@ -77,7 +94,7 @@ fn twenty_steps_are_the_native_ones() {
         let mut mirror = model.clone();
         let mut adam = Adam::new(config, model.parameters().len());
         let mut ema = Ema::new(0.9, model.parameters());
-        let mut trainer = OrtTrainer::new(&model, ROWS, config, Options::default()).unwrap();
+        let mut trainer = OrtTrainer::new(&model, ROWS, config, options()).unwrap();
         let mut worst = [0.0f64; 3];
         for step in 0..20 {
             // Some batches are not full.
@@ -104,21 +121,20 @@ fn twenty_steps_are_the_native_ones() {
         println!("{:?} {:?}: {worst:?}", network_config.architecture.name(), network_config.shape);
         all.push((network_config.clone(), worst));
         assert_eq!(trainer.steps(), 20);
-        assert!(apart(&trainer.average().unwrap(), ema.average()) < 1e-4);
+        assert!(apart(&trainer.average().unwrap(), ema.average()) < bound(1e-4));
     }
     for (config, worst) in all {
-        assert!(worst.iter().all(|&worst| worst < 1e-4), "{config:?}: {worst:?}");
+        assert!(worst.iter().all(|&worst| worst < bound(1e-4)), "{config:?}: {worst:?}");
     }
 }
 
 #[test]
 fn parts_are_the_whole() {
-    ensure_runtime().unwrap();
     let config = AdamConfig::default();
     for network_config in configs() {
         let mut model = network(&network_config, ROWS);
         let mut adam = Adam::new(config, model.parameters().len());
-        let mut trainer = OrtTrainer::new(&model, ROWS, config, Options::default()).unwrap();
+        let mut trainer = OrtTrainer::new(&model, ROWS, config, options()).unwrap();
         let rates = Rates { clip: 0.5, ..Rates::new(1e-3) };
         for step in 0..2 {
             model.zero_gradients();
@@ -129,31 +145,31 @@ fn parts_are_the_whole() {
                 let mut out = vec![f32::NAN; x.len()];
                 trainer.forward(x, t, c, &mut out).unwrap();
                 let want = model.forward(x, t, c).unwrap();
-                assert!(apart(&out, want) < 1e-5);
+                assert!(apart(&out, want) < bound(1e-5));
                 let (_, dout) = batch.loss(want);
                 model.backward(&dout).unwrap();
                 trainer.backward(x, t, c, &dout).unwrap();
             }
             let gradient = trainer.gradient().unwrap();
             let distance = apart(&gradient, model.gradients());
-            assert!(distance < 1e-5, "{network_config:?}: {distance}");
+            assert!(distance < bound(1e-5), "{network_config:?}: {distance}");
             let norm = trainer.update(rates).unwrap();
             let (parameters, gradients) = model.parameters_and_gradients();
             let (want, scale) = clip_scale(gradients, rates.clip);
             adam.step(rates.rate, scale, parameters, gradients);
-            assert!((norm / want - 1.0).abs() < 1e-5, "{norm} {want}");
+            assert!((norm / want - 1.0).abs() < bound(1e-5), "{norm} {want}");
         }
         let [mean, square] = trainer.moments().unwrap();
-        assert!(apart(&mean, adam.state().0) < 1e-4 && apart(&square, adam.state().1) < 1e-4);
+        assert!(apart(&mean, adam.state().0) < bound(1e-4));
+        assert!(apart(&square, adam.state().1) < bound(1e-4));
     }
 }
 
 /// A trainer of a small network of the third kind, and batches for it.
 fn small() -> (NetworkConfig, Network<f32>, OrtTrainer) {
-    ensure_runtime().unwrap();
     let config = configs().swap_remove(3);
     let model = network(&config, ROWS);
-    let trainer = OrtTrainer::new(&model, ROWS, AdamConfig::default(), Options::default()).unwrap();
+    let trainer = OrtTrainer::new(&model, ROWS, AdamConfig::default(), options()).unwrap();
     (config, model, trainer)
 }
 
@@ -240,6 +256,6 @@ fn what_does_not_fit_is_said() {
     let mut other = network(&configs()[0], ROWS);
     let error = trainer.store(&mut other).unwrap_err().to_string();
     assert!(error.contains("is not the one trained here"), "{error}");
-    let none = OrtTrainer::new(&model, 0, AdamConfig::default(), Options::default()).unwrap_err();
+    let none = OrtTrainer::new(&model, 0, AdamConfig::default(), options()).unwrap_err();
     assert!(none.to_string().contains("the batch is 0"), "{none}");
 }

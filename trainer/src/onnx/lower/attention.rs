@@ -3,7 +3,7 @@
 use super::{Lowered, Lowering};
 use crate::onnx::Attribute;
 
-const LAST: [(&str, Attribute<'static>); 1] = [("axis", Attribute::Int(-1))];
+const OVER_LAST: [(&str, Attribute<'static>); 1] = [("axis", Attribute::Int(-1))];
 
 /// Rows and columns of each head.
 const FLIP: [i64; 4] = [0, 1, 3, 2];
@@ -26,7 +26,7 @@ impl Lowering<'_> {
         let q = self.two("Mul", q, &scale);
         let queries = self.transpose(&q, &FLIP);
         let logits = self.two("MatMul", &queries, k);
-        let softmax = self.node("Softmax", &[&logits], &LAST);
+        let softmax = self.node("Softmax", &[&logits], &OVER_LAST);
         let values = self.transpose(v, &FLIP);
         let seen = self.two("MatMul", &softmax, &values);
         let seen = self.transpose(&seen, &FLIP);

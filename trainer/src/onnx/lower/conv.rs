@@ -1,43 +1,58 @@
 //! Convolutions and linear layers.
 
-use picardy::nn::{Op, Step};
+use picardy::nn::{Op, Shape, Step};
 
-use super::{Form, Lowered, Lowering};
+use super::{FIRST, Form, LAST, Lowered, Lowering};
 use crate::model::Place;
 use crate::onnx::{Attribute, OnnxError};
 
-/// A convolution's sizes along the axes that its input has.
+/// A convolution's sizes, of height and width.
 struct Kernel {
-    taps: Vec<usize>,
+    taps: [usize; 2],
     stride: usize,
-    before: Vec<usize>,
-    behind: Vec<usize>,
+    before: [usize; 2],
+    behind: [usize; 2],
 }
 
 impl Kernel {
     fn of(op: Op, form: Form) -> Option<Self> {
         let Op::Conv { kernel, stride, padding } = op else { return None };
-        let [height, width] = kernel.map(usize::from);
-        let skip = match form {
-            Form::Image => 0,
-            Form::Series if height == 1 && padding.top == 0 && padding.bottom == 0 => 1,
-            _ => return None,
-        };
-        let [before, behind] = [[padding.top, padding.left], [padding.bottom, padding.right]]
-            .map(|sides| sides[skip..].iter().map(|&side| usize::from(side)).collect());
-        Some(Self { taps: [height, width][skip..].to_vec(), stride: stride.into(), before, behind })
+        (form == Form::Image).then(|| Self {
+            taps: kernel.map(usize::from),
+            stride: stride.into(),
+            before: [padding.top, padding.left].map(usize::from),
+            behind: [padding.bottom, padding.right].map(usize::from),
+        })
     }
 
-    fn strides(&self) -> Vec<i64> {
-        vec![self.stride as i64; self.taps.len()]
+    fn strides(&self) -> [i64; 2] {
+        [self.stride as i64; 2]
     }
 
-    fn shape(&self) -> Vec<i64> {
-        self.taps.iter().map(|&n| n as i64).collect()
+    fn shape(&self) -> [i64; 2] {
+        self.taps.map(|n| n as i64)
     }
 
-    fn pads(&self) -> Vec<i64> {
-        self.before.iter().chain(&self.behind).map(|&n| n as i64).collect()
+    fn pads(&self) -> [i64; 4] {
+        let ([top, left], [bottom, right]) = (self.before, self.behind);
+        [top, left, bottom, right].map(|n| n as i64)
+    }
+
+    /// Height and width of what it reads, with the zeros around.
+    fn padded(&self, from: Shape) -> [usize; 2] {
+        [from.height + self.before[0] + self.behind[0], from.width + self.before[1] + self.behind[1]]
+    }
+
+    /// For each place that comes out, and each tap of its patch, the place of the padded input.
+    fn patch_places(&self, from: Shape, out: Shape) -> Vec<i64> {
+        let ([_, columns], [high, wide]) = (self.padded(from), self.taps);
+        let mut places = Vec::with_capacity(out.places() * high * wide);
+        for (row, column) in (0..out.height).flat_map(|row| (0..out.width).map(move |column| (row, column))) {
+            for (down, right) in (0..high).flat_map(|down| (0..wide).map(move |right| (down, right))) {
+                places.push(((row * self.stride + down) * columns + column * self.stride + right) as i64);
+            }
+        }
+        places
     }
 }
 
@@ -98,49 +113,36 @@ impl Lowering<'_> {
 
     /// dW `[outputs, inputs, taps]`: the product of dy with the patches, which are gathered channels last.
     fn kernel_slope(&mut self, kernel: &Kernel, step: &Step<Place>, a: &Lowered, dy: &str) -> String {
-        let (outputs, inputs) = (step.shape.channels, a.shape.channels);
-        let taps: usize = kernel.taps.iter().product();
-        let Some([first, last]) = a.form.turns() else { return dy.to_owned() };
-        let turned = self.transpose(dy, last);
-        let slopes = self.reshape(&turned, &[-1, outputs as i64]);
-        let places = self.transpose(&a.name, last);
-        let rows = if taps == 1 && kernel.stride == 1 {
-            self.reshape(&places, &[-1, inputs as i64])
-        } else {
-            let axes = kernel.taps.len();
-            let around = |sides: &[usize]| {
-                let sides = sides.iter().map(|&side| side as i64);
-                std::iter::once(0).chain(sides).chain(std::iter::once(0)).collect::<Vec<i64>>()
-            };
-            let padded = match kernel.before.iter().chain(&kernel.behind).any(|&side| side > 0) {
-                false => places,
-                true => {
-                    let pads = self.integers(&[around(&kernel.before), around(&kernel.behind)].concat());
-                    self.node("Pad", &[&places, &pads], &[])
-                }
-            };
-            let own = [a.shape.height, a.shape.width];
-            let out = [step.shape.height, step.shape.width];
-            let skip = 2 - axes;
-            let width: Vec<usize> =
-                (0..axes).map(|k| own[skip + k] + kernel.before[k] + kernel.behind[k]).collect();
-            let places: usize = width.iter().product();
-            let flat = self.reshape(&padded, &[0, places as i64, inputs as i64]);
-            let index = patch_places(&width, &out[skip..], &kernel.taps, kernel.stride);
-            let index = self.integers(&index);
-            let patches = self.node("Gather", &[&flat, &index], &[("axis", Attribute::Int(1))]);
-            self.reshape(&patches, &[-1, (taps * inputs) as i64])
-        };
-        let slope = self.node("Gemm", &[&slopes, &rows], &[("transA", Attribute::Int(1))]);
-        if taps == 1 {
+        let (outputs, inputs) = (step.shape.channels as i64, a.shape.channels as i64);
+        let [high, wide] = kernel.shape();
+        let turned = self.transpose(dy, &LAST);
+        let slopes = self.reshape(&turned, &[-1, outputs]);
+        let mut places = self.transpose(&a.name, &LAST);
+        if kernel.pads() != [0; 4] {
+            let [top, left, bottom, right] = kernel.pads();
+            let pads = self.integers(&[0, top, left, 0, 0, bottom, right, 0]);
+            places = self.two("Pad", &places, &pads);
+        }
+        if kernel.taps != [1, 1] || kernel.stride != 1 {
+            let [rows, columns] = kernel.padded(a.shape);
+            let flat = self.reshape(&places, &[0, (rows * columns) as i64, inputs]);
+            let Shape { height, width, .. } = step.shape;
+            let name =
+                format!("patches.{height}x{width}.{high}x{wide}.{}.of.{rows}x{columns}", kernel.stride);
+            let index = self.integers_of(name, || kernel.patch_places(a.shape, step.shape));
+            places = self.node("Gather", &[&flat, &index], &[("axis", Attribute::Int(1))]);
+        }
+        let patches = self.reshape(&places, &[-1, high * wide * inputs]);
+        let slope = self.node("Gemm", &[&slopes, &patches], &[("transA", Attribute::Int(1))]);
+        if kernel.taps == [1, 1] {
             return slope;
         }
-        let shape: Vec<i64> = [&[outputs as i64], &kernel.shape()[..], &[inputs as i64]].concat();
-        let slope = self.reshape(&slope, &shape);
-        self.transpose(&slope, first)
+        let slope = self.reshape(&slope, &[outputs, high, wide, inputs]);
+        self.transpose(&slope, &FIRST)
     }
 
-    /// dx. Zeros on one side more than on the other are cut off behind, since not every device's `ConvTranspose` knows them.
+    /// dx. Where there are more zeros on one side than on the other, all places are made and those of the zeros cut off, since not
+    /// every device's `ConvTranspose` does so.
     fn input_slope(
         &mut self,
         kernel: &Kernel,
@@ -149,50 +151,26 @@ impl Lowering<'_> {
         dy: &str,
         weight: &str,
     ) -> String {
-        let axes = kernel.taps.len();
-        let (own, out) = ([a.shape.height, a.shape.width], [step.shape.height, step.shape.width]);
         let even = kernel.before == kernel.behind;
-        let pads = if even { kernel.pads() } else { vec![0; 2 * axes] };
+        let pads = if even { kernel.pads() } else { [0; 4] };
         // Places at the end that no patch reached.
-        let rest: Vec<i64> = (0..axes)
-            .map(|k| {
-                let padded = own[2 - axes + k] + kernel.before[k] + kernel.behind[k];
-                (padded - ((out[2 - axes + k] - 1) * kernel.stride + kernel.taps[k])) as i64
-            })
-            .collect();
+        let reached = [step.shape.height, step.shape.width].map(|n| (n.max(1) - 1) * kernel.stride);
+        let padded = kernel.padded(a.shape);
+        let rest = [0, 1].map(|k| padded[k].saturating_sub(reached[k] + kernel.taps[k]) as i64);
         let (shape, strides) = (kernel.shape(), kernel.strides());
-        let mut attributes = vec![
+        let attributes = [
             ("kernel_shape", Attribute::Ints(&shape)),
             ("strides", Attribute::Ints(&strides)),
             ("pads", Attribute::Ints(&pads)),
+            ("output_padding", Attribute::Ints(&rest)),
         ];
-        if rest.iter().any(|&rest| rest > 0) {
-            attributes.push(("output_padding", Attribute::Ints(&rest)));
-        }
         let dx = self.node("ConvTranspose", &[dy, weight], &attributes);
         if even {
             return dx;
         }
-        let starts: Vec<i64> = kernel.before.iter().map(|&side| side as i64).collect();
-        let ends: Vec<i64> = (0..axes).map(|k| starts[k] + own[2 - axes + k] as i64).collect();
-        let along = a.form.places();
-        let [starts, ends, along] = [&starts[..], &ends[..], along].map(|list| self.integers(list));
-        self.node("Slice", &[&dx, &starts, &ends, &along], &[])
+        let starts = kernel.before.map(|side| side as i64);
+        let ends = [starts[0] + a.shape.height as i64, starts[1] + a.shape.width as i64];
+        let lists = [&starts, &ends, &[2, 3]].map(|list| self.integers(list));
+        self.node("Slice", &[&dx, &lists[0], &lists[1], &lists[2]], &[])
     }
-}
-
-/// For each place that comes out, and each tap of its patch, the place of the padded input.
-fn patch_places(padded: &[usize], out: &[usize], taps: &[usize], stride: usize) -> Vec<i64> {
-    let pair = |sizes: &[usize]| match *sizes {
-        [height, width] => [height, width],
-        _ => [1, sizes.iter().product()],
-    };
-    let ([_, columns], [out_rows, out_columns], [high, wide]) = (pair(padded), pair(out), pair(taps));
-    let mut places = Vec::with_capacity(out_rows * out_columns * high * wide);
-    for (row, column) in (0..out_rows).flat_map(|row| (0..out_columns).map(move |column| (row, column))) {
-        for (down, right) in (0..high).flat_map(|down| (0..wide).map(move |right| (down, right))) {
-            places.push(((row * stride + down) * columns + column * stride + right) as i64);
-        }
-    }
-    places
 }

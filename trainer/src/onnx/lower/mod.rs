@@ -1,12 +1,13 @@
 //! A network's program as ONNX nodes: one interpreter for all architectures, forward and backward.
 //!
-//! Values are channels first, `[n, channels]`, `[n, channels, places]` or `[n, channels, height, width]`, as ONNX's convolutions
-//! take them; items are channels last, and are turned around once before the program and once behind it. Each operation's file
-//! has its lowering and, where it has one, that of its backward pass.
+//! Values are channels first, `[n, channels]` or `[n, channels, height, width]`, as ONNX's convolutions take them; items are
+//! channels last, and are turned around once before the program and once behind it. A series is an image of height 1: ONNX
+//! Runtime has its fast convolutions for images alone. Each operation's file has its lowering and, where it has one, that of its
+//! backward pass.
 
 use std::collections::{HashMap, HashSet};
 
-use picardy::nn::{Op, Shape, Step};
+use picardy::nn::{Architecture, Op, Shape, Step};
 
 use super::weights::to_graph;
 use super::{Attribute, Element, Extent, GraphBuilder, OnnxError};
@@ -26,18 +27,20 @@ mod norm;
 pub(super) enum Form {
     /// None.
     Vector,
-    /// Places.
-    Series,
     /// Height and width.
     Image,
 }
 
+/// The order of axes that puts an item's channels first.
+const FIRST: [i64; 4] = [0, 3, 1, 2];
+/// And last again.
+const LAST: [i64; 4] = [0, 2, 3, 1];
+
 impl Form {
     /// The axes of places.
-    pub(super) const fn places(self) -> &'static [i64] {
+    const fn places(self) -> &'static [i64] {
         match self {
             Self::Vector => &[],
-            Self::Series => &[2],
             Self::Image => &[2, 3],
         }
     }
@@ -46,17 +49,7 @@ impl Form {
     const fn but_channels(self) -> &'static [i64] {
         match self {
             Self::Vector => &[0],
-            Self::Series => &[0, 2],
             Self::Image => &[0, 2, 3],
-        }
-    }
-
-    /// The order of axes that puts an item's channels first, or last again.
-    const fn turns(self) -> Option<[&'static [i64]; 2]> {
-        match self {
-            Self::Vector => None,
-            Self::Series => Some([&[0, 2, 1], &[0, 2, 1]]),
-            Self::Image => Some([&[0, 3, 1, 2], &[0, 2, 3, 1]]),
         }
     }
 }
@@ -76,7 +69,6 @@ impl Lowered {
         let [height, width, channels] = [height, width, channels].map(|n| n as i64);
         match self.form {
             Form::Vector => vec![0, channels],
-            Form::Series => vec![0, channels, width],
             Form::Image => vec![0, channels, height, width],
         }
     }
@@ -177,9 +169,8 @@ impl<'n> Lowering<'n> {
     pub(super) fn forward(&mut self, out: &str) -> Result<(), OnnxError> {
         let config = self.network.config();
         let item = config.item().map_err(|error| OnnxError::Network(error.to_string()))?;
-        let form = match (&config.architecture, config.shape.len()) {
-            (picardy::nn::Architecture::Unet1d(_), _) => Form::Series,
-            (picardy::nn::Architecture::Unet2d(_), _) => Form::Image,
+        let form = match config.architecture {
+            Architecture::Unet1d(_) | Architecture::Unet2d(_) => Form::Image,
             _ => Form::Vector,
         };
         let steps = self.network.steps();
@@ -205,24 +196,29 @@ impl<'n> Lowering<'n> {
         }
         let Some(last) = self.values.last().filter(|_| !plain).cloned() else { return Ok(()) };
         self.scope = "out".to_owned();
-        match form.turns() {
-            Some([_, back]) => {
-                self.graph.node(out, "Transpose", &[&last.name], &[("perm", Attribute::Ints(back))]);
-            }
-            None => {
-                let shape: Vec<i64> = config.shape.iter().map(|&extent| extent as i64).collect();
-                let shape = self.integers(&[&[0], &shape[..]].concat());
-                self.graph.node(out, "Reshape", &[&last.name, &shape], &[]);
-            }
+        let last = match form {
+            Form::Vector => last.name,
+            Form::Image => self.transpose(&last.name, &LAST),
+        };
+        if form == Form::Vector || config.shape.len() != 3 {
+            let shape = config.shape.iter().map(|&extent| extent as i64);
+            let shape: Vec<i64> = std::iter::once(0).chain(shape).collect();
+            self.reshape(&last, &shape);
         }
+        self.graph.rename_last(out);
         Ok(())
     }
 
     /// Items as the program takes them: channels first, or as vectors.
     fn enter(&mut self, items: &str, form: Form, item: Shape) -> String {
-        match form.turns() {
-            Some([turn, _]) => self.transpose(items, turn),
-            None => self.reshape(items, &[0, item.channels as i64]),
+        let [height, width, channels] = [item.height, item.width, item.channels].map(|n| n as i64);
+        match form {
+            Form::Vector => self.reshape(items, &[0, channels]),
+            Form::Image if self.network.config().shape.len() == 3 => self.transpose(items, &FIRST),
+            Form::Image => {
+                let items = self.reshape(items, &[0, height, width, channels]);
+                self.transpose(&items, &FIRST)
+            }
         }
     }
 

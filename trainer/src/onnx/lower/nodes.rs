@@ -27,9 +27,13 @@ impl Lowering<'_> {
     /// A constant vector of integers.
     pub(in crate::onnx) fn integers(&mut self, values: &[i64]) -> String {
         let list = values.iter().map(i64::to_string).collect::<Vec<_>>().join("_");
-        let name = format!("integers.{list}");
+        self.integers_of(format!("integers.{list}"), || values.to_vec())
+    }
+
+    /// The same for many, under a name that says which they are.
+    pub(super) fn integers_of(&mut self, name: String, values: impl FnOnce() -> Vec<i64>) -> String {
         if self.known.insert(name.clone()) {
-            self.graph.integers(&name, values);
+            self.graph.integers(&name, &values());
         }
         name
     }
