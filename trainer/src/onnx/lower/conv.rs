@@ -74,12 +74,20 @@ impl Lowering<'_> {
             .ok_or_else(|| OnnxError::NotLowered { op: format!("{:?} of {:?}", step.op, a.form) })?;
         let weight = self.weight(step, 0, &[&[outputs, inputs], &kernel.taps[..]].concat())?;
         let bias = self.weight(step, 1, &[outputs])?;
+        let (mut x, mut pads) = (a.name.clone(), kernel.pads());
+        // The WebGPU provider (0.4) takes a kernel of the input's size for one patch, whatever zeros are behind the input.
+        let [_, _, bottom, right] = pads;
+        if kernel.taps == [a.shape.height, a.shape.width] && kernel.before == [0; 2] && bottom + right > 0 {
+            let around = self.integers(&[0, 0, 0, 0, 0, 0, bottom, right]);
+            x = self.two("Pad", &x, &around);
+            pads = [0; 4];
+        }
         let attributes = [
             ("kernel_shape", Attribute::Ints(&kernel.shape())),
             ("strides", Attribute::Ints(&kernel.strides())),
-            ("pads", Attribute::Ints(&kernel.pads())),
+            ("pads", Attribute::Ints(&pads)),
         ];
-        Ok(self.node("Conv", &[&a.name, &weight, &bias], &attributes))
+        Ok(self.node("Conv", &[&x, &weight, &bias], &attributes))
     }
 
     /// `dW = dy^T patches`, `db = sum dy`, and where it is wanted dx, a transposed convolution of dy with the same weight.
