@@ -1,5 +1,6 @@
 //! Exported exact denoisers against the formula in double precision, and as models to sample.
 
+use picardy::nn::Architecture;
 use picardy::{
     Betas, Ddpm, Level, Mixture, Node, Noise, Sampler, Sequential, SliceFrames, Solver, Workspace,
 };
@@ -90,7 +91,10 @@ fn its_card_is_enough_to_sample_the_points() {
     let mut denoiser = load(&data, 0.0);
     let (mut levels, mut nodes) = (vec![Level::default(); 1001], vec![Node::default(); 1001]);
     let card = denoiser.card().unwrap().unwrap();
-    assert_eq!((card.model, card.width, card.dim(), card.schedule), ("exact-points", 142, 2, BETAS));
+    assert_eq!(
+        (card.architecture, card.dim(), card.schedule),
+        (Architecture::ExactPoints { points: 142 }, 2, BETAS)
+    );
     assert!((card.data_variance - 1.0).abs() < 1e-3);
     let grid = card.schedule.trailing(1000, &mut levels).unwrap();
     let plan = Ddpm::default().plan(&grid, card.prediction, &mut nodes).unwrap();

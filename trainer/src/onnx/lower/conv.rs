@@ -74,20 +74,29 @@ impl Lowering<'_> {
             .ok_or_else(|| OnnxError::NotLowered { op: format!("{:?} of {:?}", step.op, a.form) })?;
         let weight = self.weight(step, 0, &[&[outputs, inputs], &kernel.taps[..]].concat())?;
         let bias = self.weight(step, 1, &[outputs])?;
-        let (mut x, mut pads) = (a.name.clone(), kernel.pads());
-        // The WebGPU provider (0.4) takes a kernel of the input's size for one patch, whatever zeros are behind the input.
+        let mut pads = kernel.pads();
+        // The WebGPU provider (0.4) takes a kernel of the input's size for one patch, whatever zeros are behind the input: it gets
+        // as many before, and what they bring is cut off. (ONNX Runtime would fuse a node that pads.)
         let [_, _, bottom, right] = pads;
-        if kernel.taps == [a.shape.height, a.shape.width] && kernel.before == [0; 2] && bottom + right > 0 {
-            let around = self.integers(&[0, 0, 0, 0, 0, 0, bottom, right]);
-            x = self.two("Pad", &x, &around);
-            pads = [0; 4];
+        let is_whole = kernel.taps == [a.shape.height, a.shape.width] && kernel.stride == 1;
+        let cut = is_whole && kernel.before == [0; 2] && bottom + right > 0;
+        if cut {
+            pads = [bottom, right, bottom, right];
         }
         let attributes = [
             ("kernel_shape", Attribute::Ints(&kernel.shape())),
             ("strides", Attribute::Ints(&kernel.strides())),
             ("pads", Attribute::Ints(&pads)),
         ];
-        Ok(self.node("Conv", &[&x, &weight, &bias], &attributes))
+        let y = self.node("Conv", &[&a.name, &weight, &bias], &attributes);
+        Ok(if cut { self.cut(&y, [bottom, right], step.shape) } else { y })
+    }
+
+    /// The places of an image from `starts` on, as many as `shape` has.
+    fn cut(&mut self, x: &str, starts: [i64; 2], shape: Shape) -> String {
+        let ends = [starts[0] + shape.height as i64, starts[1] + shape.width as i64];
+        let lists = [&starts, &ends, &[2, 3]].map(|list| self.integers(list));
+        self.node("Slice", &[x, &lists[0], &lists[1], &lists[2]], &[])
     }
 
     /// `dW = dy^T patches`, `db = sum dy`, and where it is wanted dx, a transposed convolution of dy with the same weight.
@@ -176,9 +185,6 @@ impl Lowering<'_> {
         if even {
             return dx;
         }
-        let starts = kernel.before.map(|side| side as i64);
-        let ends = [starts[0] + a.shape.height as i64, starts[1] + a.shape.width as i64];
-        let lists = [&starts, &ends, &[2, 3]].map(|list| self.integers(list));
-        self.node("Slice", &[&dx, &lists[0], &lists[1], &lists[2]], &[])
+        self.cut(&dx, kernel.before.map(|side| side as i64), a.shape)
     }
 }
