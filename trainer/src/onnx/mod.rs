@@ -10,14 +10,17 @@ mod adam;
 mod exact;
 mod lower;
 mod network;
+mod ort_error;
 mod ort_trainer;
+mod resident;
 mod train_graph;
 mod weights;
 
 pub use adam::Rates;
 pub use exact::export_exact;
 pub use network::export_network;
-pub use ort_trainer::{Batch, OrtTrainError, OrtTrainer, Told};
+pub use ort_error::OrtTrainError;
+pub use ort_trainer::{Batch, OrtTrainer, Told};
 pub use picardy_ort::onnx::{Attribute, Element, Extent, GraphBuilder, GraphError, ModelProto, OPSET};
 pub use train_graph::{Pass, train_graph};
 

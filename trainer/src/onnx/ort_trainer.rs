@@ -1,75 +1,16 @@
 //! Training by ONNX Runtime: what a step changes stays on the device.
 
 use picardy_ort::call::{Sink, Source, call};
-use picardy_ort::device::{DeviceMemory, DeviceTensor, download, upload};
+use picardy_ort::device::{DeviceMemory, upload};
 use picardy_ort::{Model, Options, OrtError, Provider};
 
 use super::adam::{NUMBERS, Rates, STATES};
+use super::ort_error::OrtTrainError;
+use super::resident::{Graph, Resident};
 use super::weights::{all_from_graph, all_to_graph};
-use super::{OnnxError, Pass, train_graph};
+use super::{Pass, train_graph};
 use crate::model::{Network, Parameter};
 use crate::optimiser::AdamConfig;
-
-/// Why a step is not taken.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OrtTrainError {
-    /// The graph cannot be built.
-    #[error(transparent)]
-    Onnx(#[from] OnnxError),
-    /// ONNX Runtime's.
-    #[error(transparent)]
-    Ort(#[from] OrtError),
-    /// More rows than the graph was made for, or none.
-    #[error("{got} rows were given to a training graph for 1 to {max}: make it for more, or give fewer")]
-    Rows {
-        /// The rows given.
-        got: usize,
-        /// The most it can take.
-        max: usize,
-    },
-    /// Numbers of another length than the rows'.
-    #[error("`{what}` holds {got} numbers where the rows have {expected}: give {expected}")]
-    Length {
-        /// Which.
-        what: &'static str,
-        /// How many it holds.
-        got: usize,
-        /// How many it must.
-        expected: usize,
-    },
-    /// A rate out of range.
-    #[error("`{what}` is {got}: it must be {expected}")]
-    Rate {
-        /// Which.
-        what: &'static str,
-        /// What it is.
-        got: f64,
-        /// What it must be.
-        expected: &'static str,
-    },
-    /// A loss or a gradient that is no number. The step was not taken: all is as before it.
-    #[error(
-        "step {step}: the loss is {loss} and the gradient's norm {norm}, so that it was not taken: lower the learning rate, \
-         or look for values in the batch that are not finite"
-    )]
-    NotFinite {
-        /// The step, from 0.
-        step: u64,
-        /// The loss; 0 where it is not known here.
-        loss: f64,
-        /// The gradient's norm.
-        norm: f64,
-    },
-    /// A network of other sizes.
-    #[error("a network of {got} parameters is not the one trained here, of {expected}: give that")]
-    Network {
-        /// Its parameters.
-        got: usize,
-        /// Those trained.
-        expected: usize,
-    },
-}
 
 /// Rows to learn from: noised items, what the network is told of them, and what it should answer.
 #[derive(Debug, Clone, Copy)]
@@ -93,48 +34,6 @@ pub struct Told {
     pub loss: f64,
     /// The gradient's norm before clipping.
     pub norm: f64,
-}
-
-/// A vector on the device, and room for the next one.
-#[derive(Debug)]
-struct Resident {
-    now: DeviceTensor<f32>,
-    next: DeviceTensor<f32>,
-}
-
-impl Resident {
-    fn new(memory: &DeviceMemory, values: &[f32]) -> Result<Self, OrtError> {
-        let mut now = memory.tensor(&[values.len()])?;
-        upload(values, &mut now)?;
-        Ok(Self { now, next: memory.tensor(&[values.len()])? })
-    }
-
-    fn get(&self, len: usize) -> Result<Vec<f32>, OrtError> {
-        let mut values = vec![0.0; len];
-        download(&self.now, &mut values)?;
-        Ok(values)
-    }
-
-    fn swap(&mut self) {
-        std::mem::swap(&mut self.now, &mut self.next);
-    }
-}
-
-/// A graph that is loaded when it is first run.
-#[derive(Debug)]
-struct Graph {
-    bytes: Vec<u8>,
-    model: Option<Model>,
-}
-
-impl Graph {
-    fn model(&mut self, options: &Options) -> Result<&mut Model, OrtError> {
-        let model = match self.model.take() {
-            Some(model) => model,
-            None => Model::from_bytes(&self.bytes, options.clone())?,
-        };
-        Ok(self.model.insert(model))
-    }
 }
 
 /// A network in training on the device of an ONNX Runtime provider.
