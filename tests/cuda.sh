@@ -31,7 +31,9 @@ cargo test -p picardy-ort "${tests[@]/#/--test=}" -- "$@"
 # The same with captured runs, and what a round takes as usual and captured.
 PICARDY_TEST_GRAPHS=1 cargo test -p picardy-ort "${tests[@]/#/--test=}" -- "$@"
 cargo test -p picardy-ort --test gpu_graphs -- --ignored --nocapture what_a_round_takes
+cargo test -p picardy-trainer --test=onnx_training -- "$@"
 # The benches, where all was asked for.
 if [[ $# == 0 ]]; then
     tests/peers/device.sh cuda
+    tests/peers/train_gpu.sh cuda
 fi

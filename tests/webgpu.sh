@@ -42,3 +42,5 @@ cargo test -p picardy-ort "${tests[@]/#/--test=}" -- "$@"
 # crashed in 2 runs of 31.
 tests=(resident resident_plans resident_misuse)
 PICARDY_TEST_GRAPHS=1 cargo test -p picardy-ort "${tests[@]/#/--test=}" -- "$@"
+# (Twenty steps of the largest networks take minutes in software.)
+cargo test -p picardy-trainer --test=onnx_training -- --skip twenty_steps "$@"

@@ -18,6 +18,7 @@
 pub mod array;
 mod binding;
 pub mod bundle;
+pub mod call;
 pub mod card;
 mod conditions;
 pub mod denoiser;

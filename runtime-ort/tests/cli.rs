@@ -175,7 +175,7 @@ fn metadata_that_is_wrong_is_named() {
             }
         }
         let path = dir.path().join("wrong.onnx");
-        std::fs::write(&path, PlainMlp::new(2, 8, 8, 1).onnx(&metadata)).unwrap();
+        std::fs::write(&path, PlainMlp::new(2, 8, 1).onnx(&metadata)).unwrap();
         let complaint = complaint(&picardy_ort(dir.path(), &["sample", "wrong.onnx"]));
         let part = if key == "picardy.version" { "version 9" } else { key.trim_start_matches("picardy.") };
         assert!(complaint.contains(part), "{key}: {complaint}");
@@ -187,7 +187,7 @@ fn metadata_that_is_wrong_is_named() {
 fn damaged(dir: &Path, name: &str, change: impl FnOnce(&mut Vec<(String, String)>)) {
     let mut metadata = card();
     change(&mut metadata);
-    std::fs::write(dir.join(name), PlainMlp::new(2, 8, 8, 1).onnx(&metadata)).unwrap();
+    std::fs::write(dir.join(name), PlainMlp::new(2, 8, 1).onnx(&metadata)).unwrap();
 }
 
 #[test]

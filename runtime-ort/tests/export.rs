@@ -8,14 +8,16 @@ use std::{
 };
 
 use common::{PlainMlp, pseudo_random};
-use picardy_ort::{Model, Options, OrtDenoiser, ensure_runtime};
-use picardy_trainer::onnx::{GraphError, OnnxError, export_exact, export_mlp};
+use picardy_ort::{Array, Model, Options, OrtDenoiser, ensure_runtime};
+use picardy_trainer::model::{Network, NetworkConfig, NetworkKind};
+use picardy_trainer::onnx::{GraphError, OnnxError, Pass, export_exact, export_network, train_graph};
+use picardy_trainer::optimiser::AdamConfig;
 
 #[test]
 fn onnx_runtime_gives_the_formulas_value() {
     ensure_runtime().unwrap();
-    for (dim, width, hidden, blocks) in [(2, 128, 128, 2), (5, 8, 12, 3), (1, 2, 2, 0)] {
-        let network = PlainMlp::new(dim, width, hidden, blocks);
+    for (dim, width, blocks) in [(2, 128, 2), (5, 12, 3), (1, 2, 1)] {
+        let network = PlainMlp::new(dim, width, blocks);
         let model = Model::from_bytes(&network.onnx(&[]), Options::default()).unwrap();
         let mut denoiser = OrtDenoiser::new(model).unwrap();
         assert_eq!(denoiser.item_shape(), [dim]);
@@ -42,7 +44,7 @@ fn metadata_is_carried() {
     ensure_runtime().unwrap();
     let metadata = [("picardy.prediction", "epsilon"), ("picardy.note", "déjà vu"), ("empty", "")];
     let metadata = metadata.map(|(key, value)| (key.to_owned(), value.to_owned()));
-    let bytes = PlainMlp::new(2, 4, 4, 1).onnx(&metadata);
+    let bytes = PlainMlp::new(2, 4, 1).onnx(&metadata);
     let model = Model::from_bytes(&bytes, Options::default()).unwrap();
     let read: Vec<(String, String)> = model.metadata().clone().into_iter().collect();
     let mut metadata = metadata.to_vec();
@@ -53,23 +55,14 @@ fn metadata_is_carried() {
 }
 
 #[test]
-fn parameters_that_disagree_are_named() {
-    let network = PlainMlp::new(2, 4, 4, 1);
-    let export = |dim, width, blocks| export_mlp(dim, width, blocks, |name| network.find(name), &[]);
-    let missing = export(2, 4, 2).unwrap_err().to_string();
-    assert!(missing.contains("blocks.1"), "{missing}");
-    let shape = export(3, 4, 1).unwrap_err();
-    assert!(matches!(&shape, OnnxError::Shape { name, .. } if name == "input.weight"), "{shape}");
-    assert!(matches!(export(2, 5, 1), Err(OnnxError::Size { got: 5, .. })));
-    assert!(matches!(export(0, 4, 1), Err(OnnxError::Size { got: 0, .. })));
-
+fn what_cannot_be_in_a_file_is_named() {
     let twice = [("k".to_owned(), "1".to_owned()), ("k".to_owned(), "2".to_owned())];
-    let error = export_mlp(2, 4, 1, |name| network.find(name), &twice).unwrap_err();
+    let error = export_network(&PlainMlp::new(2, 4, 1).network(), &twice).unwrap_err();
     assert!(matches!(error, OnnxError::Graph(GraphError::DuplicateKey { .. })));
 
-    let mut diverged = PlainMlp::new(2, 4, 4, 1);
+    let mut diverged = PlainMlp::new(2, 4, 1);
     diverged.parameters.get_mut("norm.bias").unwrap().0[3] = f32::NAN;
-    let error = export_mlp(2, 4, 1, |name| diverged.find(name), &[]).unwrap_err();
+    let error = export_network(&diverged.network(), &[]).unwrap_err();
     assert!(error.to_string().contains("`norm.bias` holds NaN at index 3"), "{error}");
 }
 
@@ -86,11 +79,63 @@ fn the_onnx_checker_accepts_the_files() {
         inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)\n\
         print(inferred.graph.output[0].type.tensor_type.shape.dim[0].dim_param)";
     let exact = export_exact(&[0.5, 1.0, -1.0, 2.0], 2, 0.1, &[0.9, 0.5], &metadata).unwrap();
-    for bytes in [PlainMlp::new(2, 16, 24, 2).onnx(&metadata), exact] {
+    let networks = unets();
+    let mut files = vec![PlainMlp::new(2, 16, 2).onnx(&metadata), exact];
+    files.extend(networks.iter().map(|network| export_network(network, &metadata).unwrap()));
+    for bytes in files {
         std::fs::write(file.path(), bytes).unwrap();
         let answer = Command::new(&python).args(["-c", check]).arg(file.path()).output().unwrap();
         assert!(answer.status.success(), "{}", String::from_utf8_lossy(&answer.stderr));
         assert_eq!(String::from_utf8_lossy(&answer.stdout).trim(), "n");
+    }
+    let check = "import onnx, sys\n\
+        model = onnx.load(sys.argv[1])\n\
+        onnx.checker.check_model(model, full_check=True)\n\
+        onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)";
+    for network in networks.iter().chain([&PlainMlp::new(2, 16, 2).network()]) {
+        for pass in [Pass::Squares, Pass::Forward, Pass::Backward, Pass::Update] {
+            let graph = train_graph(network, 3, pass, AdamConfig::default()).unwrap();
+            std::fs::write(file.path(), graph).unwrap();
+            let answer = Command::new(&python).args(["-c", check]).arg(file.path()).output().unwrap();
+            assert!(answer.status.success(), "{pass:?}: {}", String::from_utf8_lossy(&answer.stderr));
+        }
+    }
+}
+
+/// The two U-Nets, with conditions.
+fn unets() -> [Network<f32>; 2] {
+    let widths = vec![4, 8];
+    let series =
+        NetworkKind::Unet1d { widths: widths.clone(), embedding: 8, kernel: 5, groups: 2, scale: true };
+    let image = NetworkKind::Unet2d { widths, embedding: 8, blocks: 1, groups: 2, heads: 2 };
+    [(vec![8, 2], series), (vec![4, 6, 2], image)].map(|(shape, kind)| {
+        let config = NetworkConfig { shape, condition: 3, architecture: kind.architecture().unwrap() };
+        Network::new(config, 1, 3).unwrap()
+    })
+}
+
+#[test]
+fn a_networks_condition_and_items_are_the_denoisers() {
+    ensure_runtime().unwrap();
+    for mut network in unets() {
+        let (shape, dim) = (network.config().shape.clone(), network.dim());
+        let model = Model::from_bytes(&export_network(&network, &[]).unwrap(), Options::default()).unwrap();
+        let mut denoiser = OrtDenoiser::new(model).unwrap();
+        assert_eq!(denoiser.item_shape(), shape);
+        let mut next = pseudo_random(5);
+        let x: Vec<f32> = (0..2 * dim).map(|_| next()).collect();
+        let c = [0.0, 0.0, 0.0, 1.0, -1.0, 0.5];
+        let given = Array::floats(&[2, 3], c.to_vec()).unwrap();
+        denoiser.bind("condition", given, None).unwrap();
+        let mut out = vec![f32::NAN; x.len()];
+        denoiser.run(&x, [10.0, 700.0].into_iter(), &mut out).unwrap();
+        for row in 0..2 {
+            let (t, part) = ([10.0, 700.0][row], row * dim..(row + 1) * dim);
+            let want = network.forward(&x[part.clone()], &[t], &c[3 * row..][..3]).unwrap();
+            for (want, got) in want.iter().zip(&out[part]) {
+                assert!((want - got).abs() < 1e-5, "row {row}: {want} {got}");
+            }
+        }
     }
 }
 

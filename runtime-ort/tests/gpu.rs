@@ -145,8 +145,8 @@ fn copies_of_other_lengths_are_refused() {
 fn calls_equal_the_processors() {
     let options = options();
     let others = if options.provider == Provider::WebGpu { 5e-4 } else { 1e-4 };
-    for (dim, width, hidden, blocks) in [(2, 128, 128, 2), (5, 8, 12, 3), (64, 256, 512, 4)] {
-        let file = PlainMlp::new(dim, width, hidden, blocks).onnx(&[]);
+    for (dim, width, blocks) in [(2, 128, 2), (5, 12, 3), (64, 512, 4)] {
+        let file = PlainMlp::new(dim, width, blocks).onnx(&[]);
         let model = |options| Model::from_bytes(&file, options).unwrap();
         let mut host = OrtDenoiser::new(model(Options::default())).unwrap();
         let mut device = OrtDenoiser::new(model(options.clone())).unwrap();
@@ -161,11 +161,8 @@ fn calls_equal_the_processors() {
                 device.run(&x, t(), &mut b).unwrap();
                 let scale = a.iter().fold(1.0f32, |scale, a| scale.max(a.abs()));
                 let worst = a.iter().zip(&b).map(|(a, b)| (a - b).abs() / scale).fold(0.0, f32::max);
-                println!("{dim} {width} {hidden} {blocks}, {rows} rows, t below {last}: {worst:e}");
-                assert!(
-                    worst <= bound,
-                    "{dim} {width} {hidden} {blocks}, {rows} rows, t below {last}: {worst:e}"
-                );
+                println!("{dim} {width} {blocks}, {rows} rows, t below {last}: {worst:e}");
+                assert!(worst <= bound, "{dim} {width} {blocks}, {rows} rows, t below {last}: {worst:e}");
             }
         }
     }
@@ -206,7 +203,7 @@ fn too_large_a_batch_is_an_error_and_no_more() {
 #[test]
 #[ignore = "needs a GPU's provider: run tests/webgpu.sh or tests/cuda.sh"]
 fn placements_name_the_device() {
-    let file = PlainMlp::new(2, 8, 8, 1).onnx(&[]);
+    let file = PlainMlp::new(2, 8, 1).onnx(&[]);
     let model = Model::from_bytes(&file, options()).unwrap();
     let name = model.provider().ort_name().unwrap();
     let products: Vec<_> = model
@@ -335,7 +332,7 @@ fn the_command_runs_on_the_device() {
 #[ignore = "needs a GPU's provider: run tests/webgpu.sh or tests/cuda.sh"]
 fn threads_take_turns() {
     let options = options();
-    let file = PlainMlp::new(2, 8, 8, 1).onnx(&[]);
+    let file = PlainMlp::new(2, 8, 1).onnx(&[]);
     let mut host = OrtDenoiser::new(Model::from_bytes(&file, Options::default()).unwrap()).unwrap();
     let (x, t) = ([0.5, -1.0, 2.0, 1.0], [3.0, 7.0]);
     let mut expected = [0.0; 4];

@@ -121,7 +121,7 @@ fn an_output_of_an_unforeseen_shape_is_an_error() {
 #[test]
 fn bytes_that_are_no_model_are_refused() {
     ensure_runtime().unwrap();
-    let good = PlainMlp::new(2, 4, 4, 1).onnx(&[]);
+    let good = PlainMlp::new(2, 4, 1).onnx(&[]);
     let mut cases: Vec<Vec<u8>> = vec![vec![], b"not a model".to_vec(), vec![0xff; 4096]];
     // Cut short, and a bit turned over, at many places.
     for i in 0..200 {

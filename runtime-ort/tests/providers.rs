@@ -34,7 +34,7 @@ fn bare(dir: &Path, args: &[&str], plugin: Option<&Path>) -> Output {
 #[test]
 fn a_library_without_the_provider_is_named() {
     ensure_runtime().unwrap();
-    let file = PlainMlp::new(2, 8, 8, 1).onnx(&[]);
+    let file = PlainMlp::new(2, 8, 1).onnx(&[]);
     for (name, lacks) in [
         ("cuda", "CUDAExecutionProvider"),
         ("cuda:1", "CUDAExecutionProvider"),
@@ -138,7 +138,7 @@ fn nodes_and_what_they_run_on_are_shown() {
     assert!(lines[0].starts_with("nodes     CPUExecutionProvider runs "), "{info}");
     assert!(lines.iter().any(|line| line.contains("Gemm: CPUExecutionProvider")), "{info}");
     // A model of many nodes is cut unless all are asked for.
-    let file = PlainMlp::new(2, 8, 8, 6).onnx(&[]);
+    let file = PlainMlp::new(2, 8, 6).onnx(&[]);
     std::fs::write(dir.path().join("deep.onnx"), &file).unwrap();
     let nodes = |args: &[&str]| {
         let info = said(&picardy_ort(dir.path(), args));

@@ -26,7 +26,7 @@ fn sample<D: for<'a> picardy::Denoiser<SliceFrames<'a, f32>>>(denoiser: &mut D) 
 #[test]
 fn two_sessions_give_the_samples_of_one() {
     ensure_runtime().unwrap();
-    let bytes = PlainMlp::new(2, 32, 32, 1).onnx(&[]);
+    let bytes = PlainMlp::new(2, 32, 1).onnx(&[]);
     let session = || OrtDenoiser::new(Model::from_bytes(&bytes, Options::default()).unwrap()).unwrap();
     let (want, _) = sample(&mut session());
     let (got, report) = sample(&mut Threaded::new(vec![session(), session()]).least_rows(1));

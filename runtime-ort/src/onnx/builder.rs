@@ -148,7 +148,7 @@ impl GraphBuilder {
         name: &str,
         op: &str,
         inputs: &[&str],
-        attributes: &[(&str, Attribute)],
+        attributes: &[(&str, Attribute<'_>)],
     ) -> String {
         self.node_of(name, op, inputs, name, attributes);
         name.to_owned()
@@ -161,15 +161,37 @@ impl GraphBuilder {
         op: &str,
         inputs: &[&str],
         output: &str,
-        attributes: &[(&str, Attribute)],
+        attributes: &[(&str, Attribute<'_>)],
+    ) {
+        self.node_with(name, op, inputs, &[output], attributes);
+    }
+
+    /// The same with any number of outputs, which have names of their own.
+    pub fn node_with(
+        &mut self,
+        name: &str,
+        op: &str,
+        inputs: &[&str],
+        outputs: &[&str],
+        attributes: &[(&str, Attribute<'_>)],
     ) {
         self.graph.node.push(NodeProto {
             input: inputs.iter().map(|&input| input.to_owned()).collect(),
-            output: vec![output.to_owned()],
+            output: outputs.iter().map(|&output| output.to_owned()).collect(),
             name: Some(name.to_owned()),
             op_type: Some(op.to_owned()),
             attribute: attributes.iter().map(|(name, value)| value.proto(name)).collect(),
         });
+    }
+
+    /// Calls the last node, and its first output, by another name, as an output of the graph has to be.
+    pub fn rename_last(&mut self, name: &str) {
+        if let Some(node) = self.graph.node.last_mut() {
+            node.name = Some(name.to_owned());
+            if let Some(output) = node.output.first_mut() {
+                *output = name.to_owned();
+            }
+        }
     }
 
     /// Adds an entry of the model's metadata.
@@ -216,20 +238,33 @@ impl GraphBuilder {
 
 /// The value of a node's attribute.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Attribute {
+pub enum Attribute<'a> {
     /// A float.
     Float(f32),
     /// An integer.
     Int(i64),
+    /// Integers.
+    Ints(&'a [i64]),
 }
 
-impl Attribute {
+impl Attribute<'_> {
     fn proto(self, name: &str) -> AttributeProto {
-        let (f, i, kind) = match self {
-            Self::Float(f) => (Some(f), None, proto::ATTRIBUTE_FLOAT),
-            Self::Int(i) => (None, Some(i), proto::ATTRIBUTE_INT),
-        };
-        AttributeProto { name: Some(name.to_owned()), f, i, r#type: Some(kind) }
+        let mut proto = AttributeProto { name: Some(name.to_owned()), ..AttributeProto::default() };
+        proto.r#type = Some(match self {
+            Self::Float(f) => {
+                proto.f = Some(f);
+                proto::ATTRIBUTE_FLOAT
+            }
+            Self::Int(i) => {
+                proto.i = Some(i);
+                proto::ATTRIBUTE_INT
+            }
+            Self::Ints(ints) => {
+                proto.ints = ints.to_vec();
+                proto::ATTRIBUTE_INTS
+            }
+        });
+        proto
     }
 }
 

@@ -29,6 +29,8 @@ pub(crate) const EXTERNAL: i32 = 1;
 pub(crate) const ATTRIBUTE_FLOAT: i32 = 1;
 /// `AttributeProto.AttributeType`: one integer.
 pub(crate) const ATTRIBUTE_INT: i32 = 2;
+/// `AttributeProto.AttributeType`: integers.
+pub(crate) const ATTRIBUTE_INTS: i32 = 7;
 
 /// A whole ONNX file.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -104,6 +106,9 @@ pub struct AttributeProto {
     pub f: Option<f32>,
     #[prost(int64, optional, tag = "3")]
     pub i: Option<i64>,
+    // Not packed: the field has no such option in the specification.
+    #[prost(int64, repeated, packed = "false", tag = "8")]
+    pub ints: Vec<i64>,
     #[prost(int32, optional, tag = "20")]
     pub r#type: Option<i32>,
 }

@@ -302,11 +302,11 @@ fn rows(layout: &Layout) -> Extent<'static> {
     layout.batch.map_or(N, Extent::Fixed)
 }
 
-fn axis(axis: i64) -> [(&'static str, Attribute); 1] {
+fn axis(axis: i64) -> [(&'static str, Attribute<'static>); 1] {
     [("axis", Attribute::Int(axis))]
 }
 
-fn element(of: Element) -> [(&'static str, Attribute); 1] {
+fn element(of: Element) -> [(&'static str, Attribute<'static>); 1] {
     [("to", Attribute::Int(i64::from(of.code())))]
 }
 

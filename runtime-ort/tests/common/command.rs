@@ -65,7 +65,7 @@ pub(crate) fn card() -> Vec<(String, String)> {
 pub(crate) fn models() -> tempfile::TempDir {
     ensure_runtime().unwrap();
     let dir = tempfile::tempdir().unwrap();
-    let network = PlainMlp::new(2, 8, 8, 1);
+    let network = PlainMlp::new(2, 8, 1);
     std::fs::write(dir.path().join("card.onnx"), network.onnx(&card())).unwrap();
     std::fs::write(dir.path().join("plain.onnx"), network.onnx(&[])).unwrap();
     std::fs::write(dir.path().join("text.onnx"), "hello").unwrap();

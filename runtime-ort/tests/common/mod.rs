@@ -8,7 +8,8 @@ pub(crate) mod rows;
 
 use std::collections::HashMap;
 
-use picardy_trainer::onnx::export_mlp;
+use picardy_trainer::model::{MlpConfig, Network};
+use picardy_trainer::onnx::export_network;
 
 /// The residual MLP as plain parameters.
 pub(crate) struct PlainMlp {
@@ -28,7 +29,7 @@ pub(crate) fn pseudo_random(seed: u64) -> impl FnMut() -> f32 {
 }
 
 impl PlainMlp {
-    pub(crate) fn new(dim: usize, width: usize, hidden: usize, blocks: usize) -> Self {
+    pub(crate) fn new(dim: usize, width: usize, blocks: usize) -> Self {
         let mut next = pseudo_random(7);
         let mut parameters = HashMap::new();
         let mut add = |name: String, shape: Vec<usize>, middle: f32, scale: f32| {
@@ -38,8 +39,8 @@ impl PlainMlp {
         let mut linears = vec![("input".to_owned(), width, dim), ("output".to_owned(), dim, width)];
         let mut norms = vec!["norm".to_owned()];
         for block in 0..blocks {
-            linears.push((format!("blocks.{block}.fc1"), hidden, width));
-            linears.push((format!("blocks.{block}.fc2"), width, hidden));
+            linears.push((format!("blocks.{block}.fc1"), width, width));
+            linears.push((format!("blocks.{block}.fc2"), width, width));
             norms.push(format!("blocks.{block}.norm"));
         }
         for (name, outer, inner) in linears {
@@ -53,8 +54,20 @@ impl PlainMlp {
         Self { dim, width, blocks, parameters }
     }
 
+    /// The trainer's network of these parameters.
+    pub(crate) fn network(&self) -> Network<f32> {
+        let config = MlpConfig { dim: self.dim, width: self.width, blocks: self.blocks };
+        let mut network = Network::new(config, 1, 0).unwrap();
+        for parameter in network.layout().to_vec() {
+            let (values, shape) = self.find(&parameter.name).unwrap();
+            assert_eq!(shape, parameter.shape);
+            network.parameters_mut()[parameter.range].copy_from_slice(values);
+        }
+        network
+    }
+
     pub(crate) fn onnx(&self, metadata: &[(String, String)]) -> Vec<u8> {
-        export_mlp(self.dim, self.width, self.blocks, |name| self.find(name), metadata).unwrap()
+        export_network(&self.network(), metadata).unwrap()
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<(&[f32], &[usize])> {

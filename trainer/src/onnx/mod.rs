@@ -1,13 +1,28 @@
-//! The lowering of the residual MLP and of exact denoisers to ONNX.
+//! The lowering of networks, of their training, and of exact denoisers to ONNX.
+//!
+//! ```text
+//! Network's steps --lower--> forward nodes ----------------------> export_network: x, t, condition -> out
+//!                        \-> backward nodes, Adam --> train_graph: one step of training as a graph
+//!                                                        \-> OrtTrainer: weights stay on the device
+//! ```
 
+mod adam;
 mod exact;
-mod mlp;
+mod lower;
 mod network;
+mod ort_error;
+mod ort_trainer;
+mod resident;
+mod train_graph;
+mod weights;
 
+pub use adam::Rates;
 pub use exact::export_exact;
-pub use mlp::export_mlp;
 pub use network::export_network;
+pub use ort_error::OrtTrainError;
+pub use ort_trainer::{Batch, OrtTrainer, Told};
 pub use picardy_ort::onnx::{Attribute, Element, Extent, GraphBuilder, GraphError, ModelProto, OPSET};
+pub use train_graph::{Pass, train_graph};
 
 /// Why a network could not be exported.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -17,16 +32,6 @@ pub enum OnnxError {
     MissingParameter {
         /// The parameter's name.
         name: String,
-    },
-    /// A parameter has another shape than the network's sizes say.
-    #[error("parameter `{name}` has the shape {got:?}, and the network's sizes need {expected:?}")]
-    Shape {
-        /// The parameter's name.
-        name: String,
-        /// The shape it has.
-        got: Vec<usize>,
-        /// The shape it must have.
-        expected: Vec<usize>,
     },
     /// A size that no network can have.
     #[error("{what} is {got}: {mend}")]
@@ -58,16 +63,15 @@ pub enum OnnxError {
         /// What it must be.
         mend: &'static str,
     },
-    /// A network that cannot be exported yet.
-    #[error(
-        "a {network} with conditions of {condition} numbers has no ONNX graph yet: use its safetensors file"
-    )]
+    /// An operation that has no lowering.
+    #[error("the network's operation {op} has no ONNX lowering: use its safetensors file")]
     NotLowered {
-        /// The network.
-        network: &'static str,
-        /// Numbers of its condition.
-        condition: usize,
+        /// The operation.
+        op: String,
     },
+    /// A network that contradicts itself.
+    #[error("the network cannot be lowered: {0}")]
+    Network(String),
     /// The graph cannot be built.
     #[error(transparent)]
     Graph(#[from] GraphError),

@@ -20,7 +20,7 @@ pub(super) fn build<S: Source>(
     let dim = b.shape(Value::X).len();
     let mut e = b.sinusoidal(width, Spacing::Open)?;
     let mut h = b.linear(Value::X, name("input"), width)?;
-    if b.shape(Value::CONDITION).len() > 0 {
+    if !b.shape(Value::CONDITION).is_empty() {
         let c = b.linear(Value::CONDITION, name("condition"), width)?;
         e = b.add(e, c)?;
     }

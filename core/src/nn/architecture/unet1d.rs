@@ -52,7 +52,7 @@ impl Unet1d {
         e = b.linear(e, name("embedding.fc1"), self.embedding.saturating_mul(4))?;
         e = b.activation(e, Activation::Mish)?;
         e = b.linear(e, name("embedding.fc2"), self.embedding)?;
-        if b.shape(Value::CONDITION).len() > 0 {
+        if !b.shape(Value::CONDITION).is_empty() {
             e = b.concat(e, Value::CONDITION)?;
         }
         let e = b.activation(e, Activation::Mish)?;

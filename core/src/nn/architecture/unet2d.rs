@@ -56,7 +56,7 @@ impl Unet2d {
         e = b.linear(e, name("embedding.fc1"), inner)?;
         e = b.activation(e, Activation::Silu)?;
         e = b.linear(e, name("embedding.fc2"), inner)?;
-        if b.shape(Value::CONDITION).len() > 0 {
+        if !b.shape(Value::CONDITION).is_empty() {
             let c = b.linear(Value::CONDITION, name("condition"), inner)?;
             e = b.add(e, c)?;
         }
