@@ -7,7 +7,7 @@ use onnx_common::{apart, configs, network, normal, rows};
 use picardy_ort::{Options, Provider, Runtime, ensure_runtime};
 use picardy_trainer::model::{Network, NetworkConfig};
 use picardy_trainer::onnx::{Batch, OrtTrainError, OrtTrainer, Rates};
-use picardy_trainer::optimiser::{Adam, AdamConfig, Ema, clip_scale};
+use picardy_trainer::optimiser::{Adam, AdamConfig, Ema, EmaDecay, clip_scale};
 
 const ROWS: usize = 6;
 
@@ -93,13 +93,14 @@ fn twenty_steps_are_the_native_ones() {
         let mut model = network(&network_config, ROWS);
         let mut mirror = model.clone();
         let mut adam = Adam::new(config, model.parameters().len());
-        let mut ema = Ema::new(0.9, model.parameters());
+        let decay = EmaDecay::WarmUp { decay: 0.9 };
+        let mut ema = Ema::new(decay, model.parameters());
         let mut trainer = OrtTrainer::new(&model, ROWS, config, options()).unwrap();
         let mut worst = [0.0f64; 3];
         for step in 0..20 {
             // Some batches are not full.
             let batch = Owned::new(&network_config, if step % 5 == 4 { 2 } else { ROWS }, step);
-            let rest = 1.0 - 0.9f64.min((1.0 + step as f64) / (10.0 + step as f64));
+            let rest = 1.0 - decay.at(step);
             // About half of the steps are clipped.
             let rates = Rates { rate: 1e-3, clip: 0.5, average_rest: rest };
             let before = model.parameters().to_vec();

@@ -1,6 +1,7 @@
 //! Adam, and clipping.
 
 use picardy::nn::{Kernel, Scalar, dispatch, dot};
+use rayon::prelude::*;
 
 /// Adam's constants (Kingma and Ba 2015); with `weight_decay` it is AdamW (Loshchilov and Hutter 2019).
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -58,11 +59,7 @@ impl<T: Scalar> Adam<T> {
         self.steps += 1;
         let power = self.steps.min(i32::MAX as u64) as i32;
         let (bias1, bias2) = (1.0 - beta1.powi(power), 1.0 - beta2.powi(power));
-        dispatch(Step {
-            parameters,
-            gradients,
-            mean: &mut self.mean,
-            square: &mut self.square,
+        let constants = Constants {
             scale: T::from_f64(scale),
             beta1: T::from_f64(beta1),
             rest1: T::from_f64(1.0 - beta1),
@@ -72,6 +69,16 @@ impl<T: Scalar> Adam<T> {
             rate: T::from_f64(rate / bias1),
             root: T::from_f64(1.0 / bias2.sqrt()),
             epsilon: T::from_f64(epsilon),
+        };
+        if parameters.len() <= TOGETHER {
+            let (mean, square) = (&mut self.mean[..], &mut self.square[..]);
+            dispatch(Step { parameters, gradients, mean, square, constants });
+            return;
+        }
+        let state = self.mean.par_chunks_mut(TOGETHER).zip(self.square.par_chunks_mut(TOGETHER));
+        let parts = parameters.par_chunks_mut(TOGETHER).zip(gradients.par_chunks(TOGETHER)).zip(state);
+        parts.for_each(|((parameters, gradients), (mean, square))| {
+            dispatch(Step { parameters, gradients, mean, square, constants });
         });
     }
 
@@ -97,11 +104,19 @@ impl<T: Scalar> Adam<T> {
     }
 }
 
+/// Parameters that a thread takes at a time; each is stepped by itself, so that threads change nothing.
+const TOGETHER: usize = 1 << 17;
+
 struct Step<'a, T> {
     parameters: &'a mut [T],
     gradients: &'a [T],
     mean: &'a mut [T],
     square: &'a mut [T],
+    constants: Constants<T>,
+}
+
+#[derive(Clone, Copy)]
+struct Constants<T> {
     scale: T,
     beta1: T,
     rest1: T,
@@ -118,12 +133,13 @@ impl<T: Scalar> Kernel for Step<'_, T> {
 
     #[inline(always)]
     fn run(self) {
+        let Constants { scale, beta1, rest1, beta2, rest2, keep, rate, root, epsilon } = self.constants;
         let state = self.mean.iter_mut().zip(self.square);
         for ((p, &g), (m, v)) in self.parameters.iter_mut().zip(self.gradients).zip(state) {
-            let g = g * self.scale;
-            *m = self.beta1 * *m + self.rest1 * g;
-            *v = self.beta2 * *v + self.rest2 * (g * g);
-            *p = self.keep * *p - self.rate * *m / ((*v).sqrt() * self.root + self.epsilon);
+            let g = g * scale;
+            *m = beta1 * *m + rest1 * g;
+            *v = beta2 * *v + rest2 * (g * g);
+            *p = keep * *p - rate * *m / ((*v).sqrt() * root + epsilon);
         }
     }
 }
