@@ -4,7 +4,7 @@ use crate::data::{DataError, Dataset};
 use crate::evaluate::{EvaluateError, sample};
 use crate::model::{Calibration, Int8, Network, NetworkError, Precision, SaveError};
 use crate::rng::Rng;
-use picardy::nn::{Artifact, ModelError, ResidualMlp, WeightFormat};
+use picardy::nn::{self, Artifact, CardError, ModelCard, ModelError, ResidualMlp, Step, WeightFormat, key};
 use picardy::{Betas, Ddim};
 use std::fmt;
 
@@ -101,7 +101,7 @@ pub fn shrink(
     };
     let change = measure(&reference, &write(metadata)?, &held_out, betas)?;
     let mut metadata = metadata.to_vec();
-    metadata.push((picardy::nn::key::WEIGHTS_ERROR.to_owned(), change.to_string()));
+    metadata.push((key::WEIGHTS_ERROR.to_owned(), change.to_string()));
     Ok(Small { bytes: write(&metadata)?, change: Some(change) })
 }
 
@@ -161,9 +161,22 @@ fn measure(reference: &[u8], small: &[u8], data: &Dataset, betas: Betas) -> Resu
 
 /// A file's outputs as firmware computes them.
 fn outputs(bytes: &[u8], x: &[f32], t: f32) -> Result<Vec<f32>, ModelError> {
-    let network = ResidualMlp::from_artifact(&Artifact::parse(bytes)?)?;
-    let (mut out, mut scratch) = (vec![0.0; x.len()], vec![0.0; network.scratch_len(48)]);
-    network.forward(x, std::iter::repeat(t), &mut out, &mut scratch)?;
+    let artifact = Artifact::parse(bytes)?;
+    let mut out = vec![0.0; x.len()];
+    match ModelCard::from_lookup(|key| artifact.metadata(key)) {
+        Ok(card) => {
+            let mut steps = vec![Step::default(); card.architecture.steps(card.condition)];
+            let network = nn::Network::from_artifact(&artifact, &card, &mut steps)?;
+            let mut scratch = vec![0.0; network.scratch_len(48)];
+            network.forward(x, std::iter::repeat(t), &[], &mut out, &mut scratch)?;
+        }
+        Err(CardError::Missing { key: key::VERSION }) => {
+            let network = ResidualMlp::from_artifact(&artifact)?;
+            let mut scratch = vec![0.0; network.scratch_len(48)];
+            network.forward(x, std::iter::repeat(t), &mut out, &mut scratch)?;
+        }
+        Err(error) => return Err(error.into()),
+    }
     Ok(out)
 }
 

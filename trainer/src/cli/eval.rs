@@ -2,14 +2,14 @@
 
 use crate::data::{Dataset, Scaling, Source};
 use crate::evaluate;
-use crate::loss::{Gaussian, LogSnrDraws, NoiseTable, nll};
+use crate::loss::{Gaussian, LogSnrDraws, NllConfig, NoiseTable, Output, Process};
 use crate::metrics::GaussianKernel;
 use crate::model::{Network, Precision};
 use crate::rng::Rng;
 use crate::train::{Files, Trainer};
 use anyhow::Context;
 use picardy::nn::{Artifact, CardError, ModelCard, key};
-use picardy::{Betas, Ddim, Ddpm};
+use picardy::{Betas, Ddim, Ddpm, Prediction};
 use std::path::PathBuf;
 
 /// Rows that the likelihood's evaluations go through the network together.
@@ -102,7 +102,18 @@ pub(super) fn eval(args: &EvalArgs) -> anyhow::Result<()> {
     let levels = LogSnrDraws::for_eigenvalues(gaussian.eigenvalues());
     let items = &x[..args.items.saturating_mul(dim).min(x.len())];
     let mut rng = Rng::new(args.seed, u64::MAX);
-    let nll = nll(&mut model, &table(card.schedule)?, &gaussian, levels, items, args.draws, &mut rng)?;
+    let output = match card.prediction {
+        Prediction::Epsilon => Output::Epsilon,
+        Prediction::Sample => Output::Sample,
+        Prediction::V => Output::V,
+        Prediction::Flow => Output::Flow,
+    };
+    if card.condition > 0 {
+        println!("note: the network is told a condition; both figures are without one");
+    }
+    let estimate = NllConfig { output, process: Process::Vp, levels, draws: args.draws };
+    let none = vec![0.0; items.len() / dim * card.condition];
+    let nll = estimate.estimate(&mut model, &table(card.schedule)?, &gaussian, items, &none, &mut rng)?;
     // A density in the data's units is one in the network's divided by the scales.
     let units: f64 = card.data_scale.iter().map(f64::ln).sum();
     println!(

@@ -40,7 +40,10 @@ pub(super) fn export(trainer: &Trainer, out: &Path, weights: WeightFormat) -> an
         println!("wrote {}", path.display());
     }
     if card.is_empty() {
-        println!("note: no model card knows the output `edm`, so the files have none");
+        println!(
+            "note: no model card knows the output `edm` or a process other than `vp`, so the files have none: tell a \
+             sampler what they are"
+        );
     }
     if let Some(change) = small.change {
         println!("{weights}: {change}");

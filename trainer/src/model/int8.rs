@@ -37,12 +37,13 @@ struct Moments {
 }
 
 impl Calibration {
-    /// Takes in the inputs x [n, dim] and t `[n]` of a network, which is run on them.
+    /// Takes in the inputs x [n, dim] and t `[n]` of a network, which is run on them without a condition.
     ///
     /// # Errors
     /// As [`Network::forward`].
     pub fn add(&mut self, model: &mut Network<f32>, x: &[f32], t: &[f32]) -> Result<(), NetworkError> {
-        model.forward(x, t, &[])?;
+        let none = vec![0.0; t.len() * model.condition()];
+        model.forward(x, t, &none)?;
         for (weight, rows) in model.matrix_inputs() {
             let n = weight.shape[1];
             let name = weight.name.trim_end_matches(".weight").to_owned();

@@ -12,7 +12,6 @@ use crate::loss::Process;
 use crate::metrics::GaussianKernel;
 use crate::model::Precision;
 use picardy::Ddim;
-use picardy::nn::Architecture;
 use serde_json::json;
 use std::fs::{File, TryLockError};
 use std::path::Path;
@@ -257,17 +256,12 @@ impl Run {
     }
 }
 
-/// Samples of the averaged weights [n, dim], the same noise every time; `None` where [`evaluate::sample`] does not know how to draw
-/// them: another network than the residual MLP, one that is told a condition, another process, EDM's output.
+/// Samples of the averaged weights [n, dim] without a condition, the same noise every time; `None` where [`evaluate::sample`] does
+/// not know how to draw them: another process than the variance-preserving one, or EDM's output.
 fn samples(trainer: &Trainer) -> Result<Option<Vec<f32>>, RunError> {
     let (config, network) = (trainer.config(), trainer.averaged());
     let loss = &config.loss;
-    let is_mlp = matches!(network.config().architecture, Architecture::ResidualMlp { .. });
-    if !is_mlp
-        || network.condition() > 0
-        || loss.process() != Process::Vp
-        || loss.output().prediction().is_none()
-    {
+    if loss.process() != Process::Vp || loss.output().prediction().is_none() {
         return Ok(None);
     }
     let bytes = network.to_safetensors(&trainer.card(), Precision::F32)?;

@@ -6,7 +6,7 @@ use super::task::Task;
 use super::{Items, LossKind, Terms, TrainConfig, TrainError};
 use crate::data::Dataset;
 use crate::export::{About, metadata};
-use crate::loss::{Gaussian, NoiseTable, Objective, Statistics};
+use crate::loss::{Gaussian, NoiseTable, Objective, Process, Statistics};
 use crate::model::{Network, NetworkConfig, has_room};
 use crate::optimiser::{Adam, Ema, Rate, clip_scale};
 use crate::physics::Residual;
@@ -349,11 +349,12 @@ impl Trainer {
             .map_err(|error| TrainError::Covariance { data: name(), error })
     }
 
-    /// The metadata that both exported files carry; none where no card knows the network's output (`prediction = "edm"`).
+    /// The metadata that both exported files carry; none where no card knows the network's output (`prediction = "edm"`) or its
+    /// process (`process = "flow"` or `"pinned"`).
     pub fn card(&self) -> Vec<(String, String)> {
+        let (process, prediction) = (self.config.loss.process(), self.config.loss.output().prediction());
         // The schedule was checked at the start.
-        let (Ok(schedule), Some(prediction)) =
-            (self.config.noise.betas(), self.config.loss.output().prediction())
+        let (Process::Vp, Some(prediction), Ok(schedule)) = (process, prediction, self.config.noise.betas())
         else {
             return Vec::new();
         };
