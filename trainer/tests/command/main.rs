@@ -7,6 +7,7 @@ mod evaluation;
 mod failure;
 mod input;
 mod kill;
+mod networks;
 mod resume;
 mod weights;
 

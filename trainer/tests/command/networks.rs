@@ -1,0 +1,95 @@
+//! Every kind of network, from training to its files.
+
+use super::*;
+use picardy::nn::{Architecture, Artifact, ModelCard};
+
+/// Trains a U-Net for some steps with evaluations, and gives the run's folder and what was said.
+fn trained(folder: &Path, name: &str, settings: &[&str]) -> (std::path::PathBuf, String) {
+    let run = folder.join(name);
+    let sets = settings.iter().flat_map(|setting| ["--set", setting]);
+    let common = ["train", "--loss", "standard", "--steps", "6", "--batch", "8", "--out", text(&run)];
+    let more = ["run.evaluate-every=3", "run.samples=8", "run.sample-steps=3", "data.held-out=0.1"];
+    let args: Vec<&str> =
+        common.into_iter().chain(more.iter().flat_map(|s| ["--set", s])).chain(sets).collect();
+    let said = done(&args);
+    (run, said)
+}
+
+fn card_of(bytes: &[u8], check: impl FnOnce(ModelCard<'_>)) {
+    let artifact = Artifact::parse(bytes).unwrap();
+    check(ModelCard::from_lookup(|key| artifact.metadata(key)).unwrap());
+}
+
+#[test]
+fn images_with_labels_are_learnt_by_a_u_net_and_shipped() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = [
+        "data.source=digits",
+        "data.labels=own",
+        "network.kind=unet2d",
+        "network.widths=[8, 16]",
+        "network.embedding=8",
+        "network.groups=4",
+        "loss.condition-dropout=0.1",
+        "loss.prediction=v",
+    ];
+    let (run, _) = trained(folder.path(), "images", &settings);
+    card_of(&std::fs::read(run.join("model.safetensors")).unwrap(), |card| {
+        assert!(matches!(card.architecture, Architecture::Unet2d(_)), "{card:?}");
+        assert_eq!((card.condition, card.dim(), card.prediction), (10, 64, picardy::Prediction::V));
+    });
+    assert!(run.join("model.onnx").exists());
+    let pictures =
+        std::fs::read_dir(&run).unwrap().filter_map(|file| file.ok()?.file_name().into_string().ok());
+    let pictures: Vec<_> = pictures.collect();
+    assert!(pictures.iter().any(|name| name.contains("sample")), "{pictures:?}");
+    for weights in ["f16", "int8"] {
+        let out = folder.path().join(format!("{weights}.safetensors"));
+        let said = done(&["export", text(&run), "--weights", weights, "--out", text(&out)]);
+        assert!(said.contains("relative error"), "{said}");
+        card_of(&std::fs::read(&out).unwrap(), |card| assert_eq!(card.weights.to_string(), weights));
+    }
+}
+
+#[test]
+fn series_are_learnt_by_a_u_net_and_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("series.npy");
+    // [40, 8, 2] numbers as numpy writes them.
+    let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (40, 8, 2), }";
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    let header = format!("{header:<117}\n");
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    bytes.extend((0..640).flat_map(|i: u32| ((i * 7919 % 1009) as f32 / 100.0).to_le_bytes()));
+    std::fs::write(&data, bytes).unwrap();
+    let source = format!("data.source={}", text(&data));
+    let settings = [
+        source.as_str(),
+        "network.kind=unet1d",
+        "network.widths=[8, 16]",
+        "network.embedding=8",
+        "network.groups=4",
+    ];
+    let (run, _) = trained(folder.path(), "series", &settings);
+    let model = std::fs::read(run.join("model.safetensors")).unwrap();
+    card_of(&model, |card| assert!(matches!(card.architecture, Architecture::Unet1d(_)), "{card:?}"));
+    done(&["resume", text(&run)]);
+    assert!(std::fs::read(run.join("model.safetensors")).unwrap() == model);
+    // Places that no U-Net of this depth has.
+    let said = refused(&[
+        "train",
+        "--overwrite",
+        "--out",
+        text(&run),
+        "--set",
+        &source,
+        "--set",
+        "network.kind=unet1d",
+        "--set",
+        "network.widths=[8, 8, 8, 8, 8]",
+        "--set",
+        "network.groups=4",
+    ]);
+    assert!(said.contains("`places` is 8"), "{said}");
+}
