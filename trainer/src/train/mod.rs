@@ -9,7 +9,7 @@ mod config;
 mod error;
 mod events;
 mod log;
-mod picture;
+pub(crate) mod picture;
 mod run;
 mod shards;
 mod terms;
