@@ -52,11 +52,7 @@ pub fn churn(out: &Path, quick: bool, seeds: Option<u64>) -> anyhow::Result<Valu
         println!("{row}");
     }
     for key in ["pixels", "features"] {
-        let point = |name: &'static str| {
-            let point = move |part| (s_churn(part), Spread::over(&rows, &chosen(name, part), key));
-            (name.to_owned(), PARTS.map(point).to_vec())
-        };
-        let lines: Vec<Line> = LOSSES.map(point).to_vec();
+        let lines: Vec<Line> = LOSSES.map(|name| line(&rows, name, key)).to_vec();
         let path = out.join(format!("distance-{key}.png"));
         chart(
             &path,
@@ -134,6 +130,11 @@ fn rounds(
 
 fn chosen(name: &str, part: f64) -> [(&'static str, Value); 2] {
     [("loss", json!(name)), ("part", json!(part))]
+}
+
+fn line(rows: &[Value], name: &str, key: &str) -> Line {
+    let point = |part| (s_churn(part), Spread::over(rows, &chosen(name, part), key));
+    (name.to_owned(), PARTS.map(point).to_vec())
 }
 
 /// At each S_churn both losses' distances, their ratio, and in how many seeds the contrastive one is lower.

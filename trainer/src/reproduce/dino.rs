@@ -1,7 +1,7 @@
 //! The plane: standard against contrastive training, sequential against parallel DDPM (arXiv 2407.08946).
 
 use super::tools::{
-    ROWS, Spread, Trained, draw, folder, for_sampling, nodes, on_threads, run, train, write_report,
+    Spread, Trained, draw, folder, for_sampling, nodes, on_threads, run, train, write_report,
 };
 use crate::data::Builtin;
 use crate::metrics::GaussianKernel;
@@ -169,9 +169,9 @@ fn trailing(solver: &AnySolver, betas: &Betas, steps: usize) -> anyhow::Result<(
 
 fn samplers() -> [(&'static str, AnySampler); 3] {
     [
-        ("sequential", Sequential.into()),
-        ("picard", Picard { slope: Slope::Multisecant(2), ..Picard::default() }.into()),
-        ("paradigms", Picard::paradigms(usize::MAX, 0.1).into()),
+        ("sequential", AnySampler::Sequential(Sequential)),
+        ("picard", AnySampler::Picard(Picard { slope: Slope::Multisecant(2), ..Picard::default() })),
+        ("paradigms", AnySampler::Picard(Picard::paradigms(usize::MAX, 0.1))),
     ]
 }
 
