@@ -43,7 +43,7 @@ impl Size {
             let parallel = [100, 4];
             return Self { seeds, samples: 256, steps: [60, 30], widths: [8, 8], parallel };
         }
-        Self { seeds, samples: 2048, steps: [4000, 2000], widths: [16, 32], parallel: [1000, 8] }
+        Self { seeds, samples: 2048, steps: [3000, 1500], widths: [16, 32], parallel: [1000, 8] }
     }
 
     fn config(&self, part: usize, loss: LossConfig, seed: u64) -> TrainConfig {
@@ -119,7 +119,8 @@ fn kept(
     from: Option<&Kept>,
 ) -> anyhow::Result<Kept> {
     let settings = json!({ "data": data.name(), "from": from.map(|kept| kept.key), "config": config });
-    let settings = settings.to_string();
+    // A file's metadata may hold no escapes, which quotes would need.
+    let settings = settings.to_string().replace('"', "'");
     let key = Crc::<u64>::new(&CRC_64_XZ).checksum(settings.as_bytes());
     let path = place.join(format!("digits-{name}-{key:016x}.safetensors"));
     if path.exists() {

@@ -14,7 +14,7 @@ use std::path::Path;
 /// Items that a run samples together, for rounds and times.
 const BATCH: usize = 64;
 /// Batches of the runs in parallel.
-const BATCHES: usize = 8;
+const BATCHES: usize = 4;
 /// Points of a picture.
 const SHOWN: usize = 2000;
 
@@ -104,7 +104,7 @@ pub fn dino(out: &Path, quick: bool) -> anyhow::Result<Value> {
 /// sequence; networks of the standard and of the contrastive loss, of equal steps; mean and spread over seeds.
 ///
 /// Parallel are [`Picard`] with multisecant slopes of two directions at its own tolerance, and ParaDiGMS as published with
-/// tolerance 0.1, in batches of 64 on one thread each, both losses at the same time. `quick` takes 300 steps, one seed, 512 samples.
+/// tolerance 0.1, in batches of 64 on one thread each, both losses at the same time. `quick` takes 300 steps, one seed, 64 samples.
 ///
 /// # Errors
 ///
@@ -119,7 +119,7 @@ pub fn dino_with(out: &Path, args: &DinoArgs, quick: bool) -> anyhow::Result<Val
     anyhow::ensure!(args.seeds > 0, "--seeds is 0: give at least 1");
     let mut args = args.clone();
     if quick {
-        (args.seeds, args.steps, args.samples) = (1, args.steps.min(300), args.samples.min(512));
+        (args.seeds, args.steps, args.samples) = (1, args.steps.min(300), args.samples.min(BATCH));
     }
     let losses = [LossKind::Standard, LossKind::Contrastive];
     let chosen: Vec<_> =
@@ -290,7 +290,7 @@ mod tests {
     #[test]
     fn both_losses_are_judged_on_any_set_of_the_plane() {
         let folder = tempfile::tempdir().unwrap();
-        let args = DinoArgs { data: Builtin::TwoMoons, samples: 128, steps: 200, ..DinoArgs::default() };
+        let args = DinoArgs { data: Builtin::TwoMoons, ..DinoArgs::default() };
         let report = dino_with(folder.path(), &args, true).unwrap();
         let ours = report["ours"].as_array().unwrap();
         assert_eq!((ours.len(), report["data"].as_str()), (2, Some("two-moons")));
