@@ -116,22 +116,6 @@ pub(super) fn for_sampling(network: &Network<f32>) -> anyhow::Result<Network<f32
     Ok(wide)
 }
 
-/// A denoiser that calls the network with as many rows as it takes at a time.
-fn denoiser_of(
-    model: &mut Network<f32>,
-) -> denoiser::FnDenoiser<impl FnMut(&Batch<'_>, &[f32], &mut [f32]) -> Result<(), NetworkError> + '_> {
-    let (dim, most) = (model.dim(), model.max_batch());
-    let mut t = Vec::new();
-    denoiser::from_fn(move |batch: &Batch<'_>, x: &[f32], out: &mut [f32]| {
-        t.clear();
-        t.extend(batch.iter().map(|row| row.level.t as f32));
-        for ((t, x), out) in t.chunks(most).zip(x.chunks(most * dim)).zip(out.chunks_mut(most * dim)) {
-            out.copy_from_slice(model.forward(x, t, &[])?);
-        }
-        Ok(())
-    })
-}
-
 /// A solver's plan over the levels, for a network that predicts the noise.
 pub(super) fn nodes(solver: &impl Solver, levels: &[Level]) -> anyhow::Result<(Vec<Node>, Form)> {
     let grid = Grid::new(levels)?;
@@ -178,7 +162,16 @@ pub(super) fn run(
     plan.start(&noise, dim, &mut x);
     let mut memory = Memory::new();
     let mut workspace = memory.workspace(sampler.need(plan, batch), dim);
-    let mut denoiser = denoiser_of(model);
+    // A parallel round has more rows than the network takes at a time.
+    let (most, mut t) = (model.max_batch(), Vec::new());
+    let mut denoiser = denoiser::from_fn(|batch: &Batch<'_>, x: &[f32], out: &mut [f32]| {
+        t.clear();
+        t.extend(batch.iter().map(|row| row.level.t as f32));
+        for ((t, x), out) in t.chunks(most).zip(x.chunks(most * dim)).zip(out.chunks_mut(most * dim)) {
+            out.copy_from_slice(model.forward(x, t, &[])?);
+        }
+        Ok::<(), NetworkError>(())
+    });
     let start = Instant::now();
     let report = sampler.run(plan, &mut denoiser, &noise, &mut x, &mut workspace)?;
     Ok(Outcome { x, report, seconds: start.elapsed().as_secs_f64() })
