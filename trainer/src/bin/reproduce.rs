@@ -1,134 +1,47 @@
 //! The papers' experiments, one command each: `cargo run --release -p picardy-trainer --bin reproduce -- dino`.
 
-use anyhow::Context;
 use clap::Parser;
-use picardy::{Ddim, Ddpm};
-use picardy_trainer::data::Builtin;
-use picardy_trainer::evaluate;
-use picardy_trainer::model::Precision;
-use picardy_trainer::train::{LossKind, TrainConfig, Trainer};
-use serde_json::json;
+use picardy_trainer::reproduce::{self, DinoArgs};
+use std::path::PathBuf;
 
 #[derive(Parser)]
 #[command(version, about = "Reproduces the papers' experiments")]
+struct Args {
+    #[command(subcommand)]
+    experiment: Experiment,
+    /// A run of seconds, whose figures say nothing.
+    #[arg(long, global = true)]
+    quick: bool,
+    /// Results go to the folder of the experiment's name in this one; trained networks that experiments share, to `networks`.
+    #[arg(long, global = true, default_value = "target/reproduce")]
+    out: PathBuf,
+}
+
+#[derive(clap::Subcommand)]
 enum Experiment {
-    /// The 2-D experiment of arXiv 2407.08946: MMD of standard against contrastive training, mean and spread over seeds.
+    /// The 2-D experiment of arXiv 2407.08946: MMD, rounds and time of standard against contrastive training.
     Dino(DinoArgs),
+    /// arXiv 2306.04848: the digits' samples of few evaluations, beside DDIM and DPM-Solver++.
+    GradientEstimation(Seeds),
+    /// arXiv 2407.08946: the digits' samples over S_churn, standard against contrastive training.
+    Churn(Seeds),
 }
 
 #[derive(clap::Args)]
-struct DinoArgs {
-    /// The built-in 2-D data set.
-    #[arg(long, default_value = "dino")]
-    data: Builtin,
-    /// Seeds, from `--first-seed`.
-    #[arg(long, default_value_t = 3)]
-    seeds: u64,
-    /// The first seed.
-    #[arg(long, default_value_t = 0)]
-    first_seed: u64,
-    /// Optimiser steps of each run.
-    #[arg(long, default_value_t = 20_000)]
-    steps: u64,
-    /// Samples that are compared with as many fresh draws of the data.
-    #[arg(long, default_value_t = 4096)]
-    samples: usize,
-    /// Weight of the contrastive loss.
-    #[arg(long)]
-    weight: Option<f64>,
-    /// Its items per step.
-    #[arg(long)]
-    items: Option<usize>,
-    /// Its draws per item and density.
-    #[arg(long)]
-    draws: Option<usize>,
-    /// Independent draws for the two densities, as the paper estimates them.
-    #[arg(long)]
-    independent: bool,
-    /// Decay of the weights' average.
-    #[arg(long)]
-    ema: Option<f64>,
-    /// Only one of the losses.
-    #[arg(long)]
-    only: Option<String>,
+struct Seeds {
+    /// Seeds, from 0; 3 where nothing is said.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    seeds: Option<u64>,
 }
 
 fn main() -> anyhow::Result<()> {
-    match Experiment::parse() {
-        Experiment::Dino(args) => dino(&args),
-    }
-}
-
-fn dino(args: &DinoArgs) -> anyhow::Result<()> {
-    let mut rows = Vec::new();
-    for seed in args.first_seed..args.first_seed + args.seeds {
-        let config = |loss: LossKind| {
-            let mut config = TrainConfig { loss: loss.config(), ..TrainConfig::default() };
-            (config.run.steps, config.run.seed) = (args.steps, seed);
-            let c = &mut config.loss.contrastive;
-            if c.weight != 0.0 {
-                c.weight = args.weight.unwrap_or(c.weight);
-            }
-            c.items = args.items.unwrap_or(c.items);
-            c.draws = args.draws.unwrap_or(c.draws);
-            c.shared = !args.independent;
-            config.optimiser.ema_decay = args.ema.unwrap_or(config.optimiser.ema_decay);
-            config
-        };
-        let losses = [LossKind::Standard, LossKind::Contrastive];
-        let chosen = losses.into_iter().filter(|l| args.only.as_ref().is_none_or(|only| l.name() == only));
-        let runs: Vec<_> = std::thread::scope(|scope| {
-            let threads: Vec<_> =
-                chosen.map(|loss| (loss, scope.spawn(move || train(args.data, config(loss))))).collect();
-            threads
-                .into_iter()
-                .map(|(loss, thread)| {
-                    let run = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-                    run.map(|run| (loss, run))
-                })
-                .collect::<Result<_, _>>()
-        })?;
-        let fresh = args.data.sample(args.samples, seed + 1_000_003)?;
-        for (loss, (network, seconds)) in runs {
-            let betas = TrainConfig::default().noise.betas().context("the default schedule")?;
-            let ddpm = evaluate::mmd(&network, betas, &Ddpm::default(), 1000, &fresh.data(), 2, seed)?;
-            let ddim = evaluate::mmd(&network, betas, &Ddim::default(), 20, &fresh.data(), 2, seed)?;
-            let row = json!({
-                "loss": loss.name(), "seed": seed, "train_seconds": seconds,
-                "ddpm1000": ddpm.value, "ddpm1000_error": ddpm.standard_error,
-                "ddim20": ddim.value, "ddim20_error": ddim.standard_error,
-            });
-            println!("{row}");
-            rows.push(row);
+    let Args { experiment, quick, out } = Args::parse();
+    match experiment {
+        Experiment::Dino(args) => reproduce::dino_with(&out.join(args.data.name()), &args, quick),
+        Experiment::GradientEstimation(args) => {
+            reproduce::gradient_estimation(&out.join("gradient-estimation"), quick, args.seeds)
         }
-    }
-    for loss in ["standard", "contrastive"] {
-        let of = |key: &str| -> (f64, f64) {
-            let values: Vec<f64> =
-                rows.iter().filter(|r| r["loss"] == loss).filter_map(|r| r[key].as_f64()).collect();
-            let n = values.len() as f64;
-            let mean = values.iter().sum::<f64>() / n;
-            let spread = (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0)).sqrt();
-            (mean, spread)
-        };
-        let ((ddpm, ddpm_spread), (ddim, ddim_spread)) = (of("ddpm1000"), of("ddim20"));
-        println!(
-            "{}",
-            json!({ "loss": loss, "mean": { "ddpm1000": ddpm, "ddim20": ddim },
-                    "spread": { "ddpm1000": ddpm_spread, "ddim20": ddim_spread } })
-        );
-    }
+        Experiment::Churn(args) => reproduce::churn(&out.join("churn"), quick, args.seeds),
+    }?;
     Ok(())
-}
-
-/// The network's file and the seconds that its training took.
-fn train(data: Builtin, config: TrainConfig) -> anyhow::Result<(Vec<u8>, f64)> {
-    let data = data.sample(8000, config.run.seed)?;
-    let mut trainer = Trainer::new(config, data)?;
-    let start = std::time::Instant::now();
-    while !trainer.is_finished() {
-        trainer.step()?;
-    }
-    let seconds = start.elapsed().as_secs_f64();
-    Ok((trainer.averaged().to_safetensors(&trainer.card(), Precision::F32)?, seconds))
 }

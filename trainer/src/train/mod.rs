@@ -11,7 +11,7 @@ mod events;
 mod files;
 mod log;
 mod loss_kind;
-mod picture;
+pub(crate) mod picture;
 mod run;
 mod task;
 mod terms;

@@ -15,15 +15,15 @@ const SAMPLES: RGBColor = RGBColor(31, 90, 166);
 
 /// A picture as a PNG file of three channels.
 #[derive(Clone, Debug)]
-pub(super) struct Picture {
-    pub(super) width: usize,
-    pub(super) height: usize,
-    pub(super) png: Vec<u8>,
+pub(crate) struct Picture {
+    pub(crate) width: usize,
+    pub(crate) height: usize,
+    pub(crate) png: Vec<u8>,
 }
 
 /// The samples [n, dim] in the network's coordinates; `None` where items are neither points of the plane nor images of one or three
 /// channels.
-pub(super) fn draw(samples: &[f32], data: &Dataset) -> Result<Option<Picture>, String> {
+pub(crate) fn draw(samples: &[f32], data: &Dataset) -> Result<Option<Picture>, String> {
     let samples = data.restore(samples);
     match *data.shape() {
         [2] => points(&samples, data).map(Some),
