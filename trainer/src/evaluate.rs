@@ -3,7 +3,7 @@
 use crate::data::{DataError, MAX_POINTS};
 use crate::metrics::{GaussianKernel, MetricError, Mmd};
 use crate::model::{Network, NetworkError, SaveError, has_room};
-use picardy::nn::{Artifact, ModelCard, ModelError};
+use picardy::nn::{Artifact, ModelCard, ModelError, ShapeError};
 use picardy::{
     Batch, Betas, Level, Memory, Node, Noise, PlanError, Prediction, SampleError, Sampler, ScheduleError,
     Sequential, Solver, denoiser,
@@ -42,7 +42,7 @@ const CHUNK: usize = 128;
 
 /// Draws `count` samples `[count, dim]` from a network's safetensors file, in sequence over time and in parallel over
 /// items. The result depends on the seed alone, not on the number of threads. The network's output is what its card says, the noise
-/// without one.
+/// without one. A network that is told a condition is told none.
 ///
 /// # Errors
 /// A file that is no network, more steps than the schedule has, a network that gives NaN;
@@ -55,6 +55,21 @@ pub fn sample(
     count: usize,
     seed: u64,
 ) -> Result<Vec<f32>, EvaluateError> {
+    sample_told(network, betas, solver, steps, &[], (count, seed))
+}
+
+/// [`sample`] of `count` items by `seed`, told `conditions` [n, condition] in turns, or none where they are empty.
+///
+/// # Errors
+/// As there; conditions that are no whole rows.
+pub fn sample_told(
+    network: &[u8],
+    betas: Betas,
+    solver: &impl Solver,
+    steps: usize,
+    conditions: &[f32],
+    (count, seed): (usize, u64),
+) -> Result<Vec<f32>, EvaluateError> {
     let artifact = Artifact::parse(network).map_err(ModelError::from)?;
     let model = Network::<f32>::from_safetensors(network, CHUNK)?;
     betas.check()?;
@@ -62,6 +77,15 @@ pub fn sample(
         return Err(ScheduleError::TooManySteps { asked: steps, train_steps: betas.train_steps }.into());
     }
     let dim = model.dim();
+    if conditions.len().checked_rem(model.condition()).is_some_and(|rest| rest != 0) {
+        let (expected, got) = (model.condition(), conditions.len());
+        return Err(SaveError::from(NetworkError::from(ShapeError {
+            argument: "conditions",
+            expected,
+            got,
+        }))
+        .into());
+    }
     if !(1..=MAX_POINTS).contains(&count) || !has_room(4 * count as u128 * dim as u128) {
         let limit = MAX_POINTS.min((crate::model::MAX_BYTES / 4) as usize / dim.max(1));
         return Err(DataError::PointCount { asked: count, limit }.into());
@@ -80,17 +104,29 @@ pub fn sample(
             let (plan, model) = (&plan, &model);
             scope.spawn(move || -> Result<(), EvaluateError> {
                 let mut model = model.clone();
-                let none = vec![0.0; CHUNK * model.condition()];
-                let mut t = Vec::with_capacity(CHUNK);
+                let (mut t, mut c) = (Vec::with_capacity(CHUNK), Vec::new());
+                let first = std::cell::Cell::new(0);
                 let mut denoiser = denoiser::from_fn(|batch: &Batch<'_>, x: &[f32], out: &mut [f32]| {
+                    let width = model.condition();
                     t.clear();
-                    t.extend(batch.iter().map(|row| row.level.t as f32));
-                    out.copy_from_slice(model.forward(x, &t, &none[..t.len() * model.condition()])?);
+                    c.clear();
+                    for row in batch.iter() {
+                        t.push(row.level.t as f32);
+                        match conditions.len().checked_div(width) {
+                            Some(rows) if rows > 0 => {
+                                let at = (first.get() + row.item) % rows * width;
+                                c.extend_from_slice(&conditions[at..at + width]);
+                            }
+                            _ => c.resize(c.len() + width, 0.0),
+                        }
+                    }
+                    out.copy_from_slice(model.forward(x, &t, &c)?);
                     Ok::<(), NetworkError>(())
                 });
                 let mut memory = Memory::new();
                 for (chunk, x) in part_of.chunks_mut(CHUNK * dim).enumerate() {
-                    let noise = Noise::seeded(seed).from_item((index * part + chunk * CHUNK) as u64);
+                    first.set(index * part + chunk * CHUNK);
+                    let noise = Noise::seeded(seed).from_item(first.get() as u64);
                     plan.start(&noise, dim, x);
                     let mut workspace = memory.workspace(Sequential.need(plan, x.len() / dim), dim);
                     Sequential.run(plan, &mut denoiser, &noise, x, &mut workspace)?;

@@ -10,6 +10,8 @@ use crate::{Betas, Name, Prediction};
 
 /// The format that is written and read.
 const VERSION: u32 = 1;
+/// The most steps of a network.
+const MAX_STEPS: usize = 4096;
 /// The one noising process of this version.
 const PROCESS: &str = "vp";
 /// The one conditioning number of this version.
@@ -151,6 +153,10 @@ impl<'a> ModelCard<'a> {
             None => 0,
             Some(_) => positive(key::CONDITION)?,
         };
+        // So that whoever gives the steps room need not fear the card.
+        if architecture.steps(condition) > MAX_STEPS {
+            return Err(invalid(key::BLOCKS, text(key::BLOCKS)?, "fewer: a network has at most 4096 steps"));
+        }
         let card = Self {
             weights,
             architecture,

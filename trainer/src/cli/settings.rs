@@ -1,7 +1,7 @@
 //! The flags of `train`, and what they make of the configuration.
 
 use crate::data::{Scaling, Source};
-use crate::train::{Config, ConfigError, LossKind};
+use crate::train::{Config, EmaKind, LossKind};
 use std::path::PathBuf;
 
 /// Flags of `train`. What neither a flag nor the file says is the default, which `picardy-train config` prints.
@@ -119,7 +119,7 @@ where
 
 impl TrainArgs {
     /// The file's settings, then the flags', then those of `--set`.
-    pub(super) fn config(&self) -> Result<Config, ConfigError> {
+    pub(super) fn config(&self) -> anyhow::Result<Config> {
         let mut config = match &self.config {
             Some(path) => Config::read(path)?,
             None => Config::default(),
@@ -170,6 +170,15 @@ impl TrainArgs {
         for assignment in &self.set {
             config.assign(assignment)?;
         }
+        let train = &config.train;
+        anyhow::ensure!(
+            self.ema.is_none() || matches!(train.optimiser.ema, EmaKind::Constant | EmaKind::WarmUp),
+            "--ema is the decay of `constant` and `warm-up`, and `optimiser.ema` is another: leave one of them out"
+        );
+        anyhow::ensure!(
+            train.run.name_map.is_empty() || !train.run.from.is_empty(),
+            "`run.name-map` names another file's tensors, and `run.from` names no file: give both"
+        );
         Ok(config)
     }
 }

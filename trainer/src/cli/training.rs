@@ -26,6 +26,11 @@ pub(super) fn resume(folder: &Path, every: Option<u64>) -> anyhow::Result<()> {
 /// Writes a folder's two files, or one file where `out` ends in `.safetensors`.
 pub(super) fn export(trainer: &Trainer, out: &Path, weights: WeightFormat) -> anyhow::Result<()> {
     let (model, card) = (trainer.averaged(), trainer.card());
+    anyhow::ensure!(
+        !card.is_empty() || weights == WeightFormat::F32,
+        "--weights {weights}: no model card knows the output `edm` or a process other than `vp`, and without one the change \
+         cannot be measured; export as f32"
+    );
     let small = shrink(&model, trainer.data(), trainer.config().noise.betas()?, &card, weights)?;
     let paths = if out.extension().is_some_and(|extension| extension == "safetensors") {
         let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());

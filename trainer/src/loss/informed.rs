@@ -178,6 +178,13 @@ impl<T: Element> Informed<T> {
                 return Err(LossError::Items { len, dim });
             }
         }
+        let absent = |name, value, expected| Err(LossError::Setting { name, value, expected });
+        if config.inequality > 0.0 && physics.inequalities() == 0 {
+            return absent("physics.inequality", config.inequality, "0: this residual has no inequality");
+        }
+        if config.objective > 0.0 && physics.objective(&vec![T::ZERO; dim]).is_none() {
+            return absent("physics.objective", config.objective, "0: this residual has no objective");
+        }
         let equalities = physics.len(dim).ok_or(LossError::ResidualSize { dim })?;
         let steps = if estimation == Estimation::Sample { steps } else { 0 };
         let bytes = (numbers as u128 * size_of::<T>() as u128 + 32 * rows as u128) * (steps as u128 + 3);

@@ -127,6 +127,7 @@ impl<T: Element> Network<T> {
             }
             Err(error) => return Err(ModelError::from(error).into()),
         };
+        config.check()?;
         // Checks every tensor's name, type and shape.
         let mut steps = vec![Step::default(); config.architecture.steps(config.condition)];
         nn::Network::new(&artifact, &config.architecture, &config.shape, config.condition, &mut steps)?;

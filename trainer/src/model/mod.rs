@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use picardy::nn::{MAX_BLOCKS, ProgramError, Shape, ShapeError, Step};
+use picardy::nn::{MAX_BLOCKS, Op, ProgramError, Shape, ShapeError, Step};
 use rayon::prelude::*;
 
 use crate::op::{Element, accumulate};
@@ -166,7 +166,7 @@ fn shards(steps: &[Step<Place>], layout: &[Parameter], max_batch: usize) -> usiz
     let mut row: u128 = 0;
     for step in steps {
         let weight = layout.iter().find(|p| p.range.start == step.parameters.starts()[0]);
-        if let Some(weight) = weight.filter(|w| w.shape.len() > 1) {
+        if let Some(weight) = weight.filter(|_| matches!(step.op, Op::Conv { .. })) {
             row += 2 * weight.range.len() as u128 * step.shape.places() as u128;
         }
     }
@@ -348,7 +348,7 @@ impl<T: Element> Network<T> {
         self.shards.iter().flat_map(move |shard| {
             self.steps.iter().filter_map(move |step| {
                 let weight = self.layout.iter().find(|p| p.range.start == step.parameters.starts()[0])?;
-                let matrix = weight.shape.len() == 2 && matches!(step.op, picardy::nn::Op::Conv { .. });
+                let matrix = weight.shape.len() == 2 && matches!(step.op, Op::Conv { .. });
                 matrix.then(|| (weight, shard.tape.input_of(step, &self.steps).1))
             })
         })

@@ -281,6 +281,8 @@ fn hash(trainer: &Trainer) -> u64 {
             row.iter().for_each(|x| take(x.to_bits().into()));
         }
         data.conditions().bits().into_iter().for_each(&mut take);
+        data.mean().iter().chain(data.scale()).for_each(|x| take(x.to_bits()));
+        data.shape().iter().for_each(|&axis| take(axis as u64));
     }
     hash
 }

@@ -35,4 +35,21 @@ impl LossKind {
     pub fn of(loss: &LossConfig) -> Self {
         if loss.contrastive.weight == 0.0 { Self::Standard } else { Self::Contrastive }
     }
+
+    /// What a model card says of a loss: one of the two names, or the terms that have a weight.
+    pub(super) fn said(loss: &LossConfig) -> String {
+        let LossConfig { denoising, contrastive, likelihood, .. } = loss;
+        let terms = [
+            ("denoising", denoising.weight != 0.0),
+            ("contrastive", contrastive.weight != 0.0),
+            ("likelihood", likelihood.weight != 0.0),
+            ("physics", loss.is_informed()),
+        ];
+        let named: Vec<&str> = terms.iter().filter(|(_, there)| *there).map(|(name, _)| *name).collect();
+        match named[..] {
+            ["denoising"] => Self::Standard.name().to_owned(),
+            ["denoising", "contrastive"] => Self::Contrastive.name().to_owned(),
+            _ => named.join("+"),
+        }
+    }
 }

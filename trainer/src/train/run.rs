@@ -256,7 +256,7 @@ impl Run {
     }
 }
 
-/// Samples of the averaged weights [n, dim] without a condition, the same noise every time; `None` where [`evaluate::sample`] does
+/// Samples of the averaged weights [n, dim], told conditions of the data, the same noise every time; `None` where [`evaluate::sample`] does
 /// not know how to draw them: another process than the variance-preserving one, or EDM's output.
 fn samples(trainer: &Trainer) -> Result<Option<Vec<f32>>, RunError> {
     let (config, network) = (trainer.config(), trainer.averaged());
@@ -268,7 +268,14 @@ fn samples(trainer: &Trainer) -> Result<Option<Vec<f32>>, RunError> {
     let betas = config.noise.betas()?;
     let steps = config.run.sample_steps.min(betas.train_steps);
     let seed = config.run.seed ^ SAMPLE_SEED;
-    match evaluate::sample(&bytes, betas, &Ddim::default(), steps, config.run.samples, seed) {
+    // Told what the items of the data are, from all over it.
+    let (data, width) = (trainer.held_out().unwrap_or(trainer.data()), network.condition());
+    let mut conditions = vec![0.0; width * config.run.samples];
+    for (i, slot) in conditions.chunks_exact_mut(width.max(1)).enumerate() {
+        data.conditions().write(i * data.len() / config.run.samples, slot);
+    }
+    let count = (config.run.samples, seed);
+    match evaluate::sample_told(&bytes, betas, &Ddim::default(), steps, &conditions, count) {
         Ok(samples) => Ok(Some(samples)),
         Err(error) => Err(error.into()),
     }
@@ -281,7 +288,8 @@ fn mmd(samples: &[f32], data: &Dataset, most: usize) -> Result<Option<f64>, RunE
     }
     let mut items = vec![0.0; count * data.dim()];
     for (index, slot) in items.chunks_exact_mut(data.dim()).enumerate() {
-        data.copy_item(index, slot);
+        // From all over the data, which may be sorted.
+        data.copy_item((index as u128 * data.len() as u128 / count as u128) as usize, slot);
     }
     let mmd = GaussianKernel::default().mmd(samples, &items, data.dim()).map_err(EvaluateError::from)?;
     Ok(Some(mmd.value))

@@ -190,6 +190,8 @@ impl Trainer {
     #[must_use]
     pub fn flipping(mut self, flip: bool) -> Self {
         self.drawer.flip = flip;
+        // What was drawn ahead was drawn otherwise.
+        self.prefetch = Prefetch::new(self.config.run.prefetch);
         self
     }
 
@@ -365,7 +367,7 @@ impl Trainer {
             shape: &network.shape,
             schedule,
             prediction,
-            loss: LossKind::of(&self.config.loss).name(),
+            loss: &LossKind::said(&self.config.loss),
             seed: self.config.run.seed,
             added_variance: 0.0,
         };
