@@ -6,14 +6,58 @@ use picardy::{Ddim, Ddpm};
 use picardy_trainer::data::Builtin;
 use picardy_trainer::evaluate;
 use picardy_trainer::model::Precision;
+use picardy_trainer::reproduce::{self, DarcySize};
 use picardy_trainer::train::{LossKind, TrainConfig, Trainer};
 use serde_json::json;
+use std::path::{Path, PathBuf};
 
 #[derive(Parser)]
 #[command(version, about = "Reproduces the papers' experiments")]
 enum Experiment {
     /// The 2-D experiment of arXiv 2407.08946: MMD of standard against contrastive training, mean and spread over seeds.
     Dino(DinoArgs),
+    /// Figure 1 of arXiv 2407.08946: where scores learnt on the line are wrong.
+    #[command(name = "gaussian-1d")]
+    Gaussian1d(Common),
+    /// True against estimated log-likelihoods of a mixture, standard against contrastive.
+    Densities(Common),
+    /// arXiv 2305.09605: the pinned process against the variance-preserving one.
+    Pinned(Common),
+    /// arXiv 2403.14404: fields of Darcy flow, with and without the physics in the loss.
+    Darcy(DarcyArgs),
+    /// arXiv 2403.14404, appendix F.1: points on the circle.
+    PhysicsToy(Common),
+}
+
+#[derive(clap::Args)]
+struct Common {
+    /// A run of seconds, to see that it works.
+    #[arg(long)]
+    quick: bool,
+    /// The folder of pictures and report.json; target/reproduce/NAME by default.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Seeds, from 0.
+    #[arg(long)]
+    seeds: Option<u64>,
+}
+
+impl Common {
+    fn folder(&self, name: &str) -> PathBuf {
+        self.out.clone().unwrap_or_else(|| Path::new("target/reproduce").join(name))
+    }
+}
+
+#[derive(clap::Args)]
+struct DarcyArgs {
+    #[command(flatten)]
+    common: Common,
+    /// Cells a side; the paper's are 64.
+    #[arg(long)]
+    cells: Option<usize>,
+    /// Optimiser steps.
+    #[arg(long)]
+    steps: Option<u64>,
 }
 
 #[derive(clap::Args)]
@@ -56,6 +100,28 @@ struct DinoArgs {
 fn main() -> anyhow::Result<()> {
     match Experiment::parse() {
         Experiment::Dino(args) => dino(&args),
+        Experiment::Gaussian1d(args) => {
+            reproduce::gaussian_1d(&args.folder("gaussian-1d"), args.quick, args.seeds).map(drop)
+        }
+        Experiment::Densities(args) => {
+            reproduce::densities(&args.folder("densities"), args.quick, args.seeds).map(drop)
+        }
+        Experiment::Pinned(args) => {
+            reproduce::pinned(&args.folder("pinned"), args.quick, args.seeds).map(drop)
+        }
+        Experiment::Darcy(DarcyArgs { common, cells, steps }) => {
+            let usual = DarcySize::new(common.quick);
+            let size = DarcySize {
+                cells: cells.unwrap_or(usual.cells),
+                steps: steps.unwrap_or(usual.steps),
+                seeds: common.seeds.unwrap_or(usual.seeds),
+                ..usual
+            };
+            reproduce::darcy(&common.folder("darcy"), &size).map(drop)
+        }
+        Experiment::PhysicsToy(args) => {
+            reproduce::physics_toy(&args.folder("physics-toy"), args.quick, args.seeds).map(drop)
+        }
     }
 }
 

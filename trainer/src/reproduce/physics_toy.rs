@@ -56,16 +56,17 @@ struct Size {
 /// circle, while the informed ones soon stand still.
 ///
 /// Writes a picture of each network's samples and `report.json` into `out`, and gives the report. `quick` trains fewer
-/// steps, with one seed of three.
+/// steps with one seed; `seeds` says how many.
 ///
 /// # Errors
 ///
-/// The file system's; a loss that is not finite.
-pub fn physics_toy(out: &Path, quick: bool) -> anyhow::Result<Value> {
+/// The file system's; a loss that is not finite; 0 seeds.
+pub fn physics_toy(out: &Path, quick: bool, seeds: Option<u64>) -> anyhow::Result<Value> {
+    let seeds = super::kit::seeds(seeds, quick, 3)?;
     let size = if quick {
-        Size { steps: 2_000, seeds: 1, samples: 2048, width: 128 }
+        Size { steps: 2_000, seeds, samples: 2048, width: 128 }
     } else {
-        Size { steps: 5_000, seeds: 3, samples: 8192, width: 128 }
+        Size { steps: 5_000, seeds, samples: 8192, width: 128 }
     };
     experiment(out, &size)
 }
