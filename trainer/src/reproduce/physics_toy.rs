@@ -51,9 +51,9 @@ struct Size {
 
 /// The residual `| |x|^2 - 1 |` of samples, and their distance to fresh data (MMD), of networks that differ in the loss alone: the
 /// vanilla one, `min(SNR, 5) |x0 - x0_hat|^2`, and those with the circle's equation asked of the mean estimate (c = 0.1) and of the
-/// sample estimate (c = 0.005), the paper's weights, and of both tenfold. 100 timesteps of the cosine schedule, prediction of x0, batch 128, 10 000
-/// points, samples by DDPM of 100 steps: the paper's setting, on a residual MLP of width 128, with Adam 5e-4 falling along half a
-/// cosine and averaged weights for all.
+/// sample estimate (c = 0.005), the paper's weights, and of both with tenfold weights. 100 timesteps of the cosine schedule,
+/// prediction of x0, batch 128, 10 000 points, samples by DDPM of 100 steps: the paper's setting, on a residual MLP of width 128,
+/// with Adam 5e-4 falling along half a cosine and averaged weights for all.
 ///
 /// At high noise the mean of what a state may come from lies far inside the circle, whatever the network does. There a residual's
 /// share of the loss, `r^2/(2 V_t)`, is large and has nothing to teach, so the tenfold weight of the mean estimate leaves out what
