@@ -36,7 +36,7 @@ struct Recipe {
 const RECIPES: [Recipe; 5] = [
     Recipe { name: "vanilla", weight: 0.0, estimation: Estimation::Mean, ceiling: 0.0 },
     Recipe { name: "mean", weight: 0.1, estimation: Estimation::Mean, ceiling: 0.0 },
-    Recipe { name: "mean-tenfold", weight: 1.0, estimation: Estimation::Mean, ceiling: 8.0 },
+    Recipe { name: "mean-tenfold", weight: 1.0, estimation: Estimation::Mean, ceiling: 2.0 },
     Recipe { name: "sample", weight: 0.005, estimation: Estimation::Sample, ceiling: 0.0 },
     Recipe { name: "sample-tenfold", weight: 0.05, estimation: Estimation::Sample, ceiling: 0.0 },
 ];
@@ -57,7 +57,7 @@ struct Size {
 ///
 /// At high noise the mean of what a state may come from lies far inside the circle, whatever the network does. There a residual's
 /// share of the loss, `r^2/(2 V_t)`, is large and has nothing to teach, so the tenfold weight of the mean estimate leaves out what
-/// is above 8; without noise a residual of 0.02 is at 0.5.
+/// is above 2; at the least noise a residual of 0.02 is at 0.5.
 ///
 /// How many times lower the residual is depends on how long all are trained: the vanilla network goes on getting nearer to the
 /// circle, while the informed ones soon stand still.
