@@ -78,7 +78,7 @@ fn captured_runs_give_the_same_samples() {
     let many =
         AnySampler::Picard(Picard { slope: Slope::Multisecant(2), tolerance: 1e-3, ..Picard::default() });
     let once = AnySampler::Sequential(Sequential);
-    let mlp = PlainMlp::new(2, 16, 32, 2).onnx(&[]);
+    let mlp = PlainMlp::new(2, 16, 2).onnx(&[]);
     let image = Affine::plain(&[2, 3, 2]).graph().finish().unwrap();
     let learned = Affine { t: Element::I64, ..Affine::plain(&[3]) }.graph().finish().unwrap();
     for (name, bytes) in [("mlp", &mlp), ("image", &image), ("integer times", &learned)] {
@@ -240,9 +240,8 @@ fn the_command_captures_where_it_is_asked() {
 #[test]
 #[ignore = "needs a GPU's provider: run tests/webgpu.sh or tests/cuda.sh"]
 fn what_a_round_takes() {
-    for (dim, width, hidden, blocks, items) in [(2, 16, 32, 2, 1), (2, 128, 128, 2, 1), (64, 128, 256, 4, 8)]
-    {
-        let bytes = PlainMlp::new(dim, width, hidden, blocks).onnx(&[]);
+    for (dim, width, blocks, items) in [(2, 16, 2, 1), (2, 128, 2, 1), (64, 128, 4, 8)] {
+        let bytes = PlainMlp::new(dim, width, blocks).onnx(&[]);
         let nodes = ddim(100);
         let plan = Plan::new(&nodes, Form::Data).unwrap();
         let once = AnySampler::Sequential(Sequential);

@@ -1,7 +1,7 @@
 //! The papers' experiments, one command each: `cargo run --release -p picardy-trainer --bin reproduce -- dino`.
 
 use clap::Parser;
-use picardy_trainer::reproduce::{self, DinoArgs};
+use picardy_trainer::reproduce::{self, DarcySize, DinoArgs};
 use std::path::PathBuf;
 
 #[derive(Parser)]
@@ -21,27 +21,69 @@ struct Args {
 enum Experiment {
     /// The 2-D experiment of arXiv 2407.08946: MMD, rounds and time of standard against contrastive training.
     Dino(DinoArgs),
+    /// Figure 1 of arXiv 2407.08946: where scores learnt on the line are wrong.
+    #[command(name = "gaussian-1d")]
+    Gaussian1d(Seeds),
+    /// True against estimated log-likelihoods of a mixture, standard against contrastive.
+    Densities(Seeds),
     /// arXiv 2306.04848: the digits' samples of few evaluations, beside DDIM and DPM-Solver++.
     GradientEstimation(Seeds),
+    /// arXiv 2403.14404, appendix F.1: points on the circle.
+    PhysicsToy(Seeds),
+    /// arXiv 2403.14404: fields of Darcy flow, with and without the physics in the loss.
+    Darcy(DarcyArgs),
+    /// arXiv 2305.09605: the pinned process against the variance-preserving one.
+    Pinned(Seeds),
     /// arXiv 2407.08946: the digits' samples over S_churn, standard against contrastive training.
     Churn(Seeds),
 }
 
 #[derive(clap::Args)]
 struct Seeds {
-    /// Seeds, from 0; 3 where nothing is said.
+    /// Seeds, from 0; the experiment's own number where nothing is said.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1000))]
     seeds: Option<u64>,
 }
 
+#[derive(clap::Args)]
+struct DarcyArgs {
+    #[command(flatten)]
+    seeds: Seeds,
+    /// Cells a side; the paper's are 64.
+    #[arg(long)]
+    cells: Option<usize>,
+    /// Optimiser steps.
+    #[arg(long)]
+    steps: Option<u64>,
+}
+
 fn main() -> anyhow::Result<()> {
     let Args { experiment, quick, out } = Args::parse();
+    let folder = |name: &str| out.join(name);
     match experiment {
-        Experiment::Dino(args) => reproduce::dino_with(&out.join(args.data.name()), &args, quick),
-        Experiment::GradientEstimation(args) => {
-            reproduce::gradient_estimation(&out.join("gradient-estimation"), quick, args.seeds)
+        Experiment::Dino(args) => reproduce::dino_with(&folder(args.data.name()), &args, quick),
+        Experiment::Gaussian1d(Seeds { seeds }) => {
+            reproduce::gaussian_1d(&folder("gaussian-1d"), quick, seeds)
         }
-        Experiment::Churn(args) => reproduce::churn(&out.join("churn"), quick, args.seeds),
+        Experiment::Densities(Seeds { seeds }) => reproduce::densities(&folder("densities"), quick, seeds),
+        Experiment::GradientEstimation(Seeds { seeds }) => {
+            reproduce::gradient_estimation(&folder("gradient-estimation"), quick, seeds)
+        }
+        Experiment::PhysicsToy(Seeds { seeds }) => {
+            reproduce::physics_toy(&folder("physics-toy"), quick, seeds)
+        }
+        Experiment::Darcy(DarcyArgs { seeds: Seeds { seeds }, cells, steps }) => {
+            let usual = DarcySize::new(quick);
+            let size = DarcySize {
+                cells: cells.unwrap_or(usual.cells),
+                steps: steps.unwrap_or(usual.steps),
+                seeds: seeds.unwrap_or(usual.seeds),
+                ..usual
+            };
+            reproduce::darcy(&folder("darcy"), &size)
+        }
+        Experiment::Pinned(Seeds { seeds }) => reproduce::pinned(&folder("pinned"), quick, seeds),
+        Experiment::Churn(Seeds { seeds }) => reproduce::churn(&folder("churn"), quick, seeds),
     }?;
     Ok(())
 }

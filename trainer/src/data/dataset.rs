@@ -37,7 +37,7 @@ impl Dataset {
     }
 
     /// The same items, of a shape whose extents multiply to d.
-    pub(super) fn shaped(self, shape: Vec<usize>) -> Self {
+    pub(crate) fn shaped(self, shape: Vec<usize>) -> Self {
         Self { shape, ..self }
     }
 
