@@ -11,7 +11,7 @@ const SPLIT_STREAM: u64 = 0x5350_4C49_5400_0000;
 /// n items of d coordinates, standardised: x = (p - mean) / scale.
 ///
 /// `data` is row-major `[n, d]`; `mean` and `scale` hold one number a coordinate. Every value is finite and
-/// every scale is positive. An item has a shape, whose extents multiply to d ([d] where nothing else is said), and may have a
+/// every scale is positive. An item has a shape, whose extents multiply to d (`[d]` where nothing else is said), and may have a
 /// condition that a network is told.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dataset {
