@@ -157,7 +157,7 @@ struct Shard<T> {
 
 /// Operations of a forward pass that a shard is worth: some ten milliseconds of a core, beside which its gradients (as many as the
 /// parameters, cleared and added up) are cheap.
-const SHARD: u128 = 1 << 30;
+const SHARD: u128 = 3 << 28;
 /// The most shards.
 const MAX_SHARDS: usize = 16;
 
@@ -170,8 +170,9 @@ fn shards(steps: &[Step<Place>], layout: &[Parameter], max_batch: usize) -> usiz
             row += 2 * weight.range.len() as u128 * step.shape.places() as u128;
         }
     }
-    let worth = row.saturating_mul(max_batch as u128) / SHARD;
-    (worth as usize).clamp(1, MAX_SHARDS).min(max_batch.max(1))
+    let worth = (row.saturating_mul(max_batch as u128) / SHARD).clamp(1, MAX_SHARDS as u128) as usize;
+    // A power of two, so that two or four threads have equal shares.
+    (1 << worth.ilog2()).min(max_batch.max(1))
 }
 
 impl<T: Element> Network<T> {

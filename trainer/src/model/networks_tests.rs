@@ -141,14 +141,14 @@ fn threads_change_nothing() {
         NetworkKind::Unet1d { widths: vec![64, 128], embedding: 64, kernel: 5, groups: 8, scale: true };
     let config =
         NetworkConfig { shape: vec![16, 2], condition: 0, architecture: kind.architecture().unwrap() };
-    let rows = 70;
+    let rows = 370;
     let [x, t, _] = inputs(&config, rows);
     let (x, t): (Vec<f32>, Vec<f32>) =
         (x.iter().map(|&x| x as f32).collect(), t.iter().map(|&t| t as f32).collect());
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
-            let mut model = Network::<f32>::new(&config, 100, 3).unwrap();
+            let mut model = Network::<f32>::new(&config, 400, 3).unwrap();
             let out = model.forward(&x, &t, &[]).unwrap().to_vec();
             let mut dx = vec![0.0; x.len()];
             model.backward_input(&out, &mut dx).unwrap();
@@ -159,7 +159,7 @@ fn threads_change_nothing() {
     assert!(one.0 > 1, "{} shards", one.0);
     assert!(run(2) == one && run(5) == one);
     let mut alone = Network::<f32>::new(&config, 1, 3).unwrap();
-    for r in [0, 40, 69] {
+    for r in [0, 140, 369] {
         let out = alone.forward(&x[r * 32..][..32], &t[r..r + 1], &[]).unwrap();
         let worst = out.iter().zip(&one.1[r * 32..]).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(worst < 1e-6, "row {r}: {worst}");

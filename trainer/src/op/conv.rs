@@ -1,11 +1,11 @@
 //! Convolutions and affine maps, as products with patches.
 
-use picardy::nn::{Patches, ShapeError, linear};
+use picardy::nn::{Padding, Patches, Shape, ShapeError, linear};
 
 use super::{Element, View, column_sums, gemm, gemm_tall};
 
-/// Numbers of patches that are multiplied together, to stay in a core's second cache.
-const TOGETHER: usize = 64 * 1024;
+/// Numbers of patches that are multiplied together: long sums for the weight's gradient, and short of the last cache.
+const TOGETHER: usize = 256 * 1024;
 
 /// `out[p, o] = bias[o] + sum_q weight[o, q] patch[p, q]` of items: [`Op::Conv`](picardy::nn::Op).
 #[derive(Debug, Clone, Copy)]
@@ -26,10 +26,30 @@ impl Conv {
 
     /// Numbers of room that a pass over `items` items takes.
     pub fn room(&self, items: usize) -> usize {
-        match self.patches.are_places() {
-            true => 0,
-            false => 2 * self.together().min(items) * self.places * self.patches.len(),
+        if self.patches.are_places() {
+            return 0;
         }
+        let items = self.together().min(items);
+        let rows = items * self.places * self.patches.len();
+        let back = self.reversed().map_or(0, |reversed| {
+            items * self.patches.shape.places() * reversed.len() + self.outputs * self.patches.len()
+        });
+        rows + rows.max(back)
+    }
+
+    /// How the convolution that gives the input's gradient reads the output's: with the kernel turned around and the rest of the
+    /// zeros. None with a stride, or with more zeros than a kernel reaches.
+    fn reversed(&self) -> Option<Patches> {
+        let Patches { shape, kernel, stride, padding, columns } = self.patches;
+        let rest = |taps: usize, zeros: u8| u8::try_from(taps.checked_sub(1 + usize::from(zeros))?).ok();
+        let padding = Padding {
+            top: rest(kernel[0], padding.top)?,
+            bottom: rest(kernel[0], padding.bottom)?,
+            left: rest(kernel[1], padding.left)?,
+            right: rest(kernel[1], padding.right)?,
+        };
+        let out = Shape { height: self.places.checked_div(columns)?, width: columns, channels: self.outputs };
+        (stride == 1).then_some(Patches { shape: out, kernel, stride, padding, columns: shape.width })
     }
 
     /// x [n, item] into y [n, places, outputs].
@@ -96,8 +116,14 @@ impl Conv {
         }
         let (item, out) = (self.patches.shape.len(), self.places * outputs);
         let together = self.together();
-        if let Some(dx) = dx.as_deref_mut() {
-            dx.fill(T::ZERO);
+        // Turning the weight pays where it is used for many places.
+        let pays = dy.len() / outputs >= 4 * patch;
+        let reversed = self.reversed().filter(|_| dx.is_some() && pays);
+        let (turned, room) = room.split_at_mut(if reversed.is_some() { weight.len() } else { 0 });
+        match (&mut dx, reversed) {
+            (Some(_), Some(_)) => turn(weight, outputs, self.patches.shape.channels, turned),
+            (Some(dx), None) => dx.fill(T::ZERO),
+            (None, _) => {}
         }
         for (i, (x, dy)) in x.chunks(together * item).zip(dy.chunks(together * out)).enumerate() {
             let count = dy.len() / outputs;
@@ -107,13 +133,36 @@ impl Conv {
             }
             let slopes = View::new(dy, count, outputs);
             gemm_tall(slopes.transposed(), View::new(rows, count, patch), true, gradients.0);
-            if let Some(dx) = dx.as_deref_mut() {
+            if let (Some(dx), Some(reversed)) = (dx.as_deref_mut(), reversed) {
+                // Long sums and few results, where the way below has short sums and many.
+                let (inputs, taps) = (self.patches.shape.channels, reversed.len());
+                let dx = &mut dx[i * together * item..][..x.len()];
+                let places = x.len() / inputs;
+                let back = &mut back[..places * taps];
+                for (dy, back) in dy.chunks_exact(out).zip(back.chunks_exact_mut(item / inputs * taps)) {
+                    reversed.gather(dy, 0, back);
+                }
+                let turned = View::new(turned, inputs, taps).transposed();
+                gemm_tall(View::new(back, places, taps), turned, false, dx);
+            } else if let Some(dx) = dx.as_deref_mut() {
                 let back = &mut back[..count * patch];
                 gemm_tall(slopes, all, false, back);
                 let dx = &mut dx[i * together * item..][..x.len()];
                 for (dx, back) in dx.chunks_exact_mut(item).zip(back.chunks_exact(self.places * patch)) {
                     self.patches.scatter(back, 0, dx);
                 }
+            }
+        }
+    }
+}
+
+/// The weight [outputs, taps, inputs] as [inputs, taps from the last, outputs].
+fn turn<T: Element>(weight: &[T], outputs: usize, inputs: usize, turned: &mut [T]) {
+    let taps = weight.len() / (outputs * inputs);
+    for (o, weight) in weight.chunks_exact(taps * inputs).enumerate() {
+        for (tap, weight) in weight.chunks_exact(inputs).enumerate() {
+            for (i, &w) in weight.iter().enumerate() {
+                turned[(i * taps + taps - 1 - tap) * outputs + o] = w;
             }
         }
     }
@@ -178,6 +227,11 @@ mod tests {
     fn gradients_and_values() {
         let series = Shape::series(6, 2);
         check(series, [1, 5], 1, Padding::series(2, 2), [1, 6]);
+        // So many places that the input's gradient is a convolution too.
+        check(Shape::series(40, 2), [1, 3], 1, Padding::series(1, 1), [1, 40]);
+        check(Shape::series(40, 2), [1, 2], 1, Padding::series(1, 0), [1, 40]);
+        check(Shape { height: 9, width: 10, channels: 2 }, [3, 3], 1, Padding::all(1), [9, 10]);
+        check(Shape { height: 9, width: 12, channels: 2 }, [3, 2], 1, Padding::series(1, 1), [7, 13]);
         check(series, [1, 3], 2, Padding::series(1, 1), [1, 3]);
         check(series, [1, 2], 1, Padding::series(1, 0), [1, 6]);
         check(series, [1, 2], 1, Padding::series(0, 1), [1, 6]);
