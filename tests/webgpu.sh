@@ -6,6 +6,8 @@
 #   tests/webgpu.sh NAME       those whose name contains NAME
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# Everything is built as `cargo test --workspace` builds it (--workspace below): of one package alone, the features and with them
+# the dependencies are others, and all is built a second time.
 
 find_icd() {
     # chromium-common holds it in some releases, chromium in others.
@@ -30,17 +32,18 @@ fi
 # That driver alone, and WebGPU takes an adapter that is a program.
 export VK_ICD_FILENAMES=$icd ORT_WEBGPU_EP_ALLOW_SOFTWARE_ADAPTER=1 PICARDY_TEST_PROVIDER=webgpu
 echo "Vulkan: $icd"
-cargo run -q -p picardy-ort -- install --gpu webgpu
+cargo build -q --workspace --bin picardy-ort
+"${CARGO_TARGET_DIR:-target}/debug/picardy-ort" install --gpu webgpu
 
 # Tests of any GPU's provider; those of the WebGPU plugin. More test programs of the device path go here.
 tests=(gpu gpu_graphs webgpu)
-cargo test -p picardy-ort "${tests[@]/#/--test=}" -- --ignored "$@"
+cargo test --workspace "${tests[@]/#/--test=}" -- --ignored "$@"
 # Those that run on the processor's provider elsewhere.
 tests=(resident resident_forms resident_plans resident_misuse)
-cargo test -p picardy-ort "${tests[@]/#/--test=}" -- "$@"
+cargo test --workspace "${tests[@]/#/--test=}" -- "$@"
 # The same with captured runs, but for resident_forms: all of its tests pass, and at the exit of its process a thread of SwiftShader
 # crashed in 2 runs of 31.
 tests=(resident resident_plans resident_misuse)
-PICARDY_TEST_GRAPHS=1 cargo test -p picardy-ort "${tests[@]/#/--test=}" -- "$@"
+PICARDY_TEST_GRAPHS=1 cargo test --workspace "${tests[@]/#/--test=}" -- "$@"
 # (Twenty steps of the largest networks take minutes in software.)
-cargo test -p picardy-trainer --test=onnx_training -- --skip twenty_steps "$@"
+cargo test --workspace --test=onnx_training -- --skip twenty_steps "$@"
