@@ -1,7 +1,10 @@
 //! How much noise a stochastic sampler adds: the distance to data over S_churn (arXiv 2407.08946).
 
+use super::chart::{Line, chart};
 use super::digits::{DISTANCE, Judge, Networks, Size, betas, contrastive, networks};
-use super::tools::{Line, Spread, chart, draw, folder, nodes, run, write_report};
+use super::network::{draw, nodes, run};
+use super::report::{folder, write_report};
+use super::spread::Spread;
 use crate::model::Network;
 use picardy::{Betas, Curve, Ddpm, Edm, Final, Level, Picard, Plan, Slope};
 use serde_json::{Value, json};

@@ -1,7 +1,10 @@
 //! Flow through porous media, learnt with and without being told its equation: arXiv 2403.14404.
 
-use super::kit::{self, FRESH};
+use super::jobs::each;
 use super::maps::{self, Map};
+use super::network::{Begin, draw, trained};
+use super::report::{self, FRESH};
+use super::spread::{Spread, summary};
 use crate::data::Dataset;
 use crate::loss::{Estimation, LossConfig, OutputName, WeightingName};
 use crate::metrics::GaussianKernel;
@@ -113,17 +116,16 @@ pub fn darcy(out: &Path, size: &DarcySize) -> anyhow::Result<Value> {
         "{cells} cells a side: ask for a multiple of 8 from 8 to {}",
         Darcy::MAX_SIZE
     );
-    kit::seeds(Some(seeds), false, 1)?;
+    report::seeds(Some(seeds), false, 1)?;
     anyhow::ensure!(samples >= 3, "{samples} samples: ask for 3 or more");
-    kit::folder(out)?;
+    report::folder(out)?;
     let jobs: Vec<(Recipe, u64)> =
         RECIPES.into_iter().flat_map(|recipe| (0..seeds).map(move |seed| (recipe, seed))).collect();
-    let rows = kit::each(&jobs, |(recipe, seed)| {
+    let rows = each(&jobs, |(recipe, seed)| {
         run(out, *recipe, *seed, size).with_context(|| format!("{}, seed {seed}", recipe.name))
     })?;
-    let of = |name: &str| {
-        kit::summary(&rows, &["residual", "mmd", "mmd_error", "step_ms"], |row| row["loss"] == name)
-    };
+    let of =
+        |name: &str| summary(&rows, &["residual", "mmd", "mmd_error", "step_ms"], |row| row["loss"] == name);
     let vanilla = of("vanilla");
     let ours: Vec<Value> = RECIPES
         .iter()
@@ -145,7 +147,7 @@ pub fn darcy(out: &Path, size: &DarcySize) -> anyhow::Result<Value> {
         "data_residual_in_f32": rows[0]["data_residual"], "data_mmd": rows[0]["data_mmd"],
         "ours": ours, "runs": rows,
     });
-    kit::finish(out, report)
+    report::finish(out, report)
 }
 
 fn config(recipe: Recipe, seed: u64, size: &DarcySize) -> TrainConfig {
@@ -170,7 +172,7 @@ fn run(out: &Path, recipe: Recipe, seed: u64, size: &DarcySize) -> anyhow::Resul
     let affine = (data.mean().to_vec(), data.scale().to_vec());
     let physics = Arc::new(Interleaved(Darcy::new(size.cells)?));
     let residual = (recipe.weight > 0.0).then(|| Arc::clone(&physics) as Arc<dyn Residual<f32>>);
-    let (trainer, seconds) = kit::trained(config(recipe, seed, size), data, residual)?;
+    let (trainer, seconds) = trained(config(recipe, seed, size), data, Begin { residual, weights: None })?;
     let begin = std::time::Instant::now();
     let samples = sample(&trainer, size.samples, seed)?;
     let sample_seconds = begin.elapsed().as_secs_f64();
@@ -216,7 +218,8 @@ fn fields(
     let (mean, scale) = affine.cloned().unwrap_or_else(|| {
         let moments = [0, 1].map(|field| {
             let of: Vec<f64> = points.iter().skip(field).step_by(2).copied().collect();
-            kit::mean_spread(&of)
+            let Spread { mean, spread } = Spread::of(&of);
+            (mean, spread)
         });
         let of = |i: usize| moments[i % 2];
         (0..2 * area).map(of).unzip()
@@ -230,7 +233,7 @@ fn sample(trainer: &Trainer, count: usize, seed: u64) -> anyhow::Result<Vec<f32>
     let grid = trainer.config().noise.betas()?.trailing(TIMESTEPS, &mut levels)?;
     let mut nodes = vec![Node::default(); TIMESTEPS + 1];
     let plan = Ddpm::default().plan(&grid, Prediction::Sample, &mut nodes)?;
-    kit::sampled(&mut trainer.averaged(), &plan, count, seed)
+    draw(&trainer.averaged(), &plan, count, seed)
 }
 
 /// Means over [`BLOCKS`] by [`BLOCKS`] blocks of both fields of each item.

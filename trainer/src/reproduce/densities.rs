@@ -1,6 +1,9 @@
 //! True against estimated log-likelihoods, on a mixture whose density is known.
 
-use super::kit::{self, FRESH};
+use super::jobs::each;
+use super::network::{Begin, trained};
+use super::report::{self, FRESH};
+use super::spread::{Spread, summary};
 use crate::data::Dataset;
 use crate::loss::{LogSnrDraws, NllConfig, Output, Process};
 use crate::rng::Rng;
@@ -59,7 +62,7 @@ struct Point {
 ///
 /// The file system's; a loss that is not finite; 0 seeds.
 pub fn densities(out: &Path, quick: bool, seeds: Option<u64>) -> anyhow::Result<Value> {
-    let seeds = kit::seeds(seeds, quick, 5)?;
+    let seeds = report::seeds(seeds, quick, 5)?;
     let size = if quick {
         Size { steps: 500, seeds, train: 2000, points: 64, draws: 128, repeats: 4 }
     } else {
@@ -69,10 +72,10 @@ pub fn densities(out: &Path, quick: bool, seeds: Option<u64>) -> anyhow::Result<
 }
 
 fn experiment(out: &Path, size: &Size) -> anyhow::Result<Value> {
-    kit::folder(out)?;
+    report::folder(out)?;
     let jobs: Vec<Job> =
         LOSSES.into_iter().flat_map(|loss| (0..size.seeds).map(move |seed| Job { loss, seed })).collect();
-    let done = kit::each(&jobs, |job| run(job, size))?;
+    let done = each(&jobs, |job| run(job, size))?;
     let firsts: Vec<(&Job, &[Vec<Point>; 2])> =
         jobs.iter().zip(done.iter().map(|(_, points)| points)).filter(|(job, _)| job.seed == 0).collect();
     picture(&out.join("densities.png"), &firsts)?;
@@ -82,7 +85,7 @@ fn experiment(out: &Path, size: &Size) -> anyhow::Result<Value> {
         .iter()
         .map(|&place| {
             let of = |loss: LossKind| {
-                kit::summary(&rows, &keys, |row| row["points"] == place && row["loss"] == loss.name())
+                summary(&rows, &keys, |row| row["points"] == place && row["loss"] == loss.name())
             };
             json!({ "points": place, "standard": of(LossKind::Standard), "contrastive": of(LossKind::Contrastive) })
         })
@@ -94,13 +97,13 @@ fn experiment(out: &Path, size: &Size) -> anyhow::Result<Value> {
         "steps": size.steps, "seeds": size.seeds, "points": size.points, "draws": size.draws * size.repeats,
         "ours": ours, "runs": rows,
     });
-    kit::finish(out, report)
+    report::finish(out, report)
 }
 
 fn run(job: &Job, size: &Size) -> anyhow::Result<(Vec<Value>, [Vec<Point>; 2])> {
     let mut config = TrainConfig { loss: job.loss.config(), ..TrainConfig::default() };
     (config.run.steps, config.run.seed) = (size.steps, job.seed);
-    let (trainer, seconds) = kit::trained(config, sample(size.train, job.seed), None)
+    let (trainer, seconds) = trained(config, sample(size.train, job.seed), Begin::default())
         .with_context(|| format!("{}, seed {}", job.loss.name(), job.seed))?;
     let gaussian = trainer.gaussian()?;
     let estimate = NllConfig {
@@ -122,7 +125,7 @@ fn run(job: &Job, size: &Size) -> anyhow::Result<(Vec<Value>, [Vec<Point>; 2])> 
                 estimates
                     .push(-estimate.estimate(&mut model, trainer.table(), &gaussian, x, &[], &mut rng)?.mean);
             }
-            let (mean, spread) = kit::mean_spread(&estimates);
+            let Spread { mean, spread } = Spread::of(&estimates);
             let error = spread / (size.repeats as f64).sqrt();
             found.push(Point { truth: log_density([x[0].into(), x[1].into()]), estimate: mean, error });
         }

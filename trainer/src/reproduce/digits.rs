@@ -1,7 +1,10 @@
 //! The networks of the digits that two experiments share, and what their samples are judged by.
 
 use super::frechet::{Distances, Reference};
-use super::tools::{ROWS, Spread, Trained, folder, for_sampling, on_threads, train};
+use super::jobs::each;
+use super::network::{Begin, ROWS, for_sampling, trained};
+use super::report::folder;
+use super::spread::Spread;
 use crate::data::{Dataset, digits};
 use crate::loss::{Draws, LossConfig};
 use crate::model::{Network, NetworkKind, Precision};
@@ -81,16 +84,15 @@ pub(super) struct Networks {
 pub(super) fn networks(place: &Path, size: &Size, with_contrastive: bool) -> anyhow::Result<Vec<Networks>> {
     folder(place)?;
     let data = digits()?;
-    let bases = on_threads(size.seeds as usize, |seed| {
-        kept(place, "base", size.config(0, LossConfig::standard(), seed as u64), &data, None)
-    })?;
-    let losses = if with_contrastive { 2 } else { 1 };
-    let tuned = on_threads(bases.len() * losses, |job| {
-        let (seed, (name, loss)) = match (job / losses, job % losses) {
-            (seed, 0) => (seed, ("standard", LossConfig::standard())),
-            (seed, _) => (seed, ("contrastive", contrastive())),
-        };
-        kept(place, name, size.config(1, loss, seed as u64), &data, Some(&bases[seed]))
+    let seeds: Vec<u64> = (0..size.seeds).collect();
+    let bases =
+        each(&seeds, |&seed| kept(place, "base", size.config(0, LossConfig::standard(), seed), &data, None))?;
+    let losses: &[&str] = if with_contrastive { &["standard", "contrastive"] } else { &["standard"] };
+    let jobs: Vec<_> =
+        bases.iter().zip(0..).flat_map(|base| losses.iter().map(move |loss| (base, *loss))).collect();
+    let tuned = each(&jobs, |&((base, seed), name)| {
+        let loss = if name == "standard" { LossConfig::standard() } else { contrastive() };
+        kept(place, name, size.config(1, loss, seed), &data, Some(base))
     })?;
     let mut tuned = tuned.into_iter();
     let mut all = Vec::new();
@@ -134,8 +136,10 @@ fn kept(
     }
     let weights = from.map(|kept| kept.network.parameters());
     let seed = config.run.seed;
-    let Trained { network, mut card, seconds } =
-        train(config, data.clone(), weights).with_context(|| format!("{name}, seed {seed}"))?;
+    let begin = Begin { weights, ..Begin::default() };
+    let (trainer, seconds) =
+        trained(config, data.clone(), begin).with_context(|| format!("{name}, seed {seed}"))?;
+    let (network, mut card) = (trainer.averaged(), trainer.card());
     card.push((SETTINGS.to_owned(), settings));
     write_whole(&path, &network.to_safetensors(&card, Precision::F32)?)
         .with_context(|| path.display().to_string())?;

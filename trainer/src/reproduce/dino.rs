@@ -1,8 +1,9 @@
 //! The plane: standard against contrastive training, sequential against parallel DDPM (arXiv 2407.08946).
 
-use super::tools::{
-    Spread, Trained, draw, folder, for_sampling, nodes, on_threads, run, train, write_report,
-};
+use super::jobs::each;
+use super::network::{Begin, draw, for_sampling, nodes, run, trained};
+use super::report::{FRESH, folder, write_report};
+use super::spread::Spread;
 use crate::data::Builtin;
 use crate::metrics::GaussianKernel;
 use crate::train::{LossKind, TrainConfig};
@@ -132,7 +133,7 @@ pub fn dino_with(out: &Path, args: &DinoArgs, quick: bool) -> anyhow::Result<Val
     folder(out)?;
     let mut rows = Vec::new();
     for seed in args.first_seed..args.first_seed.saturating_add(args.seeds) {
-        let results = on_threads(chosen.len(), |index| one(&args, chosen[index], seed))?;
+        let results = each(&chosen, |&loss| one(&args, loss, seed))?;
         if seed == args.first_seed {
             picture(out, data, &results)?;
         }
@@ -179,9 +180,9 @@ fn samplers() -> [(&'static str, AnySampler); 3] {
 fn one(args: &DinoArgs, loss: LossKind, seed: u64) -> anyhow::Result<(Value, Vec<f32>)> {
     let config = args.config(loss, seed);
     let betas = config.noise.betas()?;
-    let Trained { network, seconds, .. } = train(config, args.data.sample(8000, seed)?, None)?;
-    let mut network = for_sampling(&network)?;
-    let fresh = args.data.sample(args.samples, seed.wrapping_add(1_000_003))?;
+    let (trainer, seconds) = trained(config, args.data.sample(8000, seed)?, Begin::default())?;
+    let mut network = for_sampling(&trainer.averaged())?;
+    let fresh = args.data.sample(args.samples, seed.wrapping_add(FRESH))?;
     let mmd = |x: &[f32]| GaussianKernel::default().mmd(x, &fresh.data(), 2);
     let mut row = json!({ "loss": loss.name(), "seed": seed, "train_seconds": seconds });
     let mut first = Vec::new();

@@ -1,7 +1,10 @@
 //! Where a learnt score is wrong on the line: arXiv 2407.08946, figure 1.
 
-use super::kit;
+use super::jobs::each;
 use super::maps::{self, Map};
+use super::network::{Begin, trained};
+use super::report;
+use super::spread::summary;
 use crate::data::{Builtin, Dataset, Mixture};
 use crate::loss::NoiseTable;
 use crate::model::{Network, NetworkKind};
@@ -49,7 +52,7 @@ struct Job {
 ///
 /// The file system's; a loss that is not finite; 0 seeds.
 pub fn gaussian_1d(out: &Path, quick: bool, seeds: Option<u64>) -> anyhow::Result<Value> {
-    let seeds = kit::seeds(seeds, quick, 5)?;
+    let seeds = report::seeds(seeds, quick, 5)?;
     let size = if quick {
         Size { steps: 500, seeds, points: 2000 }
     } else {
@@ -59,13 +62,13 @@ pub fn gaussian_1d(out: &Path, quick: bool, seeds: Option<u64>) -> anyhow::Resul
 }
 
 fn experiment(out: &Path, size: &Size) -> anyhow::Result<Value> {
-    kit::folder(out)?;
+    report::folder(out)?;
     let jobs: Vec<Job> = DATA
         .iter()
         .flat_map(|&data| LOSSES.map(|loss| (data, loss)))
         .flat_map(|(data, loss)| (0..size.seeds).map(move |seed| Job { data, loss, seed }))
         .collect();
-    let done = kit::each(&jobs, |job| run(job, size))?;
+    let done = each(&jobs, |job| run(job, size))?;
     let firsts: Vec<(String, Vec<f64>)> = jobs
         .iter()
         .zip(&done)
@@ -80,7 +83,7 @@ fn experiment(out: &Path, size: &Size) -> anyhow::Result<Value> {
     let rows: Vec<Value> = done.into_iter().map(|(row, _)| row).collect();
     let of = |data: &str, loss: LossKind| {
         let keys = ["inside", "outside", "inside_weighted"];
-        kit::summary(&rows, &keys, |row| row["data"] == data && row["loss"] == loss.name())
+        summary(&rows, &keys, |row| row["data"] == data && row["loss"] == loss.name())
     };
     let ours: Vec<Value> = DATA
         .iter()
@@ -103,7 +106,7 @@ fn experiment(out: &Path, size: &Size) -> anyhow::Result<Value> {
         "measure": "mean of (eps_hat + s score)^2 over the grid; inside: the smallest set of x with 99 % of the probability at each level",
         "steps": size.steps, "seeds": size.seeds, "ours": ours, "runs": rows,
     });
-    kit::finish(out, report)
+    report::finish(out, report)
 }
 
 /// The row of a run, and its map: log10 of the error, the largest x on top.
@@ -120,7 +123,7 @@ fn run(job: &Job, size: &Size) -> anyhow::Result<(Value, Vec<f64>)> {
         ..TrainConfig::default()
     };
     (config.run.steps, config.run.seed) = (size.steps, job.seed);
-    let (trainer, seconds) = kit::trained(config, data, None)
+    let (trainer, seconds) = trained(config, data, Begin::default())
         .with_context(|| format!("{}, {}, seed {}", job.data, job.loss.name(), job.seed))?;
     let Errors { inside, outside, weighted, map } = errors(&mut trainer.averaged(), &truth, trainer.table())?;
     let row = json!({

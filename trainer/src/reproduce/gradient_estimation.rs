@@ -1,7 +1,10 @@
 //! Few evaluations: gradient estimation beside DDIM and DPM-Solver++ (arXiv 2306.04848).
 
+use super::chart::{Line, chart};
 use super::digits::{DISTANCE, Judge, Networks, Size, betas, networks};
-use super::tools::{Line, Spread, chart, draw, folder, nodes, write_report};
+use super::network::{draw, nodes};
+use super::report::{folder, write_report};
+use super::spread::Spread;
 use picardy::{
     AnySolver, Betas, Curve, Ddim, DpmSolverPp, Final, GradientEstimation, Level, Plan, SigmaShape, Told,
 };

@@ -1,5 +1,6 @@
 //! The papers' experiments, each a function that writes its pictures and `report.json` into a folder and gives the report back.
 
+mod chart;
 mod churn;
 mod darcy;
 mod densities;
@@ -8,11 +9,13 @@ mod dino;
 mod frechet;
 mod gaussian_1d;
 mod gradient_estimation;
-mod kit;
+mod jobs;
 mod maps;
+mod network;
 mod physics_toy;
 mod pinned;
-mod tools;
+mod report;
+mod spread;
 
 pub use churn::churn;
 pub use darcy::{DarcySize, darcy};

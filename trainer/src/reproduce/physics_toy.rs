@@ -1,5 +1,8 @@
 //! Points on the circle, learnt with and without being told its equation (arXiv 2403.14404, appendix F.1).
 
+use super::network::draw;
+use super::report;
+use super::spread::Spread;
 use crate::data::Dataset;
 use crate::loss::{
     Estimation, LossConfig, NoiseTable, Objective, OutputName, ResidualName, Statistics, WeightingName,
@@ -9,11 +12,8 @@ use crate::model::{MlpConfig, Network};
 use crate::optimiser::{Adam, AdamConfig, Ema, EmaDecay, Rate, clip_scale};
 use crate::physics::{Circle, mean_residual};
 use crate::rng::Rng;
-use crate::train::write_whole;
 use anyhow::Context;
-use picardy::{
-    Batch, Betas, Ddpm, Level, Memory, Node, Noise, Prediction, Sampler, Sequential, Solver, denoiser,
-};
+use picardy::{Betas, Ddpm, Level, Node, Prediction, Solver};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -69,7 +69,7 @@ struct Size {
 ///
 /// The file system's; a loss that is not finite; 0 seeds.
 pub fn physics_toy(out: &Path, quick: bool, seeds: Option<u64>) -> anyhow::Result<Value> {
-    let seeds = super::kit::seeds(seeds, quick, 3)?;
+    let seeds = report::seeds(seeds, quick, 3)?;
     let size = if quick {
         Size { steps: 2_000, seeds, samples: 2048, width: 128 }
     } else {
@@ -79,7 +79,7 @@ pub fn physics_toy(out: &Path, quick: bool, seeds: Option<u64>) -> anyhow::Resul
 }
 
 fn experiment(out: &Path, size: &Size) -> anyhow::Result<Value> {
-    std::fs::create_dir_all(out).with_context(|| out.display().to_string())?;
+    report::folder(out)?;
     let mut rows = Vec::new();
     for recipe in &RECIPES {
         for seed in 0..size.seeds {
@@ -89,25 +89,16 @@ fn experiment(out: &Path, size: &Size) -> anyhow::Result<Value> {
             rows.push(row);
         }
     }
-    let mean_of = |name: &str, key: &str| {
-        let values: Vec<f64> =
-            rows.iter().filter(|row| row["loss"] == name).filter_map(|row| row[key].as_f64()).collect();
-        let n = values.len() as f64;
-        let mean = values.iter().sum::<f64>() / n;
-        let spread = (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0)).sqrt();
-        (mean, spread)
-    };
-    let (vanilla, _) = mean_of("vanilla", "residual");
+    let of = |name: &str, key: &str| Spread::over(&rows, &[("loss", json!(name))], key);
+    let vanilla = of("vanilla", "residual").mean;
     let summary: Vec<Value> = RECIPES
         .iter()
         .map(|recipe| {
-            let ((residual, spread), (mmd, mmd_spread)) =
-                (mean_of(recipe.name, "residual"), mean_of(recipe.name, "mmd"));
-            let (mmd_error, _) = mean_of(recipe.name, "mmd_error");
+            let (residual, mmd) = (of(recipe.name, "residual"), of(recipe.name, "mmd"));
             json!({
                 "loss": recipe.name, "c": recipe.weight, "ceiling": recipe.ceiling,
-                "residual": residual, "residual_spread": spread, "vanilla_over_this": vanilla / residual,
-                "mmd": mmd, "mmd_spread": mmd_spread, "mmd_error": mmd_error,
+                "residual": residual, "vanilla_over_this": vanilla / residual.mean,
+                "mmd": mmd, "mmd_error": of(recipe.name, "mmd_error").mean,
             })
         })
         .collect();
@@ -118,21 +109,16 @@ fn experiment(out: &Path, size: &Size) -> anyhow::Result<Value> {
         "steps": size.steps, "seeds": size.seeds, "samples": size.samples,
         "ours": summary, "runs": rows,
     });
-    for row in &summary {
-        println!("{row}");
-    }
-    write_whole(&out.join("report.json"), format!("{report:#}\n").as_bytes())
-        .with_context(|| out.join("report.json").display().to_string())?;
-    Ok(report)
+    report::finish(out, report)
 }
 
 fn run(out: &Path, recipe: &Recipe, size: &Size, seed: u64) -> anyhow::Result<Value> {
     let data = Circle.sample(10_000, seed)?;
     let begin = std::time::Instant::now();
-    let mut model = train(&data, recipe, size, seed)?;
+    let model = train(&data, recipe, size, seed)?;
     let seconds = begin.elapsed().as_secs_f64();
-    let samples = sample(&mut model, size.samples, seed)?;
-    let fresh = Circle.sample(size.samples, seed + 1_000_003)?;
+    let samples = sample(&model, size.samples, seed)?;
+    let fresh = Circle.sample(size.samples, seed + report::FRESH)?;
     let mmd = GaussianKernel::default().mmd(&samples, &fresh.data(), 2)?;
     let points = data.restore(&samples);
     if seed == 0 {
@@ -186,24 +172,11 @@ fn train(data: &Dataset, recipe: &Recipe, size: &Size, seed: u64) -> anyhow::Res
 }
 
 /// `count` samples of DDPM over all timesteps.
-fn sample(model: &mut Network<f32>, count: usize, seed: u64) -> anyhow::Result<Vec<f32>> {
+fn sample(model: &Network<f32>, count: usize, seed: u64) -> anyhow::Result<Vec<f32>> {
     let mut levels = vec![Level::default(); TIMESTEPS + 1];
     let grid = Betas::cosine(TIMESTEPS).trailing(TIMESTEPS, &mut levels)?;
     let mut nodes = vec![Node::default(); TIMESTEPS + 1];
-    let plan = Ddpm::default().plan(&grid, Prediction::Sample, &mut nodes)?;
-    let mut network = denoiser::from_fn(|batch: &Batch<'_>, x: &[f32], out: &mut [f32]| {
-        let t: Vec<f32> = batch.iter().map(|row| row.level.t as f32).collect();
-        out.copy_from_slice(model.forward(x, &t, &[])?);
-        Ok::<(), crate::model::NetworkError>(())
-    });
-    let (mut samples, mut memory) = (vec![0.0f32; 2 * count], Memory::new());
-    for (chunk, x) in samples.chunks_mut(2 * BATCH).enumerate() {
-        let noise = Noise::seeded(seed).from_item((chunk * BATCH) as u64);
-        plan.start(&noise, 2, x);
-        let mut workspace = memory.workspace(Sequential.need(&plan, x.len() / 2), 2);
-        Sequential.run(&plan, &mut network, &noise, x, &mut workspace)?;
-    }
-    Ok(samples)
+    draw(model, &Ddpm::default().plan(&grid, Prediction::Sample, &mut nodes)?, count, seed)
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! The pinned process against the variance-preserving one: arXiv 2305.09605.
 
-use super::kit::{self, FRESH};
+use super::jobs::each;
+use super::network::{Begin, draw, trained};
+use super::report::{self, FRESH};
+use super::spread::summary;
 use crate::data::Builtin;
 use crate::loss::{LossConfig, Output, OutputName, ProcessName, read_pinned};
 use crate::metrics::GaussianKernel;
@@ -56,7 +59,7 @@ struct Job {
 ///
 /// The file system's; a loss that is not finite; 0 seeds.
 pub fn pinned(out: &Path, quick: bool, seeds: Option<u64>) -> anyhow::Result<Value> {
-    let seeds = kit::seeds(seeds, quick, 5)?;
+    let seeds = report::seeds(seeds, quick, 5)?;
     let size = if quick {
         Size { steps: 500, seeds, samples: 512, grids: &[20] }
     } else {
@@ -66,13 +69,13 @@ pub fn pinned(out: &Path, quick: bool, seeds: Option<u64>) -> anyhow::Result<Val
 }
 
 fn experiment(out: &Path, size: &Size) -> anyhow::Result<Value> {
-    kit::folder(out)?;
+    report::folder(out)?;
     let jobs: Vec<Job> = DATA
         .into_iter()
         .flat_map(|data| ARMS.map(|arm| (data, arm)))
         .flat_map(|(data, arm)| (0..size.seeds).map(move |seed| Job { data, arm, seed }))
         .collect();
-    let done = kit::each(&jobs, |job| {
+    let done = each(&jobs, |job| {
         run(job, size).with_context(|| format!("{}, {}, seed {}", job.data, job.arm.name, job.seed))
     })?;
     for data in DATA {
@@ -91,7 +94,7 @@ fn experiment(out: &Path, size: &Size) -> anyhow::Result<Value> {
     for data in DATA {
         for &steps in size.grids {
             let of = |arm: &Arm| {
-                kit::summary(&rows, &["mmd", "mmd_error"], |row| {
+                summary(&rows, &["mmd", "mmd_error"], |row| {
                     row["data"] == data.name() && row["process"] == arm.name && row["sample_steps"] == steps
                 })
             };
@@ -110,7 +113,7 @@ fn experiment(out: &Path, size: &Size) -> anyhow::Result<Value> {
         "measure": "unbiased MMD^2 (Gaussian kernel, bandwidth 0.03) of as many samples and fresh data, standardised coordinates",
         "steps": size.steps, "seeds": size.seeds, "samples": size.samples, "ours": ours, "runs": rows,
     });
-    kit::finish(out, report)
+    report::finish(out, report)
 }
 
 /// A row for each grid, and the samples of the last one in the data's units.
@@ -120,7 +123,7 @@ fn run(job: &Job, size: &Size) -> anyhow::Result<(Vec<Value>, Vec<[f32; 2]>)> {
     let mut config = TrainConfig { loss, ..TrainConfig::default() };
     (config.run.steps, config.run.seed) = (size.steps, job.seed);
     let data = job.data.sample(8000, job.seed)?;
-    let (trainer, seconds) = kit::trained(config, data, None)?;
+    let (trainer, seconds) = trained(config, data, Begin::default())?;
     let fresh = job.data.sample(size.samples, job.seed + FRESH)?;
     let (mut rows, mut points) = (Vec::new(), Vec::new());
     for &steps in size.grids {
@@ -142,7 +145,7 @@ fn sample(trainer: &Trainer, job: &Job, steps: usize, count: usize) -> anyhow::R
     let mut levels = vec![Level::default(); steps + 1];
     let grid = trainer.config().noise.betas()?.trailing(steps, &mut levels)?;
     let (mut made, mut read) = (vec![Node::default(); steps + 1], vec![Node::default(); steps + 1]);
-    let mut model = trainer.averaged();
+    let model = trainer.averaged();
     let prediction = match job.arm.prediction {
         OutputName::Sample => Prediction::Sample,
         _ => Prediction::Epsilon,
@@ -152,9 +155,9 @@ fn sample(trainer: &Trainer, job: &Job, steps: usize, count: usize) -> anyhow::R
             let variance = trainer.config().loss.variance;
             let plan = Pinned { variance }.plan(&grid, prediction, &mut made)?;
             let plan = read_pinned(&plan, Output::Sample, variance, &mut read)?;
-            kit::sampled(&mut model, &plan, count, job.seed)
+            draw(&model, &plan, count, job.seed)
         }
-        _ => kit::sampled(&mut model, &Ddpm::default().plan(&grid, prediction, &mut made)?, count, job.seed),
+        _ => draw(&model, &Ddpm::default().plan(&grid, prediction, &mut made)?, count, job.seed),
     }
 }
 
