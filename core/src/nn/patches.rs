@@ -48,7 +48,7 @@ impl Patches {
     /// For each row of a patch, where its part in the patch begins, where that lies in x, and its length in numbers; the
     /// rest of the patch is zeros.
     #[inline(always)]
-    fn runs(self, patch: usize) -> impl Iterator<Item = (usize, usize, usize)> {
+    pub fn runs(self, patch: usize) -> impl Iterator<Item = (usize, usize, usize)> {
         let Shape { height, width, channels } = self.shape;
         let columns = self.columns.max(1);
         let (row, column) = (patch / columns * self.stride, patch % columns * self.stride);

@@ -189,7 +189,7 @@ impl<T: Element> Network<T> {
         let inputs = [item, Shape::vector(1), Shape::vector(config.condition)];
         let count = shards(&steps, &layout, max_batch);
         let numbers = layout.last().map_or(0, |p| p.range.end);
-        let copies = 2 + if count > 1 { count as u128 } else { 0 };
+        let copies = 1 + count as u128;
         let bytes = (row_len(inputs, &steps).saturating_mul(max_batch as u128))
             .saturating_add(copies.saturating_mul(numbers as u128))
             .saturating_mul(size_of::<T>() as u128);
@@ -198,9 +198,9 @@ impl<T: Element> Network<T> {
         }
         let parameters = initial(&layout, seed);
         let rows = max_batch.div_ceil(count);
-        let shard = |_| Shard {
+        let shard = |i| Shard {
             tape: Tape::new(inputs, &steps, rows),
-            gradients: if count > 1 { vec![T::ZERO; numbers] } else { Vec::new() },
+            gradients: if i > 0 { vec![T::ZERO; numbers] } else { Vec::new() },
         };
         Ok(Self {
             shards: (0..count).map(shard).collect(),
@@ -232,7 +232,7 @@ impl<T: Element> Network<T> {
         let config = config.into();
         let Laid { item, steps, layout } = lay(&config)?;
         let inputs = [item, Shape::vector(1), Shape::vector(config.condition)];
-        let copies = 2 + shards(&steps, &layout, max_batch) as u128;
+        let copies = 1 + shards(&steps, &layout, max_batch) as u128;
         let numbers = layout.last().map_or(0, |p| p.range.end) as u128;
         let rows = row_len(inputs, &steps).saturating_mul(max_batch as u128);
         Ok(rows.saturating_add(copies.saturating_mul(numbers)).saturating_mul(size_of::<T>() as u128))
@@ -395,16 +395,21 @@ impl<T: Element> Network<T> {
         }
         parts.resize_with(self.shards.len(), || None);
         let used = rows.div_ceil((each / dim).max(1));
-        self.shards[..used].par_iter_mut().zip(dout.par_chunks(each)).zip(parts).for_each(
-            |((shard, dout), dx)| {
-                shard.gradients.fill(T::ZERO);
-                shard.tape.backward(steps, parameters, dout, &mut shard.gradients, dx);
-            },
-        );
-        let shards = &self.shards[..used];
+        let Some((first, others)) = self.shards[..used].split_first_mut() else { return Ok(()) };
+        // The first shard adds to the network's gradients, which spares two passes over as many numbers as there are parameters.
+        let firsts = std::iter::once((&mut first.tape, &mut self.gradients[..], false));
+        let others = others.iter_mut().map(|shard| (&mut shard.tape, &mut shard.gradients[..], true));
+        let work: Vec<_> = firsts.chain(others).zip(dout.chunks(each)).zip(parts).collect();
+        work.into_par_iter().for_each(|(((tape, gradients, own), dout), dx)| {
+            if own {
+                gradients.fill(T::ZERO);
+            }
+            tape.backward(steps, parameters, dout, gradients, dx);
+        });
+        let others = &self.shards[1..used];
         const PART: usize = 1 << 14;
         self.gradients.par_chunks_mut(PART).enumerate().for_each(|(i, sum)| {
-            for shard in shards {
+            for shard in others {
                 accumulate(sum, &shard.gradients[i * PART..][..sum.len()]);
             }
         });

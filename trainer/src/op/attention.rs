@@ -1,8 +1,8 @@
 //! Attention of all places to all.
 
-use picardy::nn::dot;
+use picardy::nn::{Kernel, dispatch, dot};
 
-use super::{Element, wide};
+use super::Element;
 
 /// The sizes of [`picardy::nn::attention`].
 #[derive(Debug, Clone, Copy)]
@@ -31,30 +31,44 @@ impl Attention {
     /// dv = P^T dy,   dP = dy v^T,   dS = P (dP - sum_j P dP) / sqrt(d),   dq = dS k,   dk = dS^T q
     /// ```
     pub fn backward<T: Element>(&self, kept: AttentionBuffers<'_, T>, dy: &[T], dqkv: &mut [T]) {
-        let Self { heads, places, channels } = *self;
+        dispatch(Backward { sizes: *self, kept, dy, dqkv });
+    }
+}
+
+struct Backward<'a, T> {
+    sizes: Attention,
+    kept: AttentionBuffers<'a, T>,
+    dy: &'a [T],
+    dqkv: &'a mut [T],
+}
+
+impl<T: Element> Kernel for Backward<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { sizes: Attention { heads, places, channels }, kept, dy, dqkv } = self;
+        let AttentionBuffers { qkv, scores } = kept;
         let d = channels / heads;
         let scale = T::ONE / T::from_f64(d as f64).sqrt();
         let at = |place: usize, which: usize, head: usize| place * 3 * channels + which * channels + head * d;
-        let AttentionBuffers { qkv, scores } = kept;
         dqkv.fill(T::ZERO);
-        wide(|| {
-            for head in 0..heads {
-                for i in 0..places {
-                    let row = &scores[(head * places + i) * places..][..places];
-                    let dy = &dy[i * channels + head * d..][..d];
-                    let mut mean = T::ZERO;
-                    for (j, &p) in row.iter().enumerate() {
-                        mean += p * dot(dy, &qkv[at(j, 2, head)..][..d]);
-                        add_scaled(p, dy, &mut dqkv[at(j, 2, head)..][..d]);
-                    }
-                    for (j, &p) in row.iter().enumerate() {
-                        let ds = scale * p * (dot(dy, &qkv[at(j, 2, head)..][..d]) - mean);
-                        add_scaled(ds, &qkv[at(j, 1, head)..][..d], &mut dqkv[at(i, 0, head)..][..d]);
-                        add_scaled(ds, &qkv[at(i, 0, head)..][..d], &mut dqkv[at(j, 1, head)..][..d]);
-                    }
+        for head in 0..heads {
+            for i in 0..places {
+                let row = &scores[(head * places + i) * places..][..places];
+                let dy = &dy[i * channels + head * d..][..d];
+                let mut mean = T::ZERO;
+                for (j, &p) in row.iter().enumerate() {
+                    mean += p * dot(dy, &qkv[at(j, 2, head)..][..d]);
+                    add_scaled(p, dy, &mut dqkv[at(j, 2, head)..][..d]);
+                }
+                for (j, &p) in row.iter().enumerate() {
+                    let ds = scale * p * (dot(dy, &qkv[at(j, 2, head)..][..d]) - mean);
+                    add_scaled(ds, &qkv[at(j, 1, head)..][..d], &mut dqkv[at(i, 0, head)..][..d]);
+                    add_scaled(ds, &qkv[at(i, 0, head)..][..d], &mut dqkv[at(j, 1, head)..][..d]);
                 }
             }
-        });
+        }
     }
 }
 

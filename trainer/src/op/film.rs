@@ -1,13 +1,27 @@
 //! A scale and a shift for each channel (FiLM, arXiv 1709.07871).
 
-use picardy::nn::Scalar;
-
-use super::wide;
+use picardy::nn::{Kernel, Scalar, dispatch};
 
 /// `out[p, c] = b[c] x[p, c] + b[channels + c]` for each item of `places`.
 pub fn film<T: Scalar>(x: &[T], b: &[T], channels: usize, places: usize, out: &mut [T]) {
-    let size = channels * places;
-    wide(|| {
+    dispatch(Film { x, b, channels, places, out });
+}
+
+struct Film<'a, T> {
+    x: &'a [T],
+    b: &'a [T],
+    channels: usize,
+    places: usize,
+    out: &'a mut [T],
+}
+
+impl<T: Scalar> Kernel for Film<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { x, b, channels, places, out } = self;
+        let size = channels * places;
         let items = x.chunks_exact(size).zip(b.chunks_exact(2 * channels)).zip(out.chunks_exact_mut(size));
         for ((x, b), out) in items {
             let (scale, shift) = b.split_at(channels);
@@ -17,7 +31,7 @@ pub fn film<T: Scalar>(x: &[T], b: &[T], channels: usize, places: usize, out: &m
                 }
             }
         }
-    });
+    }
 }
 
 /// `db[c] = sum over places of dy x`, `db[channels + c] = sum over places of dy`, and `dy <- dx = scale dy` in place.
@@ -29,9 +43,26 @@ pub fn film_backward<T: Scalar>(
     dy: &mut [T],
     db: &mut [T],
 ) {
-    let size = channels * places;
-    db.fill(T::ZERO);
-    wide(|| {
+    dispatch(Backward { x, b, channels, places, dy, db });
+}
+
+struct Backward<'a, T> {
+    x: &'a [T],
+    b: &'a [T],
+    channels: usize,
+    places: usize,
+    dy: &'a mut [T],
+    db: &'a mut [T],
+}
+
+impl<T: Scalar> Kernel for Backward<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { x, b, channels, places, dy, db } = self;
+        let size = channels * places;
+        db.fill(T::ZERO);
         let items = x.chunks_exact(size).zip(b.chunks_exact(2 * channels));
         let slopes = dy.chunks_exact_mut(size).zip(db.chunks_exact_mut(2 * channels));
         for ((x, b), (dy, db)) in items.zip(slopes) {
@@ -46,7 +77,7 @@ pub fn film_backward<T: Scalar>(
                 }
             }
         }
-    });
+    }
 }
 
 #[cfg(test)]

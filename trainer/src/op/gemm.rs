@@ -14,7 +14,7 @@ pub trait Element: Scalar {
 
     /// `C = A B`, or `C += A B`, by `gemm`; as [`Element::product`], call [`gemm_tall`].
     #[doc(hidden)]
-    fn product_tall(a: View<'_, Self>, b: View<'_, Self>, add: bool, c: &mut [Self]);
+    fn product_tall(a: View<'_, Self>, b: View<'_, Self>, add: bool, c: &mut [Self], stride: usize);
 }
 
 /// A matrix over a slice, with strides.
@@ -38,6 +38,16 @@ impl<'a, T> View<'a, T> {
         Self { data, rows, columns, row_stride: columns, column_stride: 1 }
     }
 
+    /// The matrix [rows, columns] whose rows begin `stride` apart.
+    ///
+    /// # Panics
+    ///
+    /// Where `data` ends before the last row does, or rows overlap.
+    pub fn strided(data: &'a [T], rows: usize, columns: usize, stride: usize) -> Self {
+        assert!(lie_in(data.len(), rows, columns, stride), "a matrix of {rows} x {columns}, {stride} apart");
+        Self { data, rows, columns, row_stride: stride, column_stride: 1 }
+    }
+
     /// The transposed matrix, over the same elements.
     pub fn transposed(self) -> Self {
         Self {
@@ -48,6 +58,12 @@ impl<'a, T> View<'a, T> {
             ..self
         }
     }
+}
+
+/// Whether that many numbers hold all the rows.
+fn lie_in(len: usize, rows: usize, columns: usize, stride: usize) -> bool {
+    let last = rows.checked_sub(1).map_or(Some(0), |last| last.checked_mul(stride)?.checked_add(columns));
+    stride >= columns && last.is_some_and(|end| end <= len)
 }
 
 /// `C = A B + beta C`: A [m, k], B [k, n], C [m, n] in rows.
@@ -67,7 +83,18 @@ pub fn gemm<T: Element>(a: View<'_, T>, b: View<'_, T>, beta: T, c: &mut [T]) {
 ///
 /// Where the shapes do not fit.
 pub fn gemm_tall<T: Element>(a: View<'_, T>, b: View<'_, T>, add: bool, c: &mut [T]) {
-    T::product_tall(a, b, add, c);
+    let columns = b.columns;
+    assert_eq!(c.len(), a.rows * columns, "the result of a product");
+    T::product_tall(a, b, add, c, columns);
+}
+
+/// `C += A B` as [`gemm_tall`], into rows of C that begin `stride` apart.
+///
+/// # Panics
+///
+/// Where the shapes do not fit, or C's rows overlap.
+pub fn gemm_strided<T: Element>(a: View<'_, T>, b: View<'_, T>, c: &mut [T], stride: usize) {
+    T::product_tall(a, b, true, c, stride);
 }
 
 macro_rules! element {
@@ -78,7 +105,7 @@ macro_rules! element {
                 let (m, k, n) = (a.rows, a.columns, b.columns);
                 assert_eq!(k, b.rows, "the inner dimensions of a product");
                 assert_eq!(c.len(), m * n, "the result of a product");
-                // SAFETY: `View::new` made both views as long as rows x columns with matching strides, and
+                // SAFETY: `View::new` and `View::strided` made sure that all rows lie in the slice, and
                 // `transposed` swaps the two together, so every (i, j) of A and B lies in its slice; C is row-major
                 // of just the length asserted above. C is borrowed mutably, so it overlaps neither.
                 unsafe {
@@ -102,26 +129,26 @@ macro_rules! element {
             }
 
             #[allow(unsafe_code)]
-            fn product_tall(a: View<'_, Self>, b: View<'_, Self>, add: bool, c: &mut [Self]) {
+            fn product_tall(a: View<'_, Self>, b: View<'_, Self>, add: bool, c: &mut [Self], stride: usize) {
                 let (m, k, n) = (a.rows, a.columns, b.columns);
                 assert_eq!(k, b.rows, "the inner dimensions of a product");
-                assert_eq!(c.len(), m * n, "the result of a product");
-                // SAFETY: as above: both views lie in their slices, and C is row-major of the length asserted.
+                assert!(lie_in(c.len(), m, n, stride), "the result of a product");
+                // SAFETY: as above: both views lie in their slices, and C's rows in its own, apart from each other.
                 unsafe {
                     $tall()(
-                        m,
                         n,
+                        m,
                         k,
                         c.as_mut_ptr(),
+                        stride as isize,
                         1,
-                        n as isize,
                         add,
-                        a.data.as_ptr(),
-                        a.column_stride as isize,
-                        a.row_stride as isize,
                         b.data.as_ptr(),
-                        b.column_stride as isize,
                         b.row_stride as isize,
+                        b.column_stride as isize,
+                        a.data.as_ptr(),
+                        a.row_stride as isize,
+                        a.column_stride as isize,
                         1.0,
                         1.0,
                         false,

@@ -1,8 +1,6 @@
 //! Group normalisation.
 
-use picardy::nn::Scalar;
-
-use super::wide;
+use picardy::nn::{Kernel, Scalar, dispatch};
 
 /// The backward pass of [`picardy::nn::group_norm`] for one item x [places, channels] with its `stats` [groups, 2]. With
 /// `n = (x - mean) r`, r the group's reciprocal deviation, and g = dy * weight:
@@ -21,16 +19,34 @@ pub fn group_norm_backward<T: Scalar>(
     gradients: (&mut [T], &mut [T]),
     sums: &mut [T],
 ) {
-    let channels = weight.len();
-    let groups = stats.len() / 2;
-    if channels == 0 || groups == 0 {
+    if weight.is_empty() || stats.len() < 2 {
         return;
     }
-    let per = channels / groups;
-    let count = T::ONE / T::from_f64((x.len() / channels * per) as f64);
-    let (slopes, rest) = sums[..3 * channels].split_at_mut(channels);
-    let (products, scales) = rest.split_at_mut(channels);
-    wide(|| {
+    let (weight_gradient, bias_gradient) = gradients;
+    dispatch(Backward { weight, x, stats, dy, weight_gradient, bias_gradient, sums });
+}
+
+struct Backward<'a, T> {
+    weight: &'a [T],
+    x: &'a [T],
+    stats: &'a [T],
+    dy: &'a mut [T],
+    weight_gradient: &'a mut [T],
+    bias_gradient: &'a mut [T],
+    sums: &'a mut [T],
+}
+
+impl<T: Scalar> Kernel for Backward<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { weight, x, stats, dy, weight_gradient, bias_gradient, sums } = self;
+        let channels = weight.len();
+        let per = channels / (stats.len() / 2);
+        let count = T::ONE / T::from_f64((x.len() / channels * per) as f64);
+        let (slopes, rest) = sums[..3 * channels].split_at_mut(channels);
+        let (products, scales) = rest.split_at_mut(channels);
         slopes.fill(T::ZERO);
         products.fill(T::ZERO);
         for (x, dy) in x.chunks_exact(channels).zip(dy.chunks_exact(channels)) {
@@ -46,8 +62,8 @@ pub fn group_norm_backward<T: Scalar>(
             let (mut g, mut gn) = (T::ZERO, T::ZERO);
             for c in group * per..(group + 1) * per {
                 products[c] = (products[c] - mean * slopes[c]) * inverse;
-                gradients.0[c] += products[c];
-                gradients.1[c] += slopes[c];
+                weight_gradient[c] += products[c];
+                bias_gradient[c] += slopes[c];
                 g += weight[c] * slopes[c];
                 gn += weight[c] * products[c];
             }
@@ -64,7 +80,7 @@ pub fn group_norm_backward<T: Scalar>(
                 *dy = scale * *dy - factor * x - offset;
             }
         }
-    });
+    }
 }
 
 #[cfg(test)]

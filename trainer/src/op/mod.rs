@@ -24,12 +24,12 @@ pub use activation::through_slope;
 pub use attention::{Attention, AttentionBuffers};
 pub use conv::Conv;
 pub use film::{film, film_backward};
-pub use gemm::{Element, View, gemm, gemm_tall};
+pub use gemm::{Element, View, gemm, gemm_strided, gemm_tall};
 pub use group_norm::group_norm_backward;
 pub use join::{downsample, join, split, upsample};
 pub use layer_norm::layer_norm_backward;
 
-/// Runs `work` with the widest vectors that the CPU has.
+/// Runs `work` with the widest vectors that the CPU has: for a loop or two, which is inlined. More is a [`Kernel`] of its own.
 #[inline]
 pub(crate) fn wide<R>(work: impl FnOnce() -> R) -> R {
     struct Wide<F>(F);
