@@ -41,4 +41,20 @@ impl<'a> Grid<'a> {
     pub const fn steps(&self) -> usize {
         self.levels.len() - 1
     }
+
+    /// Its last `steps` steps: where a run starts from data that are near the sample, noised to the first of these levels
+    /// ([`horizon::renoise`](crate::horizon::renoise)).
+    ///
+    /// # Errors
+    /// [`ScheduleError::NoSteps`] for 0, [`ScheduleError::Buffer`] for more than there are.
+    pub const fn tail(&self, steps: usize) -> Result<Self, ScheduleError> {
+        if steps == 0 {
+            return Err(ScheduleError::NoSteps);
+        }
+        if steps > self.steps() {
+            return Err(ScheduleError::Buffer { needed: steps.saturating_add(1), given: self.levels.len() });
+        }
+        let (_, levels) = self.levels.split_at(self.steps() - steps);
+        Ok(Self { levels })
+    }
 }

@@ -43,6 +43,7 @@
 //! | [`Noise`] | Gaussian noise keyed by (seed, item, node) |
 //! | [`Tensor`], [`Denoiser`] | rows of states; the network |
 //! | [`guard`], [`Guided`] | limits and known entries on the data estimate; classifier-free guidance |
+//! | [`horizon`] | chunks of actions: shifted, held at their overlap, started warm |
 //! | [`sampler`] | [`Sequential`], [`Picard`], [`Parareal`] and [`Speculative`], over the caller's [`Workspace`]; [`Auto`] chooses |
 //! | `Threaded` (feature `std`) | one call of the network on several threads |
 //! | [`nn`] | inference of the trainer's networks, weights read in place |
@@ -65,6 +66,7 @@ pub mod denoiser;
 mod grid;
 pub mod guard;
 mod guidance;
+pub mod horizon;
 mod level;
 mod math;
 mod mixture;

@@ -13,6 +13,9 @@ mod clamp;
 mod from_fn;
 mod guarded;
 mod inpaint;
+mod limits;
+#[cfg(test)]
+mod limits_tests;
 mod raw_noise;
 mod threshold;
 
@@ -20,6 +23,7 @@ pub use clamp::Clamp;
 pub use from_fn::{FnGuard, from_fn};
 pub use guarded::Guarded;
 pub use inpaint::Inpaint;
+pub use limits::Limits;
 pub use raw_noise::RawNoise;
 pub use threshold::DynamicThreshold;
 
@@ -98,6 +102,22 @@ pub enum GuardError {
         /// The item that is asked for.
         item: usize,
     },
+    /// A limit that is negative, or NaN.
+    Limit(f64),
+    /// Numbers that are no places of so many channels, or no channels.
+    Channels {
+        /// The channels.
+        channels: usize,
+        /// The numbers given.
+        given: usize,
+    },
+    /// A velocity beyond its own limit.
+    Speed {
+        /// The item.
+        item: usize,
+        /// How many times the limit it is.
+        times: f64,
+    },
     /// The plan is not a one-step one in data form.
     Plan {
         /// The node that is not.
@@ -134,6 +154,17 @@ impl fmt::Display for GuardError {
             Self::Length { values, dim, item } => write!(
                 f,
                 "{values} known values do not reach item {item} of states of {dim}; give {dim}, or {dim} for each item"
+            ),
+            Self::Limit(limit) => write!(f, "the limit {limit} is none; give 0 or more, infinity for none"),
+            Self::Channels { channels, given } => {
+                write!(
+                    f,
+                    "{given} numbers are no places of {channels} channels; give whole places of at least one"
+                )
+            }
+            Self::Speed { item, times } => write!(
+                f,
+                "item {item} moves at {times} times its limit already; brake first, or give a larger limit"
             ),
             Self::Plan { node } => write!(
                 f,
