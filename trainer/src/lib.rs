@@ -14,6 +14,7 @@ pub mod data;
 pub mod evaluate;
 pub mod exact;
 pub mod export;
+pub mod import;
 pub mod loss;
 pub mod metrics;
 pub mod model;

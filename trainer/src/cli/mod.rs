@@ -45,6 +45,14 @@ enum Command {
         #[arg(long, default_value_t)]
         weights: WeightFormat,
     },
+    /// Takes over a diffusion policy's U-Net: writes policy.safetensors, policy.onnx and scheduler_config.json.
+    Import {
+        /// A folder with config.json and model.safetensors, as LeRobot saves a policy.
+        folder: PathBuf,
+        /// The folder to write to.
+        #[arg(long)]
+        out: PathBuf,
+    },
     /// Prints the MMD of the samples to the data and the negative log-likelihood of the data.
     Eval(eval::EvalArgs),
 }
@@ -69,6 +77,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             let checkpoint = Trainer::resume(&Files { folder: run.clone() }.checkpoint())?;
             training::export(&checkpoint.trainer, out.as_deref().unwrap_or(&run), weights)
         }
+        Command::Import { folder, out } => training::import(&folder, &out),
         Command::Config => {
             print!("{}", Config::default().to_text()?);
             Ok(())

@@ -2,6 +2,8 @@
 
 use super::settings::TrainArgs;
 use crate::export;
+use crate::import::Policy;
+use crate::model::Precision;
 use crate::small::shrink;
 use crate::train::{Report, Run, Trainer};
 use anyhow::Context;
@@ -53,6 +55,30 @@ pub(super) fn export(trainer: &Trainer, out: &Path, weights: WeightFormat) -> an
     if let Some(change) = small.change {
         println!("{weights}: {change}");
     }
+    Ok(())
+}
+
+/// Takes a policy over.
+pub(super) fn import(folder: &Path, out: &Path) -> anyhow::Result<()> {
+    let Policy { network, config, metadata } = Policy::read(folder)?;
+    create(out)?;
+    let bytes = network.to_safetensors(&metadata, Precision::F32)?;
+    let scheduler = serde_json::to_vec_pretty(&config.scheduler())?;
+    let files = [
+        (out.join("policy.safetensors"), bytes),
+        (out.join("policy.onnx"), export::onnx(&network, &metadata)?),
+        (out.join("scheduler_config.json"), scheduler),
+    ];
+    export::write_files(&files)?;
+    for (path, _) in files {
+        println!("wrote {}", path.display());
+    }
+    println!(
+        "plans of {} actions of {} numbers, told {} numbers of observation",
+        config.horizon,
+        network.dim() / config.horizon.max(1),
+        network.condition()
+    );
     Ok(())
 }
 

@@ -31,6 +31,7 @@ pub use loss_kind::LossKind;
 pub use run::{Evaluation, Report, Run};
 pub use terms::Terms;
 pub use trainer::{Judgement, Step, Trainer};
+pub(crate) use weights::numbers;
 pub use weights::{NameMap, WeightsError, read_weights};
 
 use std::io::Write;

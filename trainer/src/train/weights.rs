@@ -169,7 +169,7 @@ pub fn read_weights(path: &Path, map: &NameMap, layout: &[Parameter]) -> Result<
 }
 
 /// A tensor's numbers; `None` where they are no floats.
-fn numbers(tensor: &TensorView<'_>) -> Option<Vec<f32>> {
+pub(crate) fn numbers(tensor: &TensorView<'_>) -> Option<Vec<f32>> {
     let bytes = tensor.data();
     Some(match tensor.dtype() {
         Dtype::F32 => bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
