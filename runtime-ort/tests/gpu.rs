@@ -4,7 +4,11 @@
 
 mod common;
 
-use common::{PlainMlp, affine::Affine, command, pseudo_random};
+use common::{
+    PlainMlp,
+    affine::{Affine, biased},
+    command, pseudo_random,
+};
 use ort::value::Tensor;
 use picardy_ort::{
     Model, Options, OrtDenoiser, OrtError, Provider, Runtime,
@@ -278,17 +282,7 @@ fn the_command_runs_on_the_device() {
         let text = format!(r#"{{"_class_name": "{class}Scheduler", "clip_sample": {clips}}}"#);
         std::fs::write(dir.path().join(format!("{file}.json")), text).unwrap();
     }
-    let n = Extent::Free("n");
-    let mut graph = GraphBuilder::new("biased");
-    for name in ["x", "bias"] {
-        graph.input(name, Element::F32, &[n, Extent::Fixed(2)]);
-    }
-    graph.input("t", Element::F32, &[n]);
-    graph.floats("quarter", &[1], &[0.25]).unwrap();
-    graph.node("part", "Mul", &["x", "quarter"], &[]);
-    graph.node("y", "Add", &["part", "bias"], &[]);
-    graph.output("y", &[n, Extent::Fixed(2)]);
-    std::fs::write(dir.path().join("biased.onnx"), graph.finish().unwrap()).unwrap();
+    std::fs::write(dir.path().join("biased.onnx"), biased().finish().unwrap()).unwrap();
     let wide = Affine { x: Element::F64, out: Element::F64, ..Affine::plain(&[2]) };
     std::fs::write(dir.path().join("wide.onnx"), wide.graph().finish().unwrap()).unwrap();
     // Without a sine, of which WGSL promises eleven bits.

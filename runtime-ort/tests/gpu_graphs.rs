@@ -7,7 +7,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::PlainMlp;
-use common::affine::Affine;
+use common::affine::{Affine, biased};
 use common::command;
 use common::rows::{BETAS, apart, ddim, provider};
 use picardy::{
@@ -114,17 +114,7 @@ fn captured_runs_give_the_same_samples() {
 #[test]
 #[ignore = "needs a GPU's provider: run tests/webgpu.sh or tests/cuda.sh"]
 fn other_rows_and_conditions_are_seen() {
-    let n = Extent::Free("n");
-    let mut graph = GraphBuilder::new("biased");
-    for name in ["x", "bias"] {
-        graph.input(name, Element::F32, &[n, Extent::Fixed(2)]);
-    }
-    graph.input("t", Element::F32, &[n]);
-    graph.floats("quarter", &[1], &[0.25]).unwrap();
-    graph.node("part", "Mul", &["x", "quarter"], &[]);
-    graph.node("y", "Add", &["part", "bias"], &[]);
-    graph.output("y", &[n, Extent::Fixed(2)]);
-    let bytes = graph.finish().unwrap();
+    let bytes = biased().finish().unwrap();
     let nodes = ddim(20);
     let plan = Plan::new(&nodes, Form::Data).unwrap();
     let once = AnySampler::Sequential(Sequential);

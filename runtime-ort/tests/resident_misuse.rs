@@ -3,40 +3,13 @@
 
 mod common;
 
-use std::{fs, ops::Range};
+use std::fs;
 
 use common::affine::Affine;
-use common::rows::{apart, ddim, denoiser, on_device, on_host, options, provider};
-use picardy::{Batch, Denoiser, Foreseen, Form, Picard, Plan, SampleError, Sampler, Sequential, Tensor};
-use picardy_ort::{Model, OrtDenoiser, OrtError, ResidentFrames};
+use common::rows::{apart, called, ddim, denoiser, on_device, on_host, options, provider};
+use picardy::{Denoiser, Foreseen, Form, Picard, Plan, SampleError, Sampler, Sequential, Tensor};
+use picardy_ort::{Model, OrtDenoiser, OrtError};
 use picardy_trainer::onnx::{Element, Extent, GraphBuilder};
-
-/// The mean of two models' answers, the second's in spare rows.
-struct Mean {
-    models: [OrtDenoiser; 2],
-    spare: usize,
-}
-
-impl Denoiser<ResidentFrames> for Mean {
-    type Error = OrtError;
-
-    fn evaluate(
-        &mut self,
-        batch: &Batch<'_>,
-        frames: &mut ResidentFrames,
-        x: Range<usize>,
-        out: Range<usize>,
-    ) -> Result<(), OrtError> {
-        let spare = self.spare..self.spare + out.len();
-        let [first, second] = &mut self.models;
-        first.evaluate(batch, frames, x.clone(), out.clone())?;
-        second.evaluate(batch, frames, x, spare.clone())?;
-        for (out, spare) in out.zip(spare) {
-            frames.combine(out, &[(0.5, out), (0.5, spare)]);
-        }
-        Ok(())
-    }
-}
 
 #[test]
 fn two_models_of_two_forms_share_rows() {
@@ -48,7 +21,17 @@ fn two_models_of_two_forms_share_rows() {
     let (want, _) = on_host(&Sequential, &plan, &mut plain, (2, 2));
     let picard = Picard::default();
     for rows in [Sequential.need(&plan, 2).rows, picard.need(&plan, 2).rows] {
-        let mut mean = Mean { models: models(), spare: rows };
+        let [mut first, mut second] = models();
+        // The mean of the two models' answers, the second's in spare rows.
+        let mut mean = called(|batch, frames, x, out| {
+            let spare = rows..rows + out.len();
+            first.evaluate(batch, frames, x.clone(), out.clone())?;
+            second.evaluate(batch, frames, x, spare.clone())?;
+            for (out, spare) in out.zip(spare) {
+                frames.combine(out, &[(0.5, out), (0.5, spare)]);
+            }
+            Ok(())
+        });
         let got = if rows == Sequential.need(&plan, 2).rows {
             on_device(&Sequential, &plan, &mut mean, (2, &[2]), 64)
         } else {
@@ -121,39 +104,21 @@ fn a_model_whose_file_goes_or_changes_is_told() {
     assert!(said.contains("model.onnx") && said.contains("has changed since"), "{said}");
 }
 
-/// Passes on fewer rows to read, or to write, than the call has.
-struct Short {
-    inner: OrtDenoiser,
-    read: usize,
-    written: usize,
-}
-
-impl Denoiser<ResidentFrames> for Short {
-    type Error = OrtError;
-
-    fn evaluate(
-        &mut self,
-        batch: &Batch<'_>,
-        frames: &mut ResidentFrames,
-        x: Range<usize>,
-        out: Range<usize>,
-    ) -> Result<(), OrtError> {
-        let out = out.start..out.end - self.written;
-        // Foreseen for as many as are written.
-        let of = |out| Foreseen { x: x.start, out, m: out, state: 0.0, output: 1.0, since: None };
-        frames.foresee(out.clone().map(of));
-        self.inner.evaluate(batch, frames, x.start..x.end - self.read, out)
-    }
-}
-
 #[test]
 fn a_call_of_another_length_is_an_error() {
     let nodes = ddim(4);
     let plan = Plan::new(&nodes, Form::Data).unwrap();
     for (read, written) in [(1, 0), (0, 1), (1, 1), (3, 3)] {
-        let inner = denoiser(Affine::plain(&[2]).graph(), None);
-        let error =
-            on_device(&Sequential, &plan, &mut Short { inner, read, written }, (3, &[2]), 0).unwrap_err();
+        let mut inner = denoiser(Affine::plain(&[2]).graph(), None);
+        // Passes on fewer rows to read, or to write, than the call has.
+        let mut short = called(|batch, frames, x, out| {
+            let out = out.start..out.end - written;
+            // Foreseen for as many as are written.
+            let of = |out| Foreseen { x: x.start, out, m: out, state: 0.0, output: 1.0, since: None };
+            frames.foresee(out.clone().map(of));
+            inner.evaluate(batch, frames, x.start..x.end - read, out)
+        });
+        let error = on_device(&Sequential, &plan, &mut short, (3, &[2]), 0).unwrap_err();
         assert!(matches!(error, SampleError::Denoiser(OrtError::Length { rows: 3, .. })), "{error}");
     }
 }

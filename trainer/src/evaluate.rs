@@ -1,6 +1,6 @@
 //! How good a network's samples are.
 
-use crate::data::{DataError, MAX_POINTS};
+use crate::data::{DataError, Dataset, MAX_POINTS};
 use crate::metrics::{GaussianKernel, MetricError, Mmd};
 use crate::model::{Network, NetworkError, SaveError, has_room};
 use picardy::nn::{Artifact, ModelCard, ModelError, ShapeError};
@@ -35,6 +35,19 @@ pub enum EvaluateError {
     /// The data to compare with.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// Data whose conditions are none for the network.
+    #[error(
+        "the network is told {network} numbers of an item, and the conditions of {name} have {data}; give the labels or \
+         observations that it was trained with"
+    )]
+    Told {
+        /// What the network is told.
+        network: usize,
+        /// What the data tell.
+        data: usize,
+        /// The data.
+        name: String,
+    },
 }
 
 /// Items that a thread samples together.
@@ -142,6 +155,32 @@ pub fn sample_told(
         Ok::<(), EvaluateError>(())
     })?;
     Ok(samples)
+}
+
+/// What a network that is told `width` numbers is told of `count` items from all over the data, in their order, or of all items
+/// where there are fewer: [n, width], for [`sample_told`]. Empty where the data have no conditions, which is none.
+///
+/// # Errors
+/// Conditions of another width than the network's, or more numbers than there is memory for.
+pub fn conditions_of(data: &Dataset, width: usize, count: usize) -> Result<Vec<f32>, EvaluateError> {
+    let own = data.conditions().width();
+    if own == 0 || width == 0 {
+        return Ok(Vec::new());
+    }
+    if own != width {
+        return Err(EvaluateError::Told { network: width, data: own, name: data.name().to_owned() });
+    }
+    let rows = count.min(data.len());
+    if !has_room(4 * rows as u128 * width as u128) {
+        let limit = (crate::model::MAX_BYTES / 4) as usize / width;
+        return Err(DataError::PointCount { asked: count, limit }.into());
+    }
+    let mut conditions = vec![0.0; width * rows];
+    for (i, slot) in conditions.chunks_exact_mut(width).enumerate() {
+        // Wide, since the product of two counts may be no usize.
+        data.conditions().write((i as u128 * data.len() as u128 / rows as u128) as usize, slot);
+    }
+    Ok(conditions)
 }
 
 /// The maximum mean discrepancy (squared, unbiased) of a network's samples to fresh data.

@@ -1,10 +1,12 @@
 //! Networks with smaller weights, and what that changes.
 
 use crate::data::{DataError, Dataset};
-use crate::evaluate::{EvaluateError, sample};
+use crate::evaluate::{EvaluateError, conditions_of, sample_told};
 use crate::model::{Calibration, Int8, Network, NetworkError, Precision, SaveError};
 use crate::rng::Rng;
-use picardy::nn::{self, Artifact, CardError, ModelCard, ModelError, ResidualMlp, Step, WeightFormat, key};
+use picardy::nn::{
+    self, Artifact, CardError, ModelCard, ModelError, ResidualMlp, ShapeError, Step, WeightFormat, key,
+};
 use picardy::{Betas, Ddim};
 use std::fmt;
 
@@ -76,10 +78,11 @@ impl fmt::Display for Change {
 }
 
 /// The network with such weights. int8 scales are chosen on three quarters of the data, noised at all timesteps; the change
-/// is measured on the rest.
+/// is measured on the rest. A network that is told a condition is told the data's, in both, and none where the data have none.
 ///
 /// # Errors
-/// A parameter that cannot be stored so, or a network whose output is not finite.
+/// A parameter that cannot be stored so, a network whose output is not finite, or data of another size or with conditions of
+/// another size than the network's.
 pub fn shrink(
     model: &Network<f32>,
     data: &Dataset,
@@ -87,6 +90,11 @@ pub fn shrink(
     metadata: &[(String, String)],
     weights: WeightFormat,
 ) -> Result<Small, SmallError> {
+    let (expected, got) = (model.dim(), data.dim());
+    if expected != got {
+        return Err(NetworkError::from(ShapeError { argument: "data", expected, got }).into());
+    }
+    conditions_of(data, model.condition(), 0)?;
     let reference = model.to_safetensors(metadata, Precision::F32)?;
     // Sets of a few points are both calibrated with and measured on.
     let (known, held_out) = data.split(HELD_OUT, 0).unwrap_or_else(|_| (data.clone(), data.clone()));
@@ -99,7 +107,7 @@ pub fn shrink(
         None => model.to_safetensors(metadata, Precision::F16),
         Some(int8) => model.to_int8_safetensors(int8, metadata),
     };
-    let change = measure(&reference, &write(metadata)?, &held_out, betas)?;
+    let change = measure([&reference, &write(metadata)?], model.condition(), &held_out, betas)?;
     let mut metadata = metadata.to_vec();
     metadata.push((key::WEIGHTS_ERROR.to_owned(), change.to_string()));
     Ok(Small { bytes: write(&metadata)?, change: Some(change) })
@@ -112,23 +120,27 @@ fn calibrate(model: &Network<f32>, data: &Dataset, betas: Betas) -> Result<Calib
     let mut rng = Rng::new(0, CALIBRATION_STREAM);
     let alpha_bars: Vec<f64> = betas.alpha_bars().collect();
     let mut calibration = Calibration::default();
+    let mut told = vec![0.0; ROWS * model.condition()];
     for _ in 0..CALIBRATION_ROWS / ROWS {
         // More of them at little noise, where outputs change most with their inputs.
         let timestep = |u: f64| ((u * u * alpha_bars.len() as f64) as usize).min(alpha_bars.len() - 1);
         let t: Vec<usize> = (0..ROWS).map(|_| timestep(rng.uniform())).collect();
-        let x = noised(data, &t, &alpha_bars, &mut rng);
+        let x = noised(data, &t, &alpha_bars, &mut rng, &mut told);
         let t: Vec<f32> = t.iter().map(|&t| t as f32).collect();
-        calibration.add(&mut network, &x, &t)?;
+        calibration.add(&mut network, &x, &t, &told)?;
     }
     Ok(calibration)
 }
 
-/// Random rows of the data, each noised to its timestep: `sqrt(abar) x0 + sqrt(1 - abar) eps`.
-fn noised(data: &Dataset, t: &[usize], alpha_bars: &[f64], rng: &mut Rng) -> Vec<f32> {
+/// Random rows of the data, each noised to its timestep: `sqrt(abar) x0 + sqrt(1 - abar) eps`; their conditions go into `told`.
+fn noised(data: &Dataset, t: &[usize], alpha_bars: &[f64], rng: &mut Rng, told: &mut [f32]) -> Vec<f32> {
     let mut x = Vec::with_capacity(t.len() * data.dim());
-    for &t in t {
+    let width = told.len() / t.len().max(1);
+    for (i, &t) in t.iter().enumerate() {
         let bar = alpha_bars.get(t).copied().unwrap_or(0.0);
-        let row = data.row(rng.below(data.len())).unwrap_or_default();
+        let index = rng.below(data.len());
+        data.conditions().write(index, &mut told[i * width..(i + 1) * width]);
+        let row = data.row(index).unwrap_or_default();
         x.extend(
             row.iter().map(|x0| (bar.sqrt() * f64::from(*x0) + (1.0 - bar).sqrt() * rng.normal()) as f32),
         );
@@ -136,18 +148,26 @@ fn noised(data: &Dataset, t: &[usize], alpha_bars: &[f64], rng: &mut Rng) -> Vec
     x
 }
 
-fn measure(reference: &[u8], small: &[u8], data: &Dataset, betas: Betas) -> Result<Change, EvaluateError> {
+/// How the output of a file differs from a reference's, of networks that are told so many numbers.
+fn measure(
+    [reference, small]: [&[u8]; 2],
+    condition: usize,
+    data: &Dataset,
+    betas: Betas,
+) -> Result<Change, EvaluateError> {
     let alpha_bars: Vec<f64> = betas.alpha_bars().collect();
     let mut rng = Rng::new(0, MEASURE_STREAM);
     let mut levels = Vec::new();
+    let conditions = conditions_of(data, condition, SAMPLES)?;
+    let mut told = vec![0.0; LEVEL_ROWS * condition];
     for level in 0..LEVELS {
         let t = level * (alpha_bars.len() - 1) / (LEVELS - 1);
-        let x = noised(data, &[t; LEVEL_ROWS], &alpha_bars, &mut rng);
-        let [exact, other] = [reference, small].map(|bytes| outputs(bytes, &x, t as f32));
+        let x = noised(data, &[t; LEVEL_ROWS], &alpha_bars, &mut rng, &mut told);
+        let [exact, other] = [reference, small].map(|bytes| outputs(bytes, &x, t as f32, &told));
         levels.push((t, relative(&exact?, &other?)));
     }
     let steps = STEPS.min(betas.train_steps);
-    let samples = |bytes| sample(bytes, betas, &Ddim::default(), steps, SAMPLES, 0);
+    let samples = |bytes| sample_told(bytes, betas, &Ddim::default(), steps, &conditions, (SAMPLES, 0));
     let (exact, other) = (samples(reference)?, samples(small)?);
     let dim = data.dim();
     let distances: Vec<f64> =
@@ -159,8 +179,8 @@ fn measure(reference: &[u8], small: &[u8], data: &Dataset, betas: Betas) -> Resu
     })
 }
 
-/// A file's outputs as firmware computes them.
-fn outputs(bytes: &[u8], x: &[f32], t: f32) -> Result<Vec<f32>, ModelError> {
+/// A file's outputs as firmware computes them, told conditions.
+fn outputs(bytes: &[u8], x: &[f32], t: f32, told: &[f32]) -> Result<Vec<f32>, ModelError> {
     let artifact = Artifact::parse(bytes)?;
     let mut out = vec![0.0; x.len()];
     match ModelCard::from_lookup(|key| artifact.metadata(key)) {
@@ -168,7 +188,7 @@ fn outputs(bytes: &[u8], x: &[f32], t: f32) -> Result<Vec<f32>, ModelError> {
             let mut steps = vec![Step::default(); card.architecture.steps(card.condition)];
             let network = nn::Network::from_artifact(&artifact, &card, &mut steps)?;
             let mut scratch = vec![0.0; network.scratch_len(48)];
-            network.forward(x, std::iter::repeat(t), &[], &mut out, &mut scratch)?;
+            network.forward(x, std::iter::repeat(t), told, &mut out, &mut scratch)?;
         }
         Err(CardError::Missing { key: key::VERSION }) => {
             let network = ResidualMlp::from_artifact(&artifact)?;
@@ -192,10 +212,11 @@ fn relative(exact: &[f32], other: &[f32]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::Builtin;
+    use crate::data::{Builtin, Conditions};
     use crate::loss::{NoiseTable, Standard};
-    use crate::model::MlpConfig;
+    use crate::model::{MlpConfig, NetworkKind};
     use crate::optimiser::{Adam, AdamConfig};
+    use crate::train::{TrainConfig, Trainer};
     use picardy::nn::{ModelCard, key};
 
     const BETAS: Betas = Betas::linear(1000, 1e-4, 2e-2);
@@ -248,7 +269,7 @@ mod tests {
             // What is read back to go on with is the same network.
             let mut read = Network::from_safetensors(&small.bytes, 4).unwrap();
             let x = [0.3, -1.0, 2.0, 0.1];
-            let want = outputs(&small.bytes, &x, 400.0).unwrap();
+            let want = outputs(&small.bytes, &x, 400.0, &[]).unwrap();
             let got = read.forward(&x, &[400.0; 2], &[]).unwrap();
             assert!(relative(&want, got) < 1e-3, "{want:?} {got:?}");
         }
@@ -262,12 +283,43 @@ mod tests {
         let reference = model.to_safetensors(&[], Precision::F32).unwrap();
         let error = |int8: &Int8| {
             let bytes = model.to_int8_safetensors(int8, &[]).unwrap();
-            let change = measure(&reference, &bytes, &data, BETAS).unwrap();
+            let change = measure([&reference, &bytes], 0, &data, BETAS).unwrap();
             change.levels.iter().map(|level| level.1).sum::<f64>() / LEVELS as f64
         };
         let with = error(&Int8::new(&model, &calibrated).unwrap());
         let without = error(&Int8::new(&model, &calibrated.forgotten()).unwrap());
         assert!(with < 0.7 * without, "{with} with, {without} without");
+    }
+
+    /// Calibrated and measured with what the network is told: the same data without it give other weights and figures.
+    #[test]
+    fn conditions_are_calibrated_and_measured_with() {
+        let dim = 23;
+        let mut rng = Rng::new(5, 5);
+        // Observations that vary together, in three directions.
+        let mixing: Vec<f64> = (0..3 * dim).map(|_| rng.normal()).collect();
+        let values = (0..400).flat_map(|_| {
+            let z = [rng.normal(), rng.normal(), rng.normal()];
+            let mixing = &mixing;
+            (0..dim).map(move |i| (0..3).map(|k| (z[k] * mixing[3 * i + k]) as f32).sum::<f32>())
+        });
+        let told = Conditions::Observations { dim, values: values.collect() };
+        let data = Builtin::TwoMoons.sample(400, 7).unwrap();
+        let data_told = data.clone().with_conditions(told);
+        let network = NetworkKind::ResidualMlp { width: 32, blocks: 1 };
+        let config = TrainConfig { network, ..TrainConfig::default() };
+        let trainer = Trainer::new(config, data_told.clone()).unwrap();
+        let (model, card) = (trainer.averaged(), trainer.card());
+        let int8 = |data: &Dataset| shrink(&model, data, BETAS, &card, WeightFormat::Int8).unwrap().bytes;
+        assert!(int8(&data_told) != int8(&data), "the weights are chosen by what the network is told");
+        // Of halves nothing is chosen: what differs is what is measured.
+        let change =
+            |data: &Dataset| shrink(&model, data, BETAS, &card, WeightFormat::F16).unwrap().change.unwrap();
+        assert_ne!(change(&data_told), change(&data));
+        let other = Conditions::labels("mine", &[1.0; 400], 3).unwrap();
+        let error = shrink(&model, &data.with_conditions(other), BETAS, &card, WeightFormat::Int8);
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("24 numbers") && error.contains("have 3"), "{error}");
     }
 
     /// Files whose scales are missing, of another length, or no scales: errors that say which.
@@ -323,12 +375,11 @@ mod tests {
     #[test]
     fn a_card_names_its_weights() {
         let data = Builtin::TwoMoons.sample(200, 7).unwrap();
-        use crate::{model::NetworkKind, train::TrainConfig};
         let config = TrainConfig {
             network: NetworkKind::ResidualMlp { width: 16, blocks: 1 },
             ..TrainConfig::default()
         };
-        let trainer = crate::train::Trainer::new(config, data.clone()).unwrap();
+        let trainer = Trainer::new(config, data.clone()).unwrap();
         for weights in [WeightFormat::F32, WeightFormat::F16, WeightFormat::Int8] {
             let small = shrink(&trainer.averaged(), &data, BETAS, &trainer.card(), weights).unwrap();
             let artifact = Artifact::parse(&small.bytes).unwrap();

@@ -1,6 +1,7 @@
 //! What evaluates a run's rows: a function of C, or a network.
 
-use crate::error::{Fault, picardy_error as code};
+use crate::error::picardy_error as code;
+use crate::fault::Fault;
 use crate::memory::{self, Region};
 use crate::network::{self, picardy_network};
 use core::ffi::c_void;

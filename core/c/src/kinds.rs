@@ -1,6 +1,7 @@
 //! The enums of the header. Functions take them as `int32_t`, so that C cannot hand over a value that is none.
 
-use crate::error::{Fault, picardy_error};
+use crate::error::picardy_error;
+use crate::fault::Fault;
 use picardy::{Final, Form, Prediction};
 
 /// What the network's output is.

@@ -32,6 +32,7 @@
 
 mod denoiser;
 mod error;
+mod fault;
 #[cfg(feature = "handler")]
 mod handler;
 mod kinds;

@@ -1,6 +1,7 @@
 //! Pointers from C: checked as far as they can be, and read in one place.
 
-use crate::error::{Fault, picardy_error as code};
+use crate::error::picardy_error as code;
+use crate::fault::Fault;
 use core::{mem, ptr, slice};
 
 /// The alignment of the memory that plans, networks and runs take, in bytes.

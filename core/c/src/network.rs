@@ -1,6 +1,7 @@
 //! A network over an artifact's bytes, read where they lie.
 
-use crate::error::{Fault, guarded, picardy_detail, picardy_error as code};
+use crate::error::{picardy_detail, picardy_error as code};
+use crate::fault::{Fault, guarded};
 use crate::kinds;
 use crate::memory::{self, Arena, PICARDY_ALIGNMENT, Region};
 use crate::source::picardy_schedule;

@@ -1,6 +1,7 @@
 //! Plans in the caller's memory.
 
-use crate::error::{Fault, guarded, picardy_detail, picardy_error as code};
+use crate::error::{picardy_detail, picardy_error as code};
+use crate::fault::{Fault, guarded};
 use crate::kinds;
 use crate::memory::{self, Arena, PICARDY_ALIGNMENT, Region, Size};
 use crate::source::picardy_plan_spec;

@@ -1,7 +1,8 @@
 //! Runs in the caller's memory: how much they take, and how they begin.
 
 use crate::denoiser::picardy_row;
-use crate::error::{Fault, guarded, picardy_detail, picardy_error as code};
+use crate::error::{picardy_detail, picardy_error as code};
+use crate::fault::{Fault, guarded};
 use crate::memory::{self, Arena, PICARDY_ALIGNMENT, Region, Size};
 use crate::plan::{self, picardy_plan};
 use crate::setup::{Checked, Which, picardy_setup};

@@ -1,6 +1,7 @@
 //! What is sampled, and how.
 
-use crate::error::{Fault, picardy_error as code};
+use crate::error::picardy_error as code;
+use crate::fault::Fault;
 use crate::kinds::{self, picardy_sampler_kind, picardy_slope};
 use crate::plan::{self, picardy_plan};
 use picardy::{Noise, Picard, Plan, SetupError, Slope};

@@ -1,6 +1,7 @@
 //! Schedules and solvers by number, as C has them, and the plans they make.
 
-use crate::error::{Fault, picardy_error as code};
+use crate::error::picardy_error as code;
+use crate::fault::Fault;
 use crate::kinds::{
     self, picardy_schedule_kind as schedule, picardy_solver_kind as solver, picardy_spacing as spacing,
 };

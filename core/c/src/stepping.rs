@@ -1,7 +1,8 @@
 //! Runs: all at once, or round by round.
 
 use crate::denoiser::{Bound, picardy_denoiser};
-use crate::error::{Fault, guarded, picardy_detail};
+use crate::error::picardy_detail;
+use crate::fault::{Fault, guarded};
 use crate::memory::{self, Region};
 use crate::run::{self, Held, Runs, picardy_run};
 use crate::setup::picardy_setup;

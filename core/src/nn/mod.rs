@@ -27,6 +27,8 @@ mod artifact_tests;
 mod attention;
 mod card;
 mod card_fields;
+#[cfg(test)]
+mod card_tests;
 #[cfg(any(cortex_m_fp, cortex_m_dsp))]
 mod cortex_m;
 mod denoiser;
@@ -54,7 +56,7 @@ pub use artifact_error::ArtifactError;
 pub use attention::attention;
 pub use card::ModelCard;
 pub use card_fields::{CardError, Numbers, key};
-pub use denoiser::MlpDenoiser;
+pub use denoiser::{MlpDenoiser, NetworkDenoiser};
 pub use group_norm::group_norm;
 pub use layer_norm::{EPSILON as LAYER_NORM_EPSILON, layer_norm, layer_norm_with_stats};
 pub use linear::{add, linear, linear_add};
@@ -62,8 +64,8 @@ pub use mlp::{MAX_BLOCKS, ResidualMlp};
 pub use mlp_error::ModelError;
 pub use patches::Patches;
 pub use program::{
-    Activation, Builder, LayerShape, Network, NetworkDenoiser, Op, Padding, ProgramError, Shape, Source,
-    Spacing, Step, Value, Weights,
+    Activation, Builder, LayerShape, Network, Op, Padding, ProgramError, Shape, Source, Spacing, Step, Value,
+    Weights,
 };
 pub use scalar::Scalar;
 pub use shape::ShapeError;

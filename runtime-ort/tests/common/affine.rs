@@ -75,3 +75,18 @@ impl<'a> Affine<'a> {
         graph
     }
 }
+
+/// `y = x/4 + bias`, of two numbers each: a model with a condition.
+pub(crate) fn biased() -> GraphBuilder {
+    let n = Extent::Free("n");
+    let mut graph = GraphBuilder::new("biased");
+    for name in ["x", "bias"] {
+        graph.input(name, Element::F32, &[n, Extent::Fixed(2)]);
+    }
+    graph.input("t", Element::F32, &[n]);
+    graph.floats("quarter", &[1], &[0.25]).unwrap();
+    graph.node("part", "Mul", &["x", "quarter"], &[]);
+    graph.node("y", "Add", &["part", "bias"], &[]);
+    graph.output("y", &[n, Extent::Fixed(2)]);
+    graph
+}

@@ -1,14 +1,16 @@
 //! Runs on the host path and on rows that stay on the device.
 
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use picardy::{
-    Betas, Ddim, Deis, Denoiser, Level, Mark, Memory, Node, Noise, Plan, Prediction, Report, SampleError,
-    Sampler, SliceFrames, Solver, Span, Workspace,
+    Batch, Betas, Ddim, Deis, Denoiser, Level, Mark, Memory, Node, Noise, Plan, Prediction, Report,
+    SampleError, Sampler, SliceFrames, Solver, Span, Workspace,
 };
 use picardy_ort::resident::Traffic;
 use picardy_ort::{
-    GpuGraphs, Model, Options, OrtDenoiser, Provider, ResidentFrames, Runtime, Signature, ensure_runtime,
+    GpuGraphs, Model, Options, OrtDenoiser, OrtError, Provider, ResidentFrames, Runtime, Signature,
+    ensure_runtime,
 };
 use picardy_trainer::onnx::GraphBuilder;
 
@@ -38,6 +40,33 @@ pub(crate) fn denoiser(graph: GraphBuilder, output: Option<&str>) -> OrtDenoiser
     let model = Model::from_bytes(&graph.finish().unwrap(), options()).unwrap();
     let signature = Signature { output: output.map(str::to_owned), ..Signature::default() };
     OrtDenoiser::with_signature(model, &signature).unwrap()
+}
+
+/// A denoiser that is a function of the batch, the rows, those to read and those to write.
+pub(crate) struct Called<F>(F);
+
+pub(crate) fn called<F>(f: F) -> Called<F>
+where
+    F: FnMut(&Batch<'_>, &mut ResidentFrames, Range<usize>, Range<usize>) -> Result<(), OrtError>,
+{
+    Called(f)
+}
+
+impl<F> Denoiser<ResidentFrames> for Called<F>
+where
+    F: FnMut(&Batch<'_>, &mut ResidentFrames, Range<usize>, Range<usize>) -> Result<(), OrtError>,
+{
+    type Error = OrtError;
+
+    fn evaluate(
+        &mut self,
+        batch: &Batch<'_>,
+        frames: &mut ResidentFrames,
+        x: Range<usize>,
+        out: Range<usize>,
+    ) -> Result<(), OrtError> {
+        (self.0)(batch, frames, x, out)
+    }
 }
 
 /// DDIM's nodes.

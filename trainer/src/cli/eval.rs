@@ -1,12 +1,12 @@
 //! `eval`: MMD and NLL.
 
-use crate::data::{Dataset, Scaling, Source};
-use crate::evaluate;
+use crate::data::{DataConfig, Dataset, Scaling, Source, Stored};
+use crate::evaluate::{self, sample_told};
 use crate::loss::{Gaussian, LogSnrDraws, NllConfig, NoiseTable, Output, Process};
 use crate::metrics::GaussianKernel;
 use crate::model::{Network, Precision};
 use crate::rng::Rng;
-use crate::train::{Files, Trainer};
+use crate::train::{Files, Origin, Trainer};
 use anyhow::Context;
 use picardy::nn::{Artifact, CardError, ModelCard, key};
 use picardy::{Betas, Ddim, Ddpm, Prediction};
@@ -24,6 +24,15 @@ pub(super) struct EvalArgs {
     /// The data to compare with: a run's own without (built-in sets are drawn afresh).
     #[arg(long)]
     data: Option<Source>,
+    /// The labels of --data that the network is told: a file of one a row, or `own` of digits.
+    #[arg(long, requires = "data")]
+    labels: Option<String>,
+    /// The column of --data's own file that is the label, from 1; the run's own without.
+    #[arg(long, requires = "data")]
+    label_column: Option<usize>,
+    /// The observations of --data that the network is told: a file of one vector a row.
+    #[arg(long, requires = "data")]
+    observations: Option<String>,
     /// Samples, and draws of a built-in data set.
     #[arg(long, default_value_t = 4096)]
     samples: usize,
@@ -71,19 +80,16 @@ pub(super) fn eval(args: &EvalArgs) -> anyhow::Result<()> {
         }
         error => anyhow::anyhow!("{}: {error}", path()),
     })?;
-    let (source, seed) = match (&args.data, own) {
-        (Some(source), _) => (source.clone(), args.seed),
-        (None, Some(origin)) => (origin.data.source()?, origin.seed),
-        (None, None) => anyhow::bail!("a model file does not know its data; name it with --data"),
-    };
-    let data = source.load(args.samples, seed.wrapping_add(FRESH), scaling(&card))?;
+    let data = load(args, own.as_ref(), &card)?;
     let (x, dim) = (normalised(&data, &card)?, data.dim());
 
     let steps = args.steps.unwrap_or(card.schedule.train_steps);
     let count = args.samples;
+    let told = evaluate::conditions_of(&data, card.condition, count).with_context(|| path().to_string())?;
+    let (schedule, count_of) = (card.schedule, (count, args.seed));
     let samples = match args.solver {
-        SolverArg::Ddpm => evaluate::sample(&bytes, card.schedule, &Ddpm::default(), steps, count, args.seed),
-        SolverArg::Ddim => evaluate::sample(&bytes, card.schedule, &Ddim::default(), steps, count, args.seed),
+        SolverArg::Ddpm => sample_told(&bytes, schedule, &Ddpm::default(), steps, &told, count_of),
+        SolverArg::Ddim => sample_told(&bytes, schedule, &Ddim::default(), steps, &told, count_of),
     };
     let samples = samples.with_context(|| path().to_string())?;
     let mmd = GaussianKernel::default()
@@ -108,12 +114,19 @@ pub(super) fn eval(args: &EvalArgs) -> anyhow::Result<()> {
         Prediction::V => Output::V,
         Prediction::Flow => Output::Flow,
     };
-    if card.condition > 0 {
-        println!("note: the network is told a condition; both figures are without one");
+    if card.condition > 0 && told.is_empty() {
+        println!(
+            "note: the network is told a condition, and {} has none here: both figures are without one; give it with \
+             --labels, --label-column or --observations",
+            data.name()
+        );
     }
     let estimate = NllConfig { output, process: Process::Vp, levels, draws: args.draws };
-    let none = vec![0.0; items.len() / dim * card.condition];
-    let nll = estimate.estimate(&mut model, &table(card.schedule)?, &gaussian, items, &none, &mut rng)?;
+    let mut told = vec![0.0; items.len() / dim * card.condition];
+    for (index, slot) in told.chunks_exact_mut(card.condition.max(1)).enumerate() {
+        data.conditions().write(index, slot);
+    }
+    let nll = estimate.estimate(&mut model, &table(card.schedule)?, &gaussian, items, &told, &mut rng)?;
     // A density in the data's units is one in the network's divided by the scales.
     let units: f64 = card.data_scale.iter().map(f64::ln).sum();
     println!(
@@ -124,19 +137,53 @@ pub(super) fn eval(args: &EvalArgs) -> anyhow::Result<()> {
         items.len() / dim,
         args.draws
     );
-    if of_training(&source, &data, &card) {
+    if of_training(&data, &card) {
         println!(
-            "note: the points are the file's own points, which it was trained on; name others with --data to see how \
+            "note: the points are the set's own points, which it was trained on; name others with --data to see how \
              it does on new ones"
         );
     }
     Ok(())
 }
 
+/// The data to compare with, and what the network is told of them: another set with its flags, or the run's own, of which a
+/// built-in distribution is drawn afresh unless its points have conditions.
+fn load(args: &EvalArgs, own: Option<&Origin>, card: &ModelCard<'_>) -> anyhow::Result<Dataset> {
+    let scaling = scaling(card).into();
+    let fresh = |seed: u64| seed.wrapping_add(FRESH);
+    let config = match (&args.data, own) {
+        (None, None) => anyhow::bail!("a model file does not know its data; name it with --data"),
+        (None, Some(origin)) => {
+            let config = DataConfig { scaling, stored: Stored::F32, ..origin.data.clone() };
+            let drawn = matches!(config.source()?, Source::Builtin(_));
+            if drawn && !(config.labels.is_empty() && config.observations.is_empty()) {
+                return Ok(config.load(origin.seed)?);
+            }
+            return Ok(DataConfig { points: args.samples, ..config }.load(fresh(origin.seed))?);
+        }
+        (Some(source), own) => DataConfig {
+            source: source.to_string(),
+            points: args.samples,
+            scaling,
+            labels: args.labels.clone().unwrap_or_default(),
+            label_column: match args.label_column {
+                Some(column) => column,
+                // A file like the run's own has the label where that has it.
+                None if args.labels.is_some() || args.observations.is_some() => 0,
+                None => own.map_or(0, |own| own.data.label_column),
+            },
+            observations: args.observations.clone().unwrap_or_default(),
+            ..DataConfig::default()
+        },
+    };
+    // As many classes as the network knows: the data may have fewer.
+    let classes = if config.observations.is_empty() { card.condition } else { 0 };
+    Ok(DataConfig { classes, ..config }.load(fresh(args.seed))?)
+}
+
 /// Whether the data are the very points that the network was trained on: a file's whose moments the card has.
-fn of_training(source: &Source, data: &Dataset, card: &ModelCard<'_>) -> bool {
-    matches!(source, Source::File(_) | Source::Digits)
-        && card.data_mean.iter().eq(data.mean().iter().copied())
+fn of_training(data: &Dataset, card: &ModelCard<'_>) -> bool {
+    card.data_mean.iter().eq(data.mean().iter().copied())
         && card.data_scale.iter().eq(data.scale().iter().copied())
 }
 

@@ -40,8 +40,8 @@ enum Command {
         /// The folder to write to, or one .safetensors file; the run's own folder without.
         #[arg(long)]
         out: Option<PathBuf>,
-        /// What the safetensors file's matrices are stored as: f32, f16 or int8. Smaller ones are calibrated on the run's
-        /// data, and what they change is measured. (The ONNX file is f32.)
+        /// What the safetensors file's matrices and convolutions are stored as: f32, f16 or int8. int8 is calibrated on the run's
+        /// data with their conditions, and what smaller ones change is measured. (The ONNX file is f32.)
         #[arg(long, default_value_t)]
         weights: WeightFormat,
     },

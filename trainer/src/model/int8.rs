@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use picardy::nn::WeightFormat;
 use safetensors::tensor::Dtype;
 
+use rayon::prelude::*;
+
+use super::calibration::{BLOCK, Calibration};
 use super::file::{Tensor, serialise};
-use super::{Network, NetworkError, Precision, SaveError};
+use super::{Network, Precision, SaveError};
 
 /// The largest whole number of a weight.
 const LIMIT: f64 = 127.0;
@@ -15,91 +18,10 @@ const CANDIDATES: usize = 24;
 /// Times that every weight of an output is rounded anew, given the others.
 const SWEEPS: usize = 4;
 
-/// A matrix of fewer inputs stays f32: its scales would take what it saves, and few inputs do not average the rounding.
+/// A matrix or a convolution of fewer inputs stays f32: its scales would take what it saves, and few inputs do not average the rounding.
 const LEAST_INPUTS: usize = 16;
 
-/// Means and products of what each matrix is multiplied with.
-///
-/// An output's error is `d^T C d` with `d` the change of its weights and `C` its inputs' covariance: what is constant in
-/// the change goes into the bias. So these moments are all that calibration needs of the data.
-#[derive(Debug, Clone, Default)]
-pub struct Calibration {
-    moments: BTreeMap<String, Moments>,
-}
-
-#[derive(Debug, Clone)]
-struct Moments {
-    rows: usize,
-    /// `[n]`.
-    sum: Vec<f64>,
-    /// `[n, n]`.
-    products: Vec<f64>,
-}
-
-impl Calibration {
-    /// Takes in the inputs x [n, dim] and t `[n]` of a network, which is run on them without a condition.
-    ///
-    /// # Errors
-    /// As [`Network::forward`].
-    pub fn add(&mut self, model: &mut Network<f32>, x: &[f32], t: &[f32]) -> Result<(), NetworkError> {
-        let none = vec![0.0; t.len() * model.condition()];
-        model.forward(x, t, &none)?;
-        for (weight, rows) in model.matrix_inputs() {
-            let n = weight.shape[1];
-            let name = weight.name.trim_end_matches(".weight").to_owned();
-            let moments = self.moments.entry(name).or_insert_with(|| Moments {
-                rows: 0,
-                sum: vec![0.0; n],
-                products: vec![0.0; n * n],
-            });
-            moments.rows += rows.len() / n.max(1);
-            for row in rows.chunks_exact(n.max(1)) {
-                moments.sum.iter_mut().zip(row).for_each(|(sum, &x)| *sum += f64::from(x));
-                for (products, &a) in moments.products.chunks_exact_mut(n).zip(row) {
-                    products.iter_mut().zip(row).for_each(|(sum, &b)| *sum += f64::from(a * b));
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-impl Calibration {
-    /// The same without what the data say: every scale is then chosen, and every weight rounded, by itself.
-    pub(crate) fn forgotten(&self) -> Self {
-        let mut other = self.clone();
-        for moments in other.moments.values_mut() {
-            moments.sum.fill(0.0);
-            let n = moments.sum.len();
-            for (at, product) in moments.products.iter_mut().enumerate() {
-                *product = if at / n == at % n { moments.rows as f64 } else { 0.0 };
-            }
-        }
-        other
-    }
-}
-
-impl Moments {
-    /// Mean and covariance of the inputs; the covariance's diagonal is raised a little, so that inputs which do not vary
-    /// keep their weights.
-    fn statistics(&self) -> (Vec<f64>, Vec<f64>) {
-        let (n, rows) = (self.sum.len(), self.rows.max(1) as f64);
-        let mean: Vec<f64> = self.sum.iter().map(|sum| sum / rows).collect();
-        let mut covariance: Vec<f64> = self
-            .products
-            .iter()
-            .enumerate()
-            .map(|(at, sum)| sum / rows - mean[at / n] * mean[at % n])
-            .collect();
-        let trace: f64 = (0..n).map(|i| covariance[i * n + i]).sum();
-        let raise = (1e-4 * trace / n as f64).max(1e-12);
-        (0..n).for_each(|i| covariance[i * n + i] += raise);
-        (mean, covariance)
-    }
-}
-
-/// The matrices of a network in int8, and the biases that go with them.
+/// The matrices and convolutions of a network in int8, and the biases that go with them.
 #[derive(Debug, Clone)]
 pub struct Int8 {
     layers: BTreeMap<String, Layer>,
@@ -109,6 +31,7 @@ pub struct Int8 {
 struct Layer {
     whole: Vec<i8>,
     scale: Vec<f32>,
+    /// Empty where it is another layer's too, and stays.
     bias: Vec<f32>,
 }
 
@@ -126,28 +49,35 @@ impl Int8 {
             }
         }
         let mut layers = BTreeMap::new();
-        let wide = calibration.moments.iter().filter(|(_, moments)| moments.sum.len() >= LEAST_INPUTS);
-        for (name, moments) in wide {
-            let parameter = |of: &str| model.parameter(&format!("{name}.{of}")).map_or(&[][..], |p| p.0);
-            let (mean, covariance) = moments.statistics();
+        for (name, moments) in calibration.matrices().filter(|(_, moments)| moments.inputs() >= LEAST_INPUTS)
+        {
+            let parameter = |of: &str| model.parameter(&format!("{name}.{of}")).map(|p| p.0);
+            let (weight, bias) = (parameter("weight").unwrap_or_default(), parameter("bias"));
+            let (mean, covariance) = moments.statistics(bias.is_some());
+            let rows: Vec<_> =
+                weight.par_chunks_exact(mean.len()).map(|row| round_row(row, &covariance)).collect();
             let mut layer = Layer { whole: vec![], scale: vec![], bias: vec![] };
-            for (row, bias) in parameter("weight").chunks_exact(mean.len()).zip(parameter("bias")) {
-                let (whole, scale) = round_row(row, &covariance);
-                let shift: f64 = (row.iter().zip(&whole).zip(&mean))
-                    .map(|((w, q), mean)| (f64::from(*w) - q * f64::from(scale)) * mean)
+            for ((whole, scale), (row, bias)) in
+                rows.iter().zip(weight.chunks_exact(mean.len()).zip(bias.unwrap_or_default()))
+            {
+                let shift: f64 = (row.iter().zip(whole).zip(&mean))
+                    .map(|((w, q), mean)| (f64::from(*w) - q * f64::from(*scale)) * mean)
                     .sum();
                 layer.bias.push((f64::from(*bias) + shift) as f32);
+            }
+            for (whole, scale) in rows {
                 layer.whole.extend(whole.iter().map(|q| *q as i8));
                 layer.scale.push(scale);
             }
-            layers.insert(name.clone(), layer);
+            layers.insert(name.to_owned(), layer);
         }
         Ok(Self { layers })
     }
 }
 
 impl Network<f32> {
-    /// The network as a safetensors file whose matrices are int8, but for those of fewer than 16 inputs.
+    /// The network as a safetensors file whose matrices and convolutions are int8, but for those of fewer than 16 inputs (of a
+    /// convolution, the numbers of a patch).
     ///
     /// # Errors
     /// As [`Network::to_safetensors`].
@@ -183,7 +113,9 @@ impl Network<f32> {
 }
 
 /// Whole numbers (as f64) and a scale for the weights of one output, with the least `d^T C d` of those tried.
-fn round_row(row: &[f32], covariance: &[f64]) -> (Vec<f64>, f32) {
+///
+/// `covariance` is that of the inputs, each [`BLOCK`] of them alone.
+fn round_row(row: &[f32], covariance: &[Vec<f64>]) -> (Vec<f64>, f32) {
     let largest = row.iter().fold(0.0f32, |largest, w| largest.max(w.abs()));
     if largest < f32::MIN_POSITIVE * 1e3 {
         return (vec![0.0; row.len()], 1.0);
@@ -193,13 +125,16 @@ fn round_row(row: &[f32], covariance: &[f64]) -> (Vec<f64>, f32) {
         let clip = 1.0 - 0.5 * candidate as f64 / CANDIDATES as f64;
         let scale = (f64::from(largest) * clip / LIMIT) as f32;
         let whole = nearest(row, f64::from(scale));
-        let error = quadratic(&change(row, &whole, f64::from(scale)), covariance);
+        let d = change(row, &whole, f64::from(scale));
+        let error: f64 = d.chunks(BLOCK).zip(covariance).map(|(d, c)| quadratic(d, c)).sum();
         if best.as_ref().is_none_or(|(least, ..)| error < *least) {
             best = Some((error, whole, scale));
         }
     }
     let (_, mut whole, scale) = best.unwrap_or_default();
-    settle(row, &mut whole, f64::from(scale), covariance);
+    for ((row, whole), covariance) in row.chunks(BLOCK).zip(whole.chunks_mut(BLOCK)).zip(covariance) {
+        settle(row, whole, f64::from(scale), covariance);
+    }
     (whole, scale)
 }
 
@@ -265,7 +200,7 @@ mod tests {
         let (mut calibrated, mut plain) = (0.0, 0.0);
         for _ in 0..20 {
             let row: Vec<f32> = (0..n).map(|_| rng.normal() as f32).collect();
-            let (whole, scale) = round_row(&row, &covariance);
+            let (whole, scale) = round_row(&row, std::slice::from_ref(&covariance));
             assert!(whole.iter().all(|q| q.abs() <= LIMIT && q.fract() == 0.0) && scale > 0.0);
             calibrated += quadratic(&change(&row, &whole, scale.into()), &covariance);
             let largest = row.iter().fold(0.0f32, |a, w| a.max(w.abs()));
@@ -277,7 +212,7 @@ mod tests {
 
     #[test]
     fn weights_of_zero_stay_zero() {
-        let (whole, scale) = round_row(&[0.0; 3], &[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]);
+        let (whole, scale) = round_row(&[0.0; 3], &[vec![1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]]);
         assert_eq!((whole, scale), (vec![0.0; 3], 1.0));
     }
 }

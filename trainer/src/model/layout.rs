@@ -141,7 +141,9 @@ impl From<ProgramError> for NetworkError {
 /// The random stream of the initial parameters, apart from those of data and losses.
 const INITIAL_STREAM: u64 = 0x696e_6974;
 
-/// PyTorch's initial distribution.
+/// PyTorch's initial distribution: weights and bias of a layer of n inputs (of a convolution, the numbers of a patch) uniform in
+/// `+- 1/sqrt(n)`, norms 1 and 0. The convolutions of [`Builder::double`] are drawn as what they are here, two with a kernel of 2:
+/// within `1/sqrt(2 inputs)`, where PyTorch draws the transposed convolution that they make up within `1/sqrt(4 outputs)`.
 pub(super) fn initial<T: Element>(layout: &[Parameter], seed: u64) -> Vec<T> {
     let mut rng = Rng::new(seed, INITIAL_STREAM);
     let mut parameters = vec![T::ZERO; layout.last().map_or(0, |p| p.range.end)];

@@ -3,14 +3,17 @@
 //! A network is [`picardy::nn`]'s program of steps, the one that firmware runs; here it is interpreted with all values kept, and
 //! once more from its end. Rows are independent, so that they are split into shards that threads work on.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
-use picardy::nn::{MAX_BLOCKS, Op, ProgramError, Shape, ShapeError, Step};
+use picardy::nn::{Op, Shape, ShapeError, Step};
 use rayon::prelude::*;
 
 use crate::op::{Element, accumulate};
 
+mod calibration;
 mod config;
+mod error;
 mod file;
 mod int8;
 mod layout;
@@ -20,9 +23,11 @@ mod tape;
 #[cfg(test)]
 mod tests;
 
+pub use calibration::Calibration;
 pub use config::{MlpConfig, NetworkConfig, NetworkKind};
+pub use error::NetworkError;
 pub use file::{Precision, SaveError};
-pub use int8::{Calibration, Int8};
+pub use int8::Int8;
 pub use layout::Place;
 use layout::{Laid, initial, lay};
 use tape::{Tape, row_len};
@@ -38,71 +43,6 @@ pub(crate) fn has_room(bytes: u128) -> bool {
         // The compiler may leave out an allocation that nobody looks at.
         std::hint::black_box(&mut room).try_reserve_exact(asked).is_ok()
     })
-}
-
-/// Why a network cannot be built or run.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum NetworkError {
-    /// Sizes that the network cannot have.
-    #[error(transparent)]
-    Program(ProgramError),
-    /// No blocks, or too many.
-    #[error("the network's `blocks` is {got}: it must be 1 to {MAX_BLOCKS}")]
-    Blocks {
-        /// How many.
-        got: usize,
-    },
-    /// No levels, or too many.
-    #[error("the network's `widths` are {got} levels: give 1 to {}", picardy::nn::MAX_LEVELS)]
-    Levels {
-        /// How many.
-        got: usize,
-    },
-    /// Items of another rank than the network's.
-    #[error(
-        "items of shape {shape:?} are none for a {network}: unet1d takes [places, channels], unet2d [height, width, \
-         channels], and none may be 0"
-    )]
-    Item {
-        /// The network.
-        network: &'static str,
-        /// The items' shape.
-        shape: Vec<usize>,
-    },
-    /// A size beyond all memory.
-    #[error("a size of the network is {got}: at most {limit} are possible")]
-    Size {
-        /// The size.
-        got: usize,
-        /// The largest.
-        limit: usize,
-    },
-    /// A network that takes more than [`MAX_BYTES`], or more than the system would give.
-    #[error(
-        "a network of {parameters} parameters for {max_batch} rows takes {:.1} GB of memory, more than there is (at \
-         most {:.0} GB are taken): give smaller widths or fewer rows",
-        *.bytes as f64 / 1e9, MAX_BYTES as f64 / 1e9
-    )]
-    Memory {
-        /// Its parameters.
-        parameters: usize,
-        /// Its rows.
-        max_batch: usize,
-        /// What it takes.
-        bytes: u128,
-    },
-    /// More rows than the network was built for.
-    #[error("{got} rows were given to a network built for {max}: build it with a larger `max_batch`")]
-    Batch {
-        /// The rows given.
-        got: usize,
-        /// The most it can take.
-        max: usize,
-    },
-    /// A slice of the wrong length.
-    #[error(transparent)]
-    Shape(#[from] ShapeError),
 }
 
 /// One named tensor in the flat vector of parameters.
@@ -176,7 +116,10 @@ fn shards(steps: &[Step<Place>], layout: &[Parameter], max_batch: usize) -> usiz
 }
 
 impl<T: Element> Network<T> {
-    /// A network for up to `max_batch` rows at a time, with PyTorch's initial distribution from `seed`.
+    /// A network for up to `max_batch` rows at a time, with PyTorch's initial distribution from `seed`: uniform in `+- 1/sqrt(n)` for
+    /// a layer of n inputs (a patch's numbers), norms 1 and 0. One layer departs: what doubles a series' places
+    /// ([`Builder::double`](picardy::nn::Builder::double)) is drawn as the two convolutions that it is here, within
+    /// `1/sqrt(2 inputs)`, not `1/sqrt(4 outputs)` as PyTorch's transposed convolution.
     ///
     /// Affine layers and convolutions start uniform in +-1/sqrt(inputs of an output), norms at weight 1 and bias 0.
     ///
@@ -343,14 +286,14 @@ impl<T: Element> Network<T> {
         Ok(&self.out[..rows * dim])
     }
 
-    /// What each matrix was multiplied with in the last forward pass: its parameter's place in [`Network::layout`], and rows of
-    /// its inputs, shard by shard. Convolutions are left out.
-    fn matrix_inputs(&self) -> impl Iterator<Item = (&Parameter, &[T])> {
+    /// What each matrix and convolution was multiplied with in the last forward pass: its parameter's place in [`Network::layout`],
+    /// and rows of its inputs, shard by shard.
+    fn matrix_inputs(&self) -> impl Iterator<Item = (&Parameter, Cow<'_, [T]>)> {
         self.shards.iter().flat_map(move |shard| {
             self.steps.iter().filter_map(move |step| {
+                let rows = shard.tape.multiplied(step, &self.steps)?;
                 let weight = self.layout.iter().find(|p| p.range.start == step.parameters.starts()[0])?;
-                let matrix = weight.shape.len() == 2 && matches!(step.op, Op::Conv { .. });
-                matrix.then(|| (weight, shard.tape.input_of(step, &self.steps).1))
+                Some((weight, rows))
             })
         })
     }

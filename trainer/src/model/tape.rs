@@ -1,5 +1,7 @@
 //! Forward and backward passes of some rows through a program, with everything that the backward pass needs kept.
 
+use std::borrow::Cow;
+
 use picardy::nn::{
     Op, Patches, Shape, ShapeError, Spacing, Step, Value, activate_with_slope, add, attention,
     frequencies_to, group_norm, layer_norm_with_stats, sinusoidal,
@@ -10,6 +12,9 @@ use crate::op::{
     Attention, AttentionBuffers, Conv, Element, accumulate, add_places, column_sums, downsample, film,
     film_backward, group_norm_backward, join, layer_norm_backward, split, through_slope, upsample,
 };
+
+/// Patches of a row that [`Tape::multiplied`] gives.
+const PATCHES: usize = 2;
 
 /// The rows of a network that one thread works on.
 #[derive(Debug, Clone)]
@@ -173,10 +178,23 @@ impl<T: Element> Tape<T> {
         &self.values[last][..self.rows * self.inputs[0].len()]
     }
 
-    /// The rows of the last forward pass, and what a step was given.
-    pub(super) fn input_of(&self, step: &Step<Place>, steps: &[Step<Place>]) -> (usize, &[T]) {
-        let value = step.inputs[0];
-        (self.rows, &self.values[value.index()][..self.rows * self.shape(value, steps).len()])
+    /// What a convolution's weight was multiplied with in the last forward pass, in rows: all of a vector, of a larger value
+    /// [`PATCHES`] patches of each row, from places that change with the row. None of a step without a weight.
+    pub(super) fn multiplied(&self, step: &Step<Place>, steps: &[Step<Place>]) -> Option<Cow<'_, [T]>> {
+        let Conv { patches, places, .. } = self.conv(step, steps)?;
+        let item = patches.shape.len();
+        let x = &self.values[step.inputs[0].index()][..self.rows * item];
+        if places == 1 && patches.are_places() {
+            return Some(Cow::Borrowed(x));
+        }
+        let (each, patch) = (PATCHES.min(places), patches.len());
+        let mut rows = vec![T::ZERO; self.rows * each * patch];
+        for (i, (x, rows)) in x.chunks_exact(item).zip(rows.chunks_exact_mut(each * patch)).enumerate() {
+            for (k, row) in rows.chunks_exact_mut(patch).enumerate() {
+                patches.gather(x, (i + k * places / each) % places, row);
+            }
+        }
+        Some(Cow::Owned(rows))
     }
 
     /// Adds the gradient of `sum(out * dout)` to `gradients`, and writes that of x where it is wanted.

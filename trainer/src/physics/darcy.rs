@@ -5,8 +5,8 @@ use picardy::Real;
 
 /// Darcy's law with a source, `r = -div(K grad p) - f`, on the unit square without flow through its border.
 ///
-/// An item is two fields of `size` by `size` cells, row by row: the pressures p and then the permeabilities K, [2, size, size].
-/// Cell (i, j) has its centre at ((i + 1/2) h, (j + 1/2) h), h = 1/size. With the flux through the face between
+/// An item is `size` by `size` cells, row by row, of two numbers each: the pressure p and the permeability K. It is an image with two
+/// channels, [size, size, 2], as the 2-D U-Net takes it. Cell (i, j) has its centre at ((i + 1/2) h, (j + 1/2) h), h = 1/size. With the flux through the face between
 /// neighbouring cells a and b
 ///
 /// ```text
@@ -33,7 +33,7 @@ pub enum DarcyError {
     Size(usize),
     /// Items whose coordinates are not two square fields.
     #[error(
-        "items of {0} coordinates are not two square fields; give rows of 2 n n numbers, pressures and then permeabilities"
+        "items of {0} coordinates are not two square fields; give rows of n n 2 numbers, each cell's pressure and permeability"
     )]
     Dim(usize),
     /// A setting of the random medium out of range.
@@ -143,31 +143,31 @@ impl<T: Real> Residual<T> for Darcy {
     }
 
     fn residual(&self, x: &[T], r: &mut [T]) {
-        let (p, k) = x.split_at(self.source.len());
         for (r, &f) in r.iter_mut().zip(&self.source) {
             *r = T::from_f64(-f);
         }
+        let (cells, _) = x.as_chunks::<2>();
         // 1/2 of the mean permeability and both 1/h.
         let scale = T::from_f64(0.5 * (self.size * self.size) as f64);
         self.faces(|a, b| {
-            let flux = scale * (k[a] + k[b]) * (p[a] - p[b]);
+            let ([p_a, k_a], [p_b, k_b]) = (cells[a], cells[b]);
+            let flux = scale * (k_a + k_b) * (p_a - p_b);
             r[a] += flux;
             r[b] -= flux;
         });
     }
 
     fn pull_back(&self, x: &[T], dr: &[T], dx: &mut [T]) {
-        let cells = self.source.len();
-        let (p, k) = x.split_at(cells);
-        let (dp, dk) = dx.split_at_mut(cells);
+        let ((cells, _), (slopes, _)) = (x.as_chunks::<2>(), dx.as_chunks_mut::<2>());
         let scale = T::from_f64(0.5 * (self.size * self.size) as f64);
         self.faces(|a, b| {
+            let ([p_a, k_a], [p_b, k_b]) = (cells[a], cells[b]);
             let dflux = scale * (dr[a] - dr[b]);
-            let (through, drop) = (dflux * (k[a] + k[b]), dflux * (p[a] - p[b]));
-            dp[a] += through;
-            dp[b] -= through;
-            dk[a] += drop;
-            dk[b] += drop;
+            let (through, drop) = (dflux * (k_a + k_b), dflux * (p_a - p_b));
+            slopes[a][0] += through;
+            slopes[b][0] -= through;
+            slopes[a][1] += drop;
+            slopes[b][1] += drop;
         });
     }
 }
@@ -189,9 +189,8 @@ mod tests {
         // K = 1 + x, p = x^2: -div(K grad p) = -(2 + 4x), and central differences are exact for it away from the border.
         let darcy = Darcy::new(8).unwrap();
         let centre = |i: usize| (i as f64 + 0.5) / 8.0;
-        let p = (0..64).map(|cell| centre(cell / 8).powi(2));
-        let k = (0..64).map(|cell| 1.0 + centre(cell / 8));
-        let x: Vec<f64> = p.chain(k).collect();
+        let x: Vec<f64> =
+            (0..64).flat_map(|cell| [centre(cell / 8).powi(2), 1.0 + centre(cell / 8)]).collect();
         let mut r = vec![0.0; 64];
         darcy.residual(&x, &mut r);
         for cell in (0..64).filter(|cell| (1..7).contains(&(cell / 8))) {

@@ -94,7 +94,7 @@ const STREAM: u64 = 0x4441_5243_5900_0000;
 const MOST: usize = 1 << 24;
 
 impl DarcyData {
-    /// `count` samples [count, 2, size, size]: pressures and permeabilities, in their own units.
+    /// `count` samples [count, size, size, 2]: each cell's pressure and permeability, in their own units.
     ///
     /// # Errors
     ///
@@ -114,8 +114,8 @@ impl DarcyData {
         let places = places.ok_or(DarcyError::Size(self.size))?;
         let mut out = vec![0.0; 2 * cells * count];
         out.par_chunks_exact_mut(2 * cells).enumerate().try_for_each(|(sample, item)| {
-            let (p, k) = item.split_at_mut(cells);
-            field.draw(&mut Rng::new(seed, STREAM + sample as u64), k);
+            let (mut p, mut k) = (vec![0.0; cells], vec![0.0; cells]);
+            field.draw(&mut Rng::new(seed, STREAM + sample as u64), &mut k);
             for k in k.iter_mut() {
                 *k = match self.medium {
                     Medium::LogNormal { deviation, .. } => (deviation * *k).exp(),
@@ -128,39 +128,60 @@ impl DarcyData {
                     }
                 };
             }
-            solve(&darcy, &places, k, p).ok_or_else(|| DarcyError::Solve {
+            solve(&darcy, &places, &k, &mut p).ok_or_else(|| DarcyError::Solve {
                 sample,
                 least: k.iter().copied().fold(f64::INFINITY, f64::min),
                 most: k.iter().copied().fold(0.0, f64::max),
-            })
+            })?;
+            for (cell, (p, k)) in item.chunks_exact_mut(2).zip(p.into_iter().zip(k)) {
+                cell.copy_from_slice(&[p, k]);
+            }
+            Ok(())
         })?;
         Ok(out)
     }
 
-    /// `count` samples as a data set, each of the two fields centred and divided by its own standard deviation over all cells
-    /// and samples. To hold some out, [`Dataset::split`] it: another draw has other moments.
+    /// `count` samples as a data set of images [size, size, 2], each of the two fields centred and divided by its own standard
+    /// deviation over all cells and samples. To hold some out, [`Dataset::split`] it: another draw has other moments
+    /// ([`DarcyData::dataset_like`] keeps them).
     ///
     /// # Errors
     ///
     /// As [`DarcyData::sample`]; [`DarcyError::Medium`] where all permeabilities are equal.
     pub fn dataset(&self, count: usize, seed: u64) -> Result<Dataset, DarcyError> {
         let points = self.sample(count, seed)?;
-        let cells = self.size * self.size;
-        let channel = |first: usize| points.chunks_exact(cells).skip(first).step_by(2).flatten();
-        let (mut mean, mut scale) = (Vec::with_capacity(2 * cells), Vec::with_capacity(2 * cells));
-        for (first, name) in [(0, "pressure"), (1, "permeability")] {
-            let n = (count * cells) as f64;
-            let middle = channel(first).sum::<f64>() / n;
-            let spread = (channel(first).map(|v| (v - middle).powi(2)).sum::<f64>() / n).sqrt();
+        let mut moments = [(0.0, 1.0); 2];
+        for ((field, moments), name) in (0..).zip(&mut moments).zip(["pressure", "permeability"]) {
+            let values = || points.iter().skip(field).step_by(2);
+            let n = (points.len() / 2) as f64;
+            let middle = values().sum::<f64>() / n;
+            let spread = (values().map(|v| (v - middle).powi(2)).sum::<f64>() / n).sqrt();
             if spread <= 1e-12 * middle.abs() {
                 let expected = "larger: all fields are equal, and nothing is left to learn";
                 return Err(DarcyError::Medium { name, value: spread, expected });
             }
-            mean.resize(mean.len() + cells, middle);
-            scale.resize(scale.len() + cells, spread);
+            *moments = (middle, spread);
         }
+        let (mean, scale) = moments.iter().copied().cycle().take(2 * self.size * self.size).unzip();
+        Ok(self.standardised(&points, mean, scale))
+    }
+
+    /// The same in another set's coordinates: centred and divided by what `known` is, which is of fields of this size.
+    ///
+    /// # Errors
+    ///
+    /// As [`DarcyData::sample`]; [`DarcyError::Dim`] where `known` is of another size.
+    pub fn dataset_like(&self, known: &Dataset, count: usize, seed: u64) -> Result<Dataset, DarcyError> {
+        let points = self.sample(count, seed)?;
+        if known.dim() != 2 * self.size * self.size {
+            return Err(DarcyError::Dim(known.dim()));
+        }
+        Ok(self.standardised(&points, known.mean().to_vec(), known.scale().to_vec()))
+    }
+
+    fn standardised(&self, points: &[f64], mean: Vec<f64>, scale: Vec<f64>) -> Dataset {
         let name = format!("darcy-{0}x{0}", self.size);
-        Ok(Dataset::standardised(name, &points, mean, scale))
+        Dataset::standardised(name, points, mean, scale).shaped(vec![self.size, self.size, 2])
     }
 }
 
@@ -262,7 +283,7 @@ mod tests {
             let residual = mean_residual(&darcy, &fields, 2 * size * size);
             assert!(residual < 1e-9, "{size}: {residual:e}");
             for item in fields.chunks_exact(2 * size * size) {
-                let (p, k) = item.split_at(size * size);
+                let [p, k] = [0, 1].map(|f| item.iter().skip(f).step_by(2).copied().collect::<Vec<f64>>());
                 assert!(p.iter().sum::<f64>().abs() < 1e-9);
                 // Flow goes from the source to the sink.
                 assert!(p[0] > 0.0 && p[size * size - 1] < 0.0);
@@ -286,8 +307,7 @@ mod tests {
     fn ln_k_has_the_moments_that_were_asked_for() {
         let medium = Medium::LogNormal { length: 0.1, deviation: 0.7 };
         let fields = DarcyData { size: 32, medium }.sample(200, 2).unwrap();
-        let k: Vec<f64> =
-            fields.chunks_exact(1024).skip(1).step_by(2).flatten().map(|k| k.ln() / 0.7).collect();
+        let k: Vec<f64> = fields.iter().skip(1).step_by(2).map(|k| k.ln() / 0.7).collect();
         let mean = k.iter().sum::<f64>() / k.len() as f64;
         let variance = k.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / k.len() as f64;
         assert!(mean.abs() < 0.05 && (variance - 1.0).abs() < 0.05, "{mean} {variance}");
@@ -306,22 +326,20 @@ mod tests {
     #[test]
     fn a_data_set_is_standardised_by_field() {
         let data = DarcyData { size: 8, medium: PHASES }.dataset(30, 1).unwrap();
-        assert_eq!((data.len(), data.dim(), data.name()), (30, 128, "darcy-8x8"));
+        assert_eq!((data.len(), data.shape(), data.name()), (30, &[8, 8, 2][..], "darcy-8x8"));
         for first in [0, 1] {
-            let field: Vec<f64> = data
-                .data()
-                .chunks_exact(64)
-                .skip(first)
-                .step_by(2)
-                .flatten()
-                .map(|v| f64::from(*v))
-                .collect();
+            let field: Vec<f64> = data.data().iter().skip(first).step_by(2).map(|v| f64::from(*v)).collect();
             let mean = field.iter().sum::<f64>() / field.len() as f64;
             let variance = field.iter().map(|v| v * v).sum::<f64>() / field.len() as f64;
             assert!(mean.abs() < 1e-5 && (variance - 1.0).abs() < 1e-5, "{mean} {variance}");
         }
         let back = data.restore(&data.data());
         assert!(mean_residual(&Darcy::new(8).unwrap(), &back, 128) < 1e-2);
+        let generator = DarcyData { size: 8, medium: PHASES };
+        let again = generator.dataset_like(&data, 30, 1).unwrap();
+        assert!(again == data && generator.dataset_like(&data, 2, 2).unwrap().mean() == data.mean());
+        let other = DarcyData { size: 4, medium: PHASES }.dataset_like(&data, 2, 2).unwrap_err().to_string();
+        assert!(other.contains("128"), "{other}");
         let even = DarcyData { size: 8, medium: Medium::TwoPhase { length: 0.2, low: 2.0, high: 2.0 } };
         assert!(even.dataset(3, 0).unwrap_err().to_string().contains("permeability"));
     }

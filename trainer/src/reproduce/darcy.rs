@@ -2,11 +2,10 @@
 
 use super::jobs::each;
 use super::maps::{self, Map};
-use super::network::{Begin, draw, trained};
+use super::network::{draw, trained};
 use super::report::{self, FRESH};
-use super::spread::{Spread, summary};
-use crate::data::Dataset;
-use crate::loss::{Estimation, LossConfig, OutputName, WeightingName};
+use super::spread::summary;
+use crate::loss::{Estimation, LossConfig, OutputName, ResidualName, WeightingName};
 use crate::metrics::GaussianKernel;
 use crate::model::NetworkKind;
 use crate::physics::{Darcy, DarcyData, Medium, Residual, mean_residual};
@@ -15,7 +14,6 @@ use anyhow::Context;
 use picardy::{Ddpm, Level, Node, Prediction, Solver};
 use serde_json::{Value, json};
 use std::path::Path;
-use std::sync::Arc;
 
 /// Timesteps of the cosine schedule.
 const TIMESTEPS: usize = 100;
@@ -58,38 +56,6 @@ impl DarcySize {
             Self { cells: 8, steps: 200, seeds: 1, train: 200, samples: 32 }
         } else {
             Self { cells: 16, steps: 4000, seeds: 1, train: 4000, samples: 256 }
-        }
-    }
-}
-
-/// Fields in the network's order, [size, size, 2]: [`Darcy`]'s residual of them.
-#[derive(Debug)]
-struct Interleaved(Darcy);
-
-impl Interleaved {
-    fn apart(&self, x: &[f32]) -> Vec<f32> {
-        let mut fields: Vec<f32> = x.iter().step_by(2).copied().collect();
-        fields.extend(x.iter().skip(1).step_by(2));
-        fields
-    }
-}
-
-impl Residual<f32> for Interleaved {
-    fn len(&self, dim: usize) -> Option<usize> {
-        Residual::<f32>::len(&self.0, dim)
-    }
-
-    fn residual(&self, x: &[f32], r: &mut [f32]) {
-        self.0.residual(&self.apart(x), r);
-    }
-
-    fn pull_back(&self, x: &[f32], dr: &[f32], dx: &mut [f32]) {
-        let mut slope = vec![0.0; x.len()];
-        self.0.pull_back(&self.apart(x), dr, &mut slope);
-        let (p, k) = slope.split_at(x.len() / 2);
-        for ((dx, p), k) in dx.chunks_exact_mut(2).zip(p).zip(k) {
-            dx[0] += p;
-            dx[1] += k;
         }
     }
 }
@@ -154,7 +120,7 @@ fn config(recipe: Recipe, seed: u64, size: &DarcySize) -> TrainConfig {
     let mut loss = LossConfig::standard();
     loss.prediction = OutputName::Sample;
     loss.denoising.weighting = WeightingName::MinSnr;
-    loss.physics.weight = recipe.weight;
+    (loss.physics.weight, loss.physics.residual) = (recipe.weight, ResidualName::Darcy);
     loss.physics.estimation = Estimation::Mean;
     // One more level for each doubling: attention is at 8 x 8 cells or fewer.
     let levels = 1 + (size.cells / 8).ilog2() as usize;
@@ -168,17 +134,16 @@ fn config(recipe: Recipe, seed: u64, size: &DarcySize) -> TrainConfig {
 }
 
 fn run(out: &Path, recipe: Recipe, seed: u64, size: &DarcySize) -> anyhow::Result<Value> {
-    let data = fields(size.cells, size.train, seed, None)?;
-    let affine = (data.mean().to_vec(), data.scale().to_vec());
-    let physics = Arc::new(Interleaved(Darcy::new(size.cells)?));
-    let residual = (recipe.weight > 0.0).then(|| Arc::clone(&physics) as Arc<dyn Residual<f32>>);
-    let (trainer, seconds) = trained(config(recipe, seed, size), data, Begin { residual, weights: None })?;
+    let generator = DarcyData { size: size.cells, medium: Medium::default() };
+    let data = generator.dataset(size.train, seed)?;
+    let [fresh, other] =
+        [FRESH, 2 * FRESH].map(|more| generator.dataset_like(&data, size.samples, seed + more));
+    let (fresh, other) = (fresh?, other?);
+    let physics = Darcy::new(size.cells)?;
+    let (trainer, seconds) = trained(config(recipe, seed, size), data, None)?;
     let begin = std::time::Instant::now();
     let samples = sample(&trainer, size.samples, seed)?;
     let sample_seconds = begin.elapsed().as_secs_f64();
-    let [fresh, other] =
-        [FRESH, 2 * FRESH].map(|more| fields(size.cells, size.samples, seed + more, Some(&affine)));
-    let (fresh, other) = (fresh?, other?);
     let kernel = GaussianKernel::new((BLOCKS * BLOCKS) as f64)?;
     let means = |x: &[f32]| blocks(x, size.cells);
     let mmd = kernel.mmd(&means(&samples), &means(&fresh.data()), 2 * BLOCKS * BLOCKS)?;
@@ -192,40 +157,13 @@ fn run(out: &Path, recipe: Recipe, seed: u64, size: &DarcySize) -> anyhow::Resul
     let row = json!({
         "loss": recipe.name, "seed": seed, "train_seconds": seconds, "sample_seconds": sample_seconds,
         "step_ms": 1e3 * seconds / size.steps as f64,
-        "residual": mean_residual::<f32>(physics.as_ref(), &points, dim),
+        "residual": mean_residual::<f32>(&physics, &points, dim),
         "mmd": mmd.value, "mmd_error": mmd.standard_error,
-        "data_residual": mean_residual::<f32>(physics.as_ref(), &restored(&fresh.data()), dim),
+        "data_residual": mean_residual::<f32>(&physics, &restored(&fresh.data()), dim),
         "data_mmd": base.value,
     });
     println!("{row}");
     Ok(row)
-}
-
-/// `count` fields [size, size, 2]; each field centred and divided by its standard deviation over all cells and fields, or by what
-/// is given.
-fn fields(
-    cells: usize,
-    count: usize,
-    seed: u64,
-    affine: Option<&(Vec<f64>, Vec<f64>)>,
-) -> anyhow::Result<Dataset> {
-    let apart = DarcyData { size: cells, medium: Medium::default() }.sample(count, seed)?;
-    let area = cells * cells;
-    let points: Vec<f64> = apart
-        .chunks_exact(2 * area)
-        .flat_map(|item| item[..area].iter().zip(&item[area..]).flat_map(|(p, k)| [*p, *k]))
-        .collect();
-    let (mean, scale) = affine.cloned().unwrap_or_else(|| {
-        let moments = [0, 1].map(|field| {
-            let of: Vec<f64> = points.iter().skip(field).step_by(2).copied().collect();
-            let Spread { mean, spread } = Spread::of(&of);
-            (mean, spread)
-        });
-        let of = |i: usize| moments[i % 2];
-        (0..2 * area).map(of).unzip()
-    });
-    let data = Dataset::standardised(format!("darcy-{cells}x{cells}"), &points, mean, scale);
-    Ok(data.shaped(vec![cells, cells, 2]))
 }
 
 fn sample(trainer: &Trainer, count: usize, seed: u64) -> anyhow::Result<Vec<f32>> {
@@ -253,8 +191,8 @@ fn blocks(items: &[f32], cells: usize) -> Vec<f32> {
 }
 
 /// Four samples: pressure, permeability, and the residual's log10.
-fn picture(path: &Path, points: &[f32], physics: &Interleaved) -> anyhow::Result<()> {
-    let cells = physics.0.size();
+fn picture(path: &Path, points: &[f32], physics: &Darcy) -> anyhow::Result<()> {
+    let cells = physics.size();
     let shown = points.chunks_exact(2 * cells * cells).take(4);
     let fields: Vec<[Vec<f64>; 3]> = shown
         .map(|item| {
@@ -278,30 +216,6 @@ fn picture(path: &Path, points: &[f32], physics: &Interleaved) -> anyhow::Result
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn interleaved_fields_have_the_same_residual_and_slope() {
-        let data = fields(8, 3, 1, None).unwrap();
-        let physics = Interleaved(Darcy::new(8).unwrap());
-        let points: Vec<f32> = data.restore(&data.data()).iter().map(|x| *x as f32).collect();
-        // Rounding to single precision times size^2.
-        assert!(mean_residual::<f32>(&physics, &points, 128) < 1e-3);
-        let x: Vec<f32> = (0..128).map(|i| 1.0 + (i as f32).sin()).collect();
-        let dr: Vec<f32> = (0..64).map(|i| (i as f32).cos()).collect();
-        let mut dx = vec![0.0; 128];
-        physics.pull_back(&x, &dr, &mut dx);
-        let value = |x: &[f32]| {
-            let mut r = vec![0.0; 64];
-            physics.residual(x, &mut r);
-            r.iter().zip(&dr).map(|(r, d)| f64::from(*r) * f64::from(*d)).sum::<f64>()
-        };
-        for i in [0, 1, 50, 51, 127] {
-            let (mut up, mut down) = (x.clone(), x.clone());
-            (up[i], down[i]) = (x[i] + 0.05, x[i] - 0.05);
-            let slope = (value(&up) - value(&down)) / f64::from(up[i] - down[i]);
-            assert!((slope - f64::from(dx[i])).abs() < 1e-2 * (1.0 + slope.abs()), "{i}: {} {slope}", dx[i]);
-        }
-    }
 
     #[test]
     fn block_means() {

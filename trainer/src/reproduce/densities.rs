@@ -1,7 +1,7 @@
 //! True against estimated log-likelihoods, on a mixture whose density is known.
 
 use super::jobs::each;
-use super::network::{Begin, trained};
+use super::network::trained;
 use super::report::{self, FRESH};
 use super::spread::{Spread, summary};
 use crate::data::Dataset;
@@ -103,7 +103,7 @@ fn experiment(out: &Path, size: &Size) -> anyhow::Result<Value> {
 fn run(job: &Job, size: &Size) -> anyhow::Result<(Vec<Value>, [Vec<Point>; 2])> {
     let mut config = TrainConfig { loss: job.loss.config(), ..TrainConfig::default() };
     (config.run.steps, config.run.seed) = (size.steps, job.seed);
-    let (trainer, seconds) = trained(config, sample(size.train, job.seed), Begin::default())
+    let (trainer, seconds) = trained(config, sample(size.train, job.seed), None)
         .with_context(|| format!("{}, seed {}", job.loss.name(), job.seed))?;
     let gaussian = trainer.gaussian()?;
     let estimate = NllConfig {

@@ -2,7 +2,7 @@
 
 use super::frechet::{Distances, Reference};
 use super::jobs::each;
-use super::network::{Begin, ROWS, for_sampling, trained};
+use super::network::{ROWS, for_sampling, trained};
 use super::report::folder;
 use super::spread::Spread;
 use crate::data::{Dataset, digits};
@@ -136,9 +136,8 @@ fn kept(
     }
     let weights = from.map(|kept| kept.network.parameters());
     let seed = config.run.seed;
-    let begin = Begin { weights, ..Begin::default() };
     let (trainer, seconds) =
-        trained(config, data.clone(), begin).with_context(|| format!("{name}, seed {seed}"))?;
+        trained(config, data.clone(), weights).with_context(|| format!("{name}, seed {seed}"))?;
     let (network, mut card) = (trainer.averaged(), trainer.card());
     card.push((SETTINGS.to_owned(), settings));
     write_whole(&path, &network.to_safetensors(&card, Precision::F32)?)

@@ -1,7 +1,7 @@
 //! The plane: standard against contrastive training, sequential against parallel DDPM (arXiv 2407.08946).
 
 use super::jobs::each;
-use super::network::{Begin, draw, for_sampling, nodes, run, trained};
+use super::network::{draw, for_sampling, nodes, run, trained};
 use super::report::{FRESH, folder, write_report};
 use super::spread::Spread;
 use crate::data::Builtin;
@@ -180,7 +180,7 @@ fn samplers() -> [(&'static str, AnySampler); 3] {
 fn one(args: &DinoArgs, loss: LossKind, seed: u64) -> anyhow::Result<(Value, Vec<f32>)> {
     let config = args.config(loss, seed);
     let betas = config.noise.betas()?;
-    let (trainer, seconds) = trained(config, args.data.sample(8000, seed)?, Begin::default())?;
+    let (trainer, seconds) = trained(config, args.data.sample(8000, seed)?, None)?;
     let mut network = for_sampling(&trainer.averaged())?;
     let fresh = args.data.sample(args.samples, seed.wrapping_add(FRESH))?;
     let mmd = |x: &[f32]| GaussianKernel::default().mmd(x, &fresh.data(), 2);

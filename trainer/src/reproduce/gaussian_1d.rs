@@ -2,7 +2,7 @@
 
 use super::jobs::each;
 use super::maps::{self, Map};
-use super::network::{Begin, trained};
+use super::network::trained;
 use super::report;
 use super::spread::summary;
 use crate::data::{Builtin, Dataset, Mixture};
@@ -123,7 +123,7 @@ fn run(job: &Job, size: &Size) -> anyhow::Result<(Value, Vec<f64>)> {
         ..TrainConfig::default()
     };
     (config.run.steps, config.run.seed) = (size.steps, job.seed);
-    let (trainer, seconds) = trained(config, data, Begin::default())
+    let (trainer, seconds) = trained(config, data, None)
         .with_context(|| format!("{}, {}, seed {}", job.data, job.loss.name(), job.seed))?;
     let Errors { inside, outside, weighted, map } = errors(&mut trainer.averaged(), &truth, trainer.table())?;
     let row = json!({

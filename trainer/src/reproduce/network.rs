@@ -3,40 +3,26 @@
 use super::jobs::each;
 use crate::data::Dataset;
 use crate::model::{Network, NetworkError};
-use crate::physics::Residual;
 use crate::train::{TrainConfig, Trainer};
 use picardy::{
     Batch, Form, Grid, Level, Memory, Node, Noise, Plan, Prediction, Report, Sampler, Sequential, Solver,
     denoiser,
 };
-use std::sync::Arc;
 use std::time::Instant;
 
 /// Rows of a call of the network.
 pub(super) const ROWS: usize = 128;
 
-/// What a run begins with beside its settings and data.
-#[derive(Default)]
-pub(super) struct Begin<'a> {
-    /// Weights in place of random ones.
-    pub(super) weights: Option<&'a [f32]>,
-    /// Equations for the loss.
-    pub(super) residual: Option<Arc<dyn Residual<f32>>>,
-}
-
-/// A run to its end on one thread, and the seconds it took.
+/// A run to its end on one thread, begun with `weights` or random ones, and the seconds it took.
 pub(super) fn trained(
     mut config: TrainConfig,
     data: Dataset,
-    begin: Begin<'_>,
+    weights: Option<&[f32]>,
 ) -> anyhow::Result<(Trainer, f64)> {
     config.run.threads = 1;
     let start = Instant::now();
-    let mut trainer = match begin.residual {
-        Some(residual) => Trainer::with_residual(config, data, None, residual)?,
-        None => Trainer::new(config, data)?,
-    };
-    if let Some(weights) = begin.weights {
+    let mut trainer = Trainer::new(config, data)?;
+    if let Some(weights) = weights {
         trainer = trainer.with_weights(weights)?;
     }
     while !trainer.is_finished() {

@@ -1,7 +1,7 @@
 //! The pinned process against the variance-preserving one: arXiv 2305.09605.
 
 use super::jobs::each;
-use super::network::{Begin, draw, trained};
+use super::network::{draw, trained};
 use super::report::{self, FRESH};
 use super::spread::summary;
 use crate::data::Builtin;
@@ -123,7 +123,7 @@ fn run(job: &Job, size: &Size) -> anyhow::Result<(Vec<Value>, Vec<[f32; 2]>)> {
     let mut config = TrainConfig { loss, ..TrainConfig::default() };
     (config.run.steps, config.run.seed) = (size.steps, job.seed);
     let data = job.data.sample(8000, job.seed)?;
-    let (trainer, seconds) = trained(config, data, Begin::default())?;
+    let (trainer, seconds) = trained(config, data, None)?;
     let fresh = job.data.sample(size.samples, job.seed + FRESH)?;
     let (mut rows, mut points) = (Vec::new(), Vec::new());
     for &steps in size.grids {

@@ -270,10 +270,7 @@ fn samples(trainer: &Trainer) -> Result<Option<Vec<f32>>, RunError> {
     let seed = config.run.seed ^ SAMPLE_SEED;
     // Told what the items of the data are, from all over it.
     let (data, width) = (trainer.held_out().unwrap_or(trainer.data()), network.condition());
-    let mut conditions = vec![0.0; width * config.run.samples];
-    for (i, slot) in conditions.chunks_exact_mut(width.max(1)).enumerate() {
-        data.conditions().write(i * data.len() / config.run.samples, slot);
-    }
+    let conditions = evaluate::conditions_of(data, width, config.run.samples)?;
     let count = (config.run.samples, seed);
     match evaluate::sample_told(&bytes, betas, &Ddim::default(), steps, &conditions, count) {
         Ok(samples) => Ok(Some(samples)),

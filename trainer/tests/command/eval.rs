@@ -69,7 +69,7 @@ fn eval_says_when_it_compares_with_the_training_points() {
         let few = ["--samples", "50", "--items", "5", "--draws", "4", "--steps", "5"];
         picardy_train(&[&["eval", model.to_str().unwrap()], &few[..], data].concat())
     };
-    let note = "the file's own points, which it was trained on";
+    let note = "the set's own points, which it was trained on";
     for (output, noted) in [
         (eval(&run, &[]), true),
         (eval(&model, &["--data", &own]), true),
@@ -97,4 +97,47 @@ fn eval_says_when_it_compares_with_the_training_points() {
         assert!(complaint.contains("damaged.safetensors"), "{complaint}");
         assert!(!complaint.contains("name the prediction"), "{complaint}");
     }
+}
+
+/// A network that is told labels is judged with the data's, of a run and of a file.
+#[test]
+fn eval_tells_the_network_what_the_data_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    // Two classes, far apart; the label is the last column.
+    let point = |i: i32| [f64::from(i % 2 * 20) + f64::from(i * 7 % 11) * 0.1, f64::from(i * 5 % 13) * 0.1];
+    let write = |name: &str, row: &dyn Fn(i32) -> String| {
+        std::fs::write(path(name), (0..200).map(row).collect::<String>()).unwrap();
+        path(name)
+    };
+    let labelled = write("labelled.csv", &|i| format!("{},{},{}\n", point(i)[0], point(i)[1], i % 2));
+    let bare = write("bare.csv", &|i| format!("{},{}\n", point(i)[0], point(i)[1]));
+    let labels = write("labels.csv", &|i| format!("{}\n", i % 2));
+    let run = folder.path().join("run");
+    let small = ["--steps", "150", "--width", "16", "--batch", "64", "--data", &labelled];
+    done(&[&["train", "--out", text(&run), "--set", "data.label-column=3"], &small[..]].concat());
+    let few = ["--samples", "100", "--items", "50", "--draws", "8", "--steps", "10", "--solver", "ddim"];
+    let model = path("run/model.safetensors");
+    let eval = |args: &[&str]| done(&[&["eval"], args, &few[..]].concat());
+    let figures = |said: &str| said.lines().take(2).map(str::to_owned).collect::<Vec<_>>();
+    let by_run = eval(&[text(&run)]);
+    assert!(!by_run.contains("without one"), "{by_run}");
+    let told = [
+        eval(&[text(&run), "--data", &labelled]),
+        eval(&[&model, "--data", &labelled, "--label-column", "3"]),
+        eval(&[&model, "--data", &bare, "--labels", &labels]),
+    ];
+    assert!(told.iter().all(|said| figures(said) == figures(&by_run)), "{by_run}{told:?}");
+    let untold = eval(&[&model, "--data", &bare]);
+    assert!(untold.contains("figures are without one") && untold.contains("--labels"), "{untold}");
+    for (told, untold) in figures(&by_run).iter().zip(&figures(&untold)) {
+        assert_ne!(told, untold);
+    }
+    let high = write("high.csv", &|i| format!("{}\n", i % 3));
+    let complaint = refused(&["eval", &model, "--data", &bare, "--labels", &high]);
+    assert!(complaint.contains("label 2") && complaint.contains("2 classes"), "{complaint}");
+    let complaint = refused(&["eval", &model, "--data", &bare, "--observations", &bare]);
+    assert!(complaint.contains("told 2 numbers") && complaint.contains("have 3"), "{complaint}");
+    let complaint = refused(&["eval", text(&run), "--labels", &labels]);
+    assert!(complaint.contains("--data"), "{complaint}");
 }

@@ -49,6 +49,12 @@ fn images_with_labels_are_learnt_by_a_u_net_and_shipped() {
         assert!(said.contains("relative error"), "{said}");
         card_of(&std::fs::read(&out).unwrap(), |card| assert_eq!(card.weights.to_string(), weights));
     }
+    let size = |weights| {
+        let file = std::fs::read(folder.path().join(format!("{weights}.safetensors"))).unwrap();
+        let header = u64::from_le_bytes(*file.first_chunk().unwrap()) as usize;
+        file.len() - header
+    };
+    assert!(size("int8") * 5 < size("f16") * 4, "{} {}", size("int8"), size("f16"));
 }
 
 #[test]

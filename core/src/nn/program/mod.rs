@@ -20,7 +20,7 @@ mod op;
 mod weights;
 
 pub use builder::{Builder, LayerShape, Source};
-pub use network::{Network, NetworkDenoiser};
+pub use network::Network;
 pub use op::{Activation, Op, Padding, Spacing};
 pub use weights::Weights;
 

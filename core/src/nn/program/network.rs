@@ -7,7 +7,6 @@ use crate::nn::{
     Architecture, Artifact, ModelCard, ModelError, Patches, ShapeError, activate, add, attention,
     frequencies_to, group_norm, layer_norm, shape, sinusoidal,
 };
-use crate::{Batch, Denoiser, HostTensor};
 use core::ops::Range;
 
 /// Patches that are multiplied together: enough for the products, few enough for a firmware's memory.
@@ -379,62 +378,5 @@ pub(crate) fn upsample<T: Copy>(x: &[T], from: Shape, out: &mut [T]) {
             right.copy_from_slice(x);
         }
         lower.copy_from_slice(upper);
-    }
-}
-
-/// A [`Network`], the scratch it works in and what each item is conditioned on, all the caller's.
-///
-/// Rows that are shown without their condition (under [`Guided`](crate::Guided)) get zeros.
-#[derive(Debug)]
-pub struct NetworkDenoiser<'m, 'a, 's> {
-    network: Network<'m, 'a>,
-    conditions: &'s [f32],
-    scratch: &'s mut [f32],
-}
-
-impl<'m, 'a, 's> NetworkDenoiser<'m, 'a, 's> {
-    /// `scratch` of [`Network::scratch_len`] numbers for one row or more and those of a row's condition besides; `conditions`
-    /// [items, [`Network::condition`]], or empty for none.
-    pub const fn new(network: Network<'m, 'a>, conditions: &'s [f32], scratch: &'s mut [f32]) -> Self {
-        Self { network, conditions, scratch }
-    }
-}
-
-impl<F: HostTensor<Scalar = f32>> Denoiser<F> for NetworkDenoiser<'_, '_, '_> {
-    type Error = ModelError;
-
-    fn evaluate(
-        &mut self,
-        batch: &Batch<'_>,
-        frames: &mut F,
-        x: Range<usize>,
-        out: Range<usize>,
-    ) -> Result<(), ModelError> {
-        let (dim, width) = (self.network.dim(), self.network.condition());
-        if frames.dim() != dim {
-            return Err(ModelError::Dimension { network: dim, state: frames.dim() });
-        }
-        let (x, out) = frames.slices(x, out);
-        if width == 0 || self.conditions.is_empty() {
-            return self.network.forward(
-                x,
-                batch.iter().map(|row| row.level.t as f32),
-                &[],
-                out,
-                self.scratch,
-            );
-        }
-        // Rows one by one, since each has its item's condition.
-        let rows = batch.iter().zip(x.chunks_exact(dim)).zip(out.chunks_exact_mut(dim));
-        for ((row, x), out) in rows {
-            let known = self.conditions.get(row.item * width..(row.item + 1) * width);
-            let expected = (row.item + 1).saturating_mul(width);
-            let condition = match row.conditional {
-                true => known.ok_or(ModelError::Condition { expected, got: self.conditions.len() })?,
-                false => &[],
-            };
-            self.network.forward(x, core::iter::once(row.level.t as f32), condition, out, self.scratch)?;
-        }
-        Ok(())
     }
 }

@@ -75,7 +75,10 @@ const COMMENTS: &[(&str, &str)] = &[
     ("loss.physics.weight", "the weight of the equality residual (arXiv 2403.14404); 0: none"),
     ("loss.physics.inequality", "the weight of the inequalities"),
     ("loss.physics.objective", "the weight of the objective"),
-    ("loss.physics.residual", "circle or darcy; custom: the one that a program hands over"),
+    (
+        "loss.physics.residual",
+        "circle, or darcy of items [n, n, 2]; custom: the one that a program hands over",
+    ),
     ("loss.physics.estimation", "which sample is asked: mean or sample"),
     ("loss.physics.steps", "sample: its DDIM steps"),
     (
