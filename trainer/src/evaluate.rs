@@ -114,34 +114,34 @@ pub fn sample_told(
         .par_chunks_mut(part * dim)
         .enumerate()
         .map(|(index, part_of)| {
-                let mut model = model.clone();
-                let (mut t, mut c) = (Vec::with_capacity(CHUNK), Vec::new());
-                let first = std::cell::Cell::new(0);
-                let mut denoiser = denoiser::from_fn(|batch: &Batch<'_>, x: &[f32], out: &mut [f32]| {
-                    let width = model.condition();
-                    t.clear();
-                    c.clear();
-                    for row in batch.iter() {
-                        t.push(row.level.t as f32);
-                        match conditions.len().checked_div(width) {
-                            Some(rows) if rows > 0 => {
-                                let at = (first.get() + row.item) % rows * width;
-                                c.extend_from_slice(&conditions[at..at + width]);
-                            }
-                            _ => c.resize(c.len() + width, 0.0),
+            let mut model = model.clone();
+            let (mut t, mut c) = (Vec::with_capacity(CHUNK), Vec::new());
+            let first = std::cell::Cell::new(0);
+            let mut denoiser = denoiser::from_fn(|batch: &Batch<'_>, x: &[f32], out: &mut [f32]| {
+                let width = model.condition();
+                t.clear();
+                c.clear();
+                for row in batch.iter() {
+                    t.push(row.level.t as f32);
+                    match conditions.len().checked_div(width) {
+                        Some(rows) if rows > 0 => {
+                            let at = (first.get() + row.item) % rows * width;
+                            c.extend_from_slice(&conditions[at..at + width]);
                         }
+                        _ => c.resize(c.len() + width, 0.0),
                     }
-                    out.copy_from_slice(model.forward(x, &t, &c)?);
-                    Ok::<(), NetworkError>(())
-                });
-                let mut memory = Memory::new();
-                for (chunk, x) in part_of.chunks_mut(CHUNK * dim).enumerate() {
-                    first.set(index * part + chunk * CHUNK);
-                    let noise = Noise::seeded(seed).from_item(first.get() as u64);
-                    plan.start(&noise, dim, x);
-                    let mut workspace = memory.workspace(Sequential.need(&plan, x.len() / dim), dim);
-                    Sequential.run(&plan, &mut denoiser, &noise, x, &mut workspace)?;
                 }
+                out.copy_from_slice(model.forward(x, &t, &c)?);
+                Ok::<(), NetworkError>(())
+            });
+            let mut memory = Memory::new();
+            for (chunk, x) in part_of.chunks_mut(CHUNK * dim).enumerate() {
+                first.set(index * part + chunk * CHUNK);
+                let noise = Noise::seeded(seed).from_item(first.get() as u64);
+                plan.start(&noise, dim, x);
+                let mut workspace = memory.workspace(Sequential.need(&plan, x.len() / dim), dim);
+                Sequential.run(&plan, &mut denoiser, &noise, x, &mut workspace)?;
+            }
             Ok(())
         })
         .collect();

@@ -1,12 +1,12 @@
 //! `eval`: MMD and NLL.
 
-use crate::data::{Dataset, Scaling, Source};
+use crate::data::{DataConfig, Dataset, Scaling, Source};
 use crate::evaluate;
 use crate::loss::{Gaussian, LogSnrDraws, NllConfig, NoiseTable, Output, Process};
 use crate::metrics::GaussianKernel;
 use crate::model::{Network, Precision};
 use crate::rng::Rng;
-use crate::train::{Files, Trainer};
+use crate::train::{Checkpoint, Files, Trainer};
 use anyhow::Context;
 use picardy::nn::{Artifact, CardError, ModelCard, key};
 use picardy::{Betas, Ddim, Ddpm, Prediction};
@@ -21,7 +21,8 @@ const FRESH: u64 = 1_000_003;
 pub(super) struct EvalArgs {
     /// A run's folder or a .safetensors file.
     model: PathBuf,
-    /// The data to compare with: a run's own without (built-in sets are drawn afresh).
+    /// The data to compare with: a run's own without, which are the held-out items where there are some (built-in sets are drawn
+    /// afresh). Beside a run, a table's label column is the run's.
     #[arg(long)]
     data: Option<Source>,
     /// Samples, and draws of a built-in data set.
@@ -60,7 +61,7 @@ pub(super) fn eval(args: &EvalArgs) -> anyhow::Result<()> {
     let (bytes, own) = if args.model.is_dir() {
         let run = Trainer::resume(&Files { folder: args.model.clone() }.checkpoint())?;
         let bytes = run.trainer.averaged().to_safetensors(&run.trainer.card(), Precision::F32)?;
-        (bytes, Some(run.origin))
+        (bytes, Some(run))
     } else {
         (std::fs::read(&args.model).with_context(|| path().to_string())?, None)
     };
@@ -71,12 +72,7 @@ pub(super) fn eval(args: &EvalArgs) -> anyhow::Result<()> {
         }
         error => anyhow::anyhow!("{}: {error}", path()),
     })?;
-    let (source, seed) = match (&args.data, own) {
-        (Some(source), _) => (source.clone(), args.seed),
-        (None, Some(origin)) => (origin.data.source()?, origin.seed),
-        (None, None) => anyhow::bail!("a model file does not know its data; name it with --data"),
-    };
-    let data = source.load(args.samples, seed.wrapping_add(FRESH), scaling(&card))?;
+    let Points { data, note } = points(args, own.as_ref(), &card)?;
     let (x, dim) = (normalised(&data, &card)?, data.dim());
 
     let steps = args.steps.unwrap_or(card.schedule.train_steps);
@@ -124,13 +120,61 @@ pub(super) fn eval(args: &EvalArgs) -> anyhow::Result<()> {
         items.len() / dim,
         args.draws
     );
-    if of_training(&source, &data, &card) {
-        println!(
-            "note: the points are the file's own points, which it was trained on; name others with --data to see how \
-             it does on new ones"
-        );
+    if let Some(note) = note {
+        println!("note: {note}");
     }
     Ok(())
+}
+
+/// What the samples are compared with.
+struct Points {
+    data: Dataset,
+    note: Option<String>,
+}
+
+const TRAINED_ON: &str = "the points are the file's own points, which it was trained on; name others with --data to see how \
+                          it does on new ones";
+
+/// The data of `--data`, or a run's own: fresh draws of a built-in set, the held-out items of any other, or all of them.
+fn points(args: &EvalArgs, run: Option<&Checkpoint>, card: &ModelCard<'_>) -> anyhow::Result<Points> {
+    let seed = args.seed.wrapping_add(FRESH);
+    let source = match (&args.data, run) {
+        (Some(source), _) => source.clone(),
+        (None, Some(run)) => run.origin.data.source()?,
+        (None, None) => anyhow::bail!("a model file does not know its data; name it with --data"),
+    };
+    let data = match (&source, run) {
+        (Source::Builtin(_), Some(run)) if args.data.is_none() => {
+            source.load(args.samples, run.origin.seed.wrapping_add(FRESH), scaling(card))?
+        }
+        (_, Some(run)) if args.data.is_none() => {
+            let trainer = &run.trainer;
+            if let Some(held_out) = trainer.held_out() {
+                let note = format!(
+                    "the points are the {} held-out items, which it was not trained on",
+                    held_out.len()
+                );
+                return Ok(Points { data: held_out.clone(), note: Some(note) });
+            }
+            return Ok(Points { data: trainer.data().clone(), note: Some(TRAINED_ON.to_owned()) });
+        }
+        // A table of the run's layout: its labels are no coordinate.
+        (Source::File(path), Some(run)) if path.is_file() && run.origin.data.label_column > 0 => {
+            let DataConfig { label_column, classes, .. } = run.origin.data;
+            let source = source.to_string();
+            DataConfig {
+                source,
+                label_column,
+                classes,
+                scaling: scaling(card).into(),
+                ..DataConfig::default()
+            }
+            .load(seed)?
+        }
+        _ => source.load(args.samples, seed, scaling(card))?,
+    };
+    let note = of_training(&source, &data, card).then(|| TRAINED_ON.to_owned());
+    Ok(Points { data, note })
 }
 
 /// Whether the data are the very points that the network was trained on: a file's whose moments the card has.

@@ -187,7 +187,11 @@ fn numbers_held(
     // The parameters, and a gradient a shard.
     let copies = parameters.saturating_mul(1 + count as u128);
     let room = room_len(inputs, steps, max_batch.div_ceil(count)) as u128;
-    let out = if count > 1 { (inputs[Value::X.index()].len() as u128).saturating_mul(max_batch as u128) } else { 0 };
+    let out = if count > 1 {
+        (inputs[Value::X.index()].len() as u128).saturating_mul(max_batch as u128)
+    } else {
+        0
+    };
     (row_len(inputs, steps).saturating_mul(max_batch as u128))
         .saturating_add(copies)
         .saturating_add(room.saturating_mul(count as u128))
