@@ -186,16 +186,12 @@ fn numbers_held(
     let parameters = layout.last().map_or(0, |p| p.range.end) as u128;
     // The parameters, and a gradient a shard.
     let copies = parameters.saturating_mul(1 + count as u128);
-    let room = room_len(inputs, steps, max_batch.div_ceil(count)) as u128;
-    let out = if count > 1 {
-        (inputs[Value::X.index()].len() as u128).saturating_mul(max_batch as u128)
-    } else {
-        0
-    };
-    (row_len(inputs, steps).saturating_mul(max_batch as u128))
-        .saturating_add(copies)
-        .saturating_add(room.saturating_mul(count as u128))
-        .saturating_add(out)
+    // Each shard has room for as many rows, which may be some more than all.
+    let rows = max_batch.div_ceil(count);
+    let room = room_len(inputs, steps, rows) as u128;
+    let shard = row_len(inputs, steps).saturating_mul(rows as u128).saturating_add(room);
+    let out = if count > 1 { inputs[Value::X.index()].len() as u128 * max_batch as u128 } else { 0 };
+    shard.saturating_mul(count as u128).saturating_add(copies).saturating_add(out)
 }
 
 impl<T: Element> Network<T> {

@@ -50,7 +50,7 @@ pub(super) fn row_len<P>(inputs: [Shape; Value::INPUTS], steps: &[Step<P>]) -> u
 
 /// Numbers of room that the convolutions of a pass over `rows` rows take, one after another; saturates.
 pub(super) fn room_len<P>(inputs: [Shape; Value::INPUTS], steps: &[Step<P>], rows: usize) -> usize {
-    let shape = |value: Value| value.step().map_or(inputs[value.index()], |step| steps[step].shape);
+    let shape = |value: Value| value.step().map_or_else(|| inputs[value.index()], |step| steps[step].shape);
     let convs = steps.iter().filter_map(|step| conv(step, shape(step.inputs[0])));
     convs.map(|conv| conv.room(rows)).max().unwrap_or(0)
 }
