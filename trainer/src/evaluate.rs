@@ -2,13 +2,13 @@
 
 use crate::data::{DataError, Dataset, MAX_POINTS};
 use crate::metrics::{GaussianKernel, MetricError, Mmd};
-use crate::model::{Network, NetworkError, SaveError, has_room};
+use crate::model::{Network, NetworkConfig, NetworkError, SaveError, has_room};
 use picardy::nn::{Artifact, ModelCard, ModelError, ShapeError};
 use picardy::{
     Batch, Betas, Level, Memory, Node, Noise, PlanError, Prediction, SampleError, Sampler, ScheduleError,
     Sequential, Solver, denoiser,
 };
-use std::num::NonZero;
+use rayon::prelude::*;
 
 /// Why samples cannot be drawn or compared.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +54,7 @@ pub enum EvaluateError {
 const CHUNK: usize = 128;
 
 /// Draws `count` samples `[count, dim]` from a network's safetensors file, in sequence over time and in parallel over
-/// items. The result depends on the seed alone, not on the number of threads. The network's output is what its card says, the noise
+/// items, on the threads of the rayon pool it is called in. The result depends on the seed alone, not on their number. The network's output is what its card says, the noise
 /// without one. A network that is told a condition is told none.
 ///
 /// # Errors
@@ -69,6 +69,17 @@ pub fn sample(
     seed: u64,
 ) -> Result<Vec<f32>, EvaluateError> {
     sample_told(network, betas, solver, steps, &[], (count, seed))
+}
+
+/// The bytes that [`sample`] takes beside the file: the network's copies for so many threads, the samples and their conditions.
+/// Saturates.
+pub(crate) fn bytes(network: &NetworkConfig, count: usize, threads: usize) -> Result<u128, NetworkError> {
+    let one = Network::<f32>::bytes(network, CHUNK)?;
+    let dim = network.shape.iter().fold(1u128, |dim, &extent| dim.saturating_mul(extent as u128));
+    // A sample, what a step reads and writes of it, and its condition.
+    let row = dim.saturating_mul(4).saturating_add(2 * network.condition as u128 + 2);
+    let rows = row.saturating_mul(count as u128).saturating_mul(size_of::<f32>() as u128);
+    Ok(one.saturating_mul(1 + threads as u128).saturating_add(rows))
 }
 
 /// [`sample`] of `count` items by `seed`, told `conditions` [n, condition] in turns, or none where they are empty.
@@ -110,50 +121,45 @@ pub fn sample_told(
     let prediction = card.map_or(Prediction::Epsilon, |card| card.prediction);
     let plan = solver.plan(&grid, prediction, &mut nodes)?;
     let mut samples = vec![0.0f32; count * dim];
-    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let part = count.div_ceil(threads).next_multiple_of(CHUNK);
-    std::thread::scope(|scope| {
-        let parts = samples.chunks_mut(part * dim).enumerate().map(|(index, part_of)| {
-            let (plan, model) = (&plan, &model);
-            scope.spawn(move || -> Result<(), EvaluateError> {
-                let mut model = model.clone();
-                let (mut t, mut c) = (Vec::with_capacity(CHUNK), Vec::new());
-                let first = std::cell::Cell::new(0);
-                let mut denoiser = denoiser::from_fn(|batch: &Batch<'_>, x: &[f32], out: &mut [f32]| {
-                    let width = model.condition();
-                    t.clear();
-                    c.clear();
-                    for row in batch.iter() {
-                        t.push(row.level.t as f32);
-                        match conditions.len().checked_div(width) {
-                            Some(rows) if rows > 0 => {
-                                let at = (first.get() + row.item) % rows * width;
-                                c.extend_from_slice(&conditions[at..at + width]);
-                            }
-                            _ => c.resize(c.len() + width, 0.0),
+    // Those of the pool that this runs in.
+    let part = count.div_ceil(rayon::current_num_threads()).next_multiple_of(CHUNK);
+    let parts: Vec<Result<(), EvaluateError>> = samples
+        .par_chunks_mut(part * dim)
+        .enumerate()
+        .map(|(index, part_of)| {
+            let mut model = model.clone();
+            let (mut t, mut c) = (Vec::with_capacity(CHUNK), Vec::new());
+            let first = std::cell::Cell::new(0);
+            let mut denoiser = denoiser::from_fn(|batch: &Batch<'_>, x: &[f32], out: &mut [f32]| {
+                let width = model.condition();
+                t.clear();
+                c.clear();
+                for row in batch.iter() {
+                    t.push(row.level.t as f32);
+                    match conditions.len().checked_div(width) {
+                        Some(rows) if rows > 0 => {
+                            let at = (first.get() + row.item) % rows * width;
+                            c.extend_from_slice(&conditions[at..at + width]);
                         }
+                        _ => c.resize(c.len() + width, 0.0),
                     }
-                    out.copy_from_slice(model.forward(x, &t, &c)?);
-                    Ok::<(), NetworkError>(())
-                });
-                let mut memory = Memory::new();
-                for (chunk, x) in part_of.chunks_mut(CHUNK * dim).enumerate() {
-                    first.set(index * part + chunk * CHUNK);
-                    let noise = Noise::seeded(seed).from_item(first.get() as u64);
-                    plan.start(&noise, dim, x);
-                    let mut workspace = memory.workspace(Sequential.need(plan, x.len() / dim), dim);
-                    Sequential.run(plan, &mut denoiser, &noise, x, &mut workspace)?;
                 }
-                Ok(())
-            })
-        });
-        let parts: Vec<_> = parts.collect();
-        for part in parts {
-            // A panic in a thread is a bug of its own; it goes on here.
-            part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        }
-        Ok::<(), EvaluateError>(())
-    })?;
+                out.copy_from_slice(model.forward(x, &t, &c)?);
+                Ok::<(), NetworkError>(())
+            });
+            let mut memory = Memory::new();
+            for (chunk, x) in part_of.chunks_mut(CHUNK * dim).enumerate() {
+                first.set(index * part + chunk * CHUNK);
+                let noise = Noise::seeded(seed).from_item(first.get() as u64);
+                plan.start(&noise, dim, x);
+                let mut workspace = memory.workspace(Sequential.need(&plan, x.len() / dim), dim);
+                Sequential.run(&plan, &mut denoiser, &noise, x, &mut workspace)?;
+            }
+            Ok(())
+        })
+        .collect();
+    // The first part's error, whichever thread was first.
+    parts.into_iter().collect::<Result<(), _>>()?;
     Ok(samples)
 }
 

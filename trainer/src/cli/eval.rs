@@ -6,7 +6,7 @@ use crate::loss::{Gaussian, LogSnrDraws, NllConfig, NoiseTable, Output, Process}
 use crate::metrics::GaussianKernel;
 use crate::model::{Network, Precision};
 use crate::rng::Rng;
-use crate::train::{Files, Origin, Trainer};
+use crate::train::{Checkpoint, Files, Trainer};
 use anyhow::Context;
 use picardy::nn::{Artifact, CardError, ModelCard, key};
 use picardy::{Betas, Ddim, Ddpm, Prediction};
@@ -21,7 +21,8 @@ const FRESH: u64 = 1_000_003;
 pub(super) struct EvalArgs {
     /// A run's folder or a .safetensors file.
     model: PathBuf,
-    /// The data to compare with: a run's own without (built-in sets are drawn afresh).
+    /// The data to compare with: a run's own without, which are the held-out items where there are some (built-in sets are drawn
+    /// afresh). Beside a run, a table's label column is the run's.
     #[arg(long)]
     data: Option<Source>,
     /// The labels of --data that the network is told: a file of one a row, or `own` of digits.
@@ -69,7 +70,7 @@ pub(super) fn eval(args: &EvalArgs) -> anyhow::Result<()> {
     let (bytes, own) = if args.model.is_dir() {
         let run = Trainer::resume(&Files { folder: args.model.clone() }.checkpoint())?;
         let bytes = run.trainer.averaged().to_safetensors(&run.trainer.card(), Precision::F32)?;
-        (bytes, Some(run.origin))
+        (bytes, Some(run))
     } else {
         (std::fs::read(&args.model).with_context(|| path().to_string())?, None)
     };
@@ -80,7 +81,7 @@ pub(super) fn eval(args: &EvalArgs) -> anyhow::Result<()> {
         }
         error => anyhow::anyhow!("{}: {error}", path()),
     })?;
-    let data = load(args, own.as_ref(), &card)?;
+    let Points { data, note } = points(args, own.as_ref(), &card)?;
     let (x, dim) = (normalised(&data, &card)?, data.dim());
 
     let steps = args.steps.unwrap_or(card.schedule.train_steps);
@@ -137,31 +138,47 @@ pub(super) fn eval(args: &EvalArgs) -> anyhow::Result<()> {
         items.len() / dim,
         args.draws
     );
-    if of_training(&data, &card) {
-        println!(
-            "note: the points are the set's own points, which it was trained on; name others with --data to see how \
-             it does on new ones"
-        );
+    if let Some(note) = note {
+        println!("note: {note}");
     }
     Ok(())
 }
 
-/// The data to compare with, and what the network is told of them: another set with its flags, or the run's own, of which a
-/// built-in distribution is drawn afresh unless its points have conditions.
-fn load(args: &EvalArgs, own: Option<&Origin>, card: &ModelCard<'_>) -> anyhow::Result<Dataset> {
+/// What the samples are compared with, and what is to be said of it.
+struct Points {
+    data: Dataset,
+    note: Option<String>,
+}
+
+const TRAINED_ON: &str = "the points are the set's own points, which it was trained on; name others with --data to see how it does on new ones";
+
+/// The data of `--data` with its flags, or a run's own: fresh draws of a built-in set without conditions, the held-out items of
+/// any other, or all of them.
+fn points(args: &EvalArgs, run: Option<&Checkpoint>, card: &ModelCard<'_>) -> anyhow::Result<Points> {
     let scaling = scaling(card).into();
     let fresh = |seed: u64| seed.wrapping_add(FRESH);
-    let config = match (&args.data, own) {
+    let config = match (&args.data, run) {
         (None, None) => anyhow::bail!("a model file does not know its data; name it with --data"),
-        (None, Some(origin)) => {
-            let config = DataConfig { scaling, stored: Stored::F32, ..origin.data.clone() };
-            let drawn = matches!(config.source()?, Source::Builtin(_));
-            if drawn && !(config.labels.is_empty() && config.observations.is_empty()) {
-                return Ok(config.load(origin.seed)?);
+        (None, Some(run)) => {
+            let own = &run.origin.data;
+            let drawn = matches!(own.source()?, Source::Builtin(_));
+            if drawn && own.labels.is_empty() && own.observations.is_empty() {
+                let config = DataConfig { scaling, stored: Stored::F32, points: args.samples, ..own.clone() };
+                return Ok(Points { data: config.load(fresh(run.origin.seed))?, note: None });
             }
-            return Ok(DataConfig { points: args.samples, ..config }.load(fresh(origin.seed))?);
+            let (data, note) = match run.trainer.held_out() {
+                Some(held_out) => {
+                    let count = held_out.len();
+                    (
+                        held_out,
+                        format!("the points are the {count} held-out items, which it was not trained on"),
+                    )
+                }
+                None => (run.trainer.data(), TRAINED_ON.to_owned()),
+            };
+            return Ok(Points { data: data.clone(), note: Some(note) });
         }
-        (Some(source), own) => DataConfig {
+        (Some(source), run) => DataConfig {
             source: source.to_string(),
             points: args.samples,
             scaling,
@@ -170,7 +187,7 @@ fn load(args: &EvalArgs, own: Option<&Origin>, card: &ModelCard<'_>) -> anyhow::
                 Some(column) => column,
                 // A file like the run's own has the label where that has it.
                 None if args.labels.is_some() || args.observations.is_some() => 0,
-                None => own.map_or(0, |own| own.data.label_column),
+                None => run.map_or(0, |run| run.origin.data.label_column),
             },
             observations: args.observations.clone().unwrap_or_default(),
             ..DataConfig::default()
@@ -178,7 +195,9 @@ fn load(args: &EvalArgs, own: Option<&Origin>, card: &ModelCard<'_>) -> anyhow::
     };
     // As many classes as the network knows: the data may have fewer.
     let classes = if config.observations.is_empty() { card.condition } else { 0 };
-    Ok(DataConfig { classes, ..config }.load(fresh(args.seed))?)
+    let data = DataConfig { classes, ..config }.load(fresh(args.seed))?;
+    let note = of_training(&data, card).then(|| TRAINED_ON.to_owned());
+    Ok(Points { data, note })
 }
 
 /// Whether the data are the very points that the network was trained on: a file's whose moments the card has.

@@ -107,6 +107,15 @@ enum LossArg {
     Contrastive,
 }
 
+impl From<LossArg> for LossKind {
+    fn from(loss: LossArg) -> Self {
+        match loss {
+            LossArg::Standard => Self::Standard,
+            LossArg::Contrastive => Self::Contrastive,
+        }
+    }
+}
+
 /// Puts a flag's value in the place of a setting's, where there is one.
 fn put<T>(flag: &Option<T>, setting: &mut T)
 where
@@ -133,10 +142,7 @@ impl TrainArgs {
         put(&self.points, &mut config.data.points);
         put(&self.scaling.map(Into::into), &mut config.data.scaling);
         let train = &mut config.train;
-        match self.loss.map(|loss| match loss {
-            LossArg::Standard => LossKind::Standard,
-            LossArg::Contrastive => LossKind::Contrastive,
-        }) {
+        match self.loss.map(LossKind::from) {
             // Only where it is another: the file's settings of its terms stay.
             Some(kind) if kind != LossKind::of(&train.loss) => {
                 train.loss.contrastive.weight = kind.config().contrastive.weight;
@@ -171,6 +177,16 @@ impl TrainArgs {
             config.assign(assignment)?;
         }
         let train = &config.train;
+        if let Some(asked) = self.loss.map(LossKind::from) {
+            let (weight, got) = (train.loss.contrastive.weight, LossKind::of(&train.loss));
+            anyhow::ensure!(
+                asked == got,
+                "--loss {} is asked for, and `loss.contrastive.weight` is {weight}, which makes it the {} loss: leave out \
+                 --loss, or what sets that weight (--contrastive-weight or --set)",
+                asked.name(),
+                got.name()
+            );
+        }
         anyhow::ensure!(
             self.ema.is_none() || matches!(train.optimiser.ema, EmaKind::Constant | EmaKind::WarmUp),
             "--ema is the decay of `constant` and `warm-up`, and `optimiser.ema` is another: leave one of them out"

@@ -141,6 +141,15 @@ pub(super) fn read_labels(path: &Path, classes: usize) -> Result<Conditions, Dat
 /// A file of one observation a row.
 pub(super) fn read_observations(path: &Path) -> Result<Conditions, DataError> {
     let raw = read_raw(path)?;
-    let values = raw.points.iter().map(|&v| v as f32).collect();
-    Ok(Conditions::Observations { dim: raw.dim(), values })
+    let dim = raw.dim();
+    let mut values = Vec::with_capacity(raw.points.len());
+    for (index, &value) in raw.points.iter().enumerate() {
+        let single = value as f32;
+        if !single.is_finite() {
+            let (name, row, column) = (path.display().to_string(), index / dim + 1, index % dim + 1);
+            return Err(ItemError::Observation { name, row, column, value }.into());
+        }
+        values.push(single);
+    }
+    Ok(Conditions::Observations { dim, values })
 }

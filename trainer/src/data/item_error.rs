@@ -70,6 +70,20 @@ pub enum ItemError {
         /// How many classes there are.
         classes: usize,
     },
+    /// An observation's number that single precision does not hold.
+    #[error(
+        "{name}: row {row}, column {column} (from 1, without a header) is {value:e}, beyond single precision, whose largest is 3.4e38: give observations in larger units"
+    )]
+    Observation {
+        /// The observations' file.
+        name: String,
+        /// The row, from 1.
+        row: usize,
+        /// Its column, from 1.
+        column: usize,
+        /// The number as it stands there.
+        value: f64,
+    },
     /// More classes than a network is told one by one.
     #[error("`data.classes` is {classes}: it must be 1 to {limit}, or 0 for the largest label and one")]
     Classes {

@@ -383,3 +383,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_observation_beyond_single_precision_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (points, seen) = (folder.path().join("points.csv"), folder.path().join("seen.csv"));
+    fs::write(&points, "0,1\n2,5\n3,3\n").unwrap();
+    let name = |path: &PathBuf| path.display().to_string();
+    let config = DataConfig { source: name(&points), observations: name(&seen), ..DataConfig::default() };
+    fs::write(&seen, "u,v\n1,2\n3,1e300\n5,6\n").unwrap();
+    let said = config.load(0).unwrap_err().to_string();
+    assert!(said.contains("seen.csv: row 2, column 2") && said.contains("1e300"), "{said}");
+    // The largest one is a number still.
+    fs::write(&seen, "1,2\n3,-3.4028234e38\n5,6\n").unwrap();
+    let Conditions::Observations { values, .. } = config.load(0).unwrap().conditions().clone() else {
+        panic!()
+    };
+    assert!(values.iter().all(|value| value.is_finite()));
+}

@@ -105,7 +105,8 @@ pub enum LossError {
     },
     /// Physics asked for by weight, and no residual.
     #[error(
-        "the physics has a weight and the residual `custom`: hand one to Objective::with_residual, or name a built-in one"
+        "the physics has a weight and the residual `custom`: name a built-in one, or hand one to Objective::with_residual, Trainer::with_residual or \
+         Run::begin_with_residual"
     )]
     NoResidual,
     /// The user's physics gave NaN or infinity.

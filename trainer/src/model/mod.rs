@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use picardy::nn::{Op, Shape, ShapeError, Step};
+use picardy::nn::{Op, Shape, ShapeError, Step, Value};
 use rayon::prelude::*;
 
 use crate::op::{Element, accumulate};
@@ -30,7 +30,7 @@ pub use file::{Precision, SaveError};
 pub use int8::Int8;
 pub use layout::Place;
 use layout::{Laid, initial, lay};
-use tape::{Tape, row_len};
+use tape::{Tape, room_len, row_len};
 
 /// The most memory that a network or a training run may take: 64 GiB.
 pub const MAX_BYTES: u64 = 1 << 36;
@@ -115,6 +115,25 @@ fn shards(steps: &[Step<Place>], layout: &[Parameter], max_batch: usize) -> usiz
     (1 << worth.ilog2()).min(max_batch.max(1))
 }
 
+/// Numbers of a network with all of its buffers; saturates.
+fn numbers_held(
+    inputs: [Shape; Value::INPUTS],
+    steps: &[Step<Place>],
+    layout: &[Parameter],
+    max_batch: usize,
+) -> u128 {
+    let count = shards(steps, layout, max_batch);
+    let parameters = layout.last().map_or(0, |p| p.range.end) as u128;
+    // The parameters, and a gradient a shard.
+    let copies = parameters.saturating_mul(1 + count as u128);
+    // Each shard has room for as many rows, which may be some more than all.
+    let rows = max_batch.div_ceil(count);
+    let room = room_len(inputs, steps, rows) as u128;
+    let shard = row_len(inputs, steps).saturating_mul(rows as u128).saturating_add(room);
+    let out = if count > 1 { inputs[Value::X.index()].len() as u128 * max_batch as u128 } else { 0 };
+    shard.saturating_mul(count as u128).saturating_add(copies).saturating_add(out)
+}
+
 impl<T: Element> Network<T> {
     /// A network for up to `max_batch` rows at a time, with PyTorch's initial distribution from `seed`: uniform in `+- 1/sqrt(n)` for
     /// a layer of n inputs (a patch's numbers), norms 1 and 0. One layer departs: what doubles a series' places
@@ -132,10 +151,7 @@ impl<T: Element> Network<T> {
         let inputs = [item, Shape::vector(1), Shape::vector(config.condition)];
         let count = shards(&steps, &layout, max_batch);
         let numbers = layout.last().map_or(0, |p| p.range.end);
-        let copies = 1 + count as u128;
-        let bytes = (row_len(inputs, &steps).saturating_mul(max_batch as u128))
-            .saturating_add(copies.saturating_mul(numbers as u128))
-            .saturating_mul(size_of::<T>() as u128);
+        let bytes = numbers_held(inputs, &steps, &layout, max_batch).saturating_mul(size_of::<T>() as u128);
         if !has_room(bytes) {
             return Err(NetworkError::Memory { parameters: numbers, max_batch, bytes });
         }
@@ -175,10 +191,7 @@ impl<T: Element> Network<T> {
         let config = config.into();
         let Laid { item, steps, layout } = lay(&config)?;
         let inputs = [item, Shape::vector(1), Shape::vector(config.condition)];
-        let copies = 1 + shards(&steps, &layout, max_batch) as u128;
-        let numbers = layout.last().map_or(0, |p| p.range.end) as u128;
-        let rows = row_len(inputs, &steps).saturating_mul(max_batch as u128);
-        Ok(rows.saturating_add(copies.saturating_mul(numbers)).saturating_mul(size_of::<T>() as u128))
+        Ok(numbers_held(inputs, &steps, &layout, max_batch).saturating_mul(size_of::<T>() as u128))
     }
 
     /// What it is made for, and its sizes.

@@ -307,3 +307,19 @@ fn sizes_that_no_network_has_are_errors_that_name_them() {
     said(&[16, 2], r#"{"kind": "unet1d"}"#).unwrap();
     said(&[8, 8, 1], r#"{"kind": "unet2d"}"#).unwrap();
 }
+
+#[test]
+fn no_network_holds_more_than_it_says() {
+    for config in configs() {
+        for rows in [1, 7, 40] {
+            let mut model = Network::<f64>::new(&config, rows, 1).unwrap();
+            let [x, t, c] = inputs(&config, rows);
+            let dy = vec![1.0; model.forward(&x, &t, &c).unwrap().len()];
+            model.backward(&dy).unwrap();
+            let tapes: usize = model.shards.iter().map(|s| s.tape.held() + s.gradients.len()).sum();
+            let held = tapes + model.parameters.len() + model.gradients.len() + model.out.len();
+            let said = Network::<f64>::bytes(&config, rows).unwrap();
+            assert!(8 * held as u128 <= said, "{config:?}, {rows} rows: {} of {said}", 8 * held);
+        }
+    }
+}

@@ -53,6 +53,21 @@ pub(super) fn row_len<P>(inputs: [Shape; Value::INPUTS], steps: &[Step<P>]) -> u
     own + steps.iter().map(|step| 2 * step.shape.len() as u128 + kept_len(step) as u128).sum::<u128>()
 }
 
+/// Numbers of room that the convolutions of a pass over `rows` rows take, one after another; saturates.
+pub(super) fn room_len<P>(inputs: [Shape; Value::INPUTS], steps: &[Step<P>], rows: usize) -> usize {
+    let shape = |value: Value| value.step().map_or_else(|| inputs[value.index()], |step| steps[step].shape);
+    let convs = steps.iter().filter_map(|step| conv(step, shape(step.inputs[0])));
+    convs.map(|conv| conv.room(rows)).max().unwrap_or(0)
+}
+
+/// The convolution of a step whose input has that shape.
+fn conv<P>(step: &Step<P>, shape: Shape) -> Option<Conv> {
+    let Op::Conv { kernel, stride, padding } = step.op else { return None };
+    let (stride, columns) = (stride.into(), step.shape.width);
+    let patches = Patches { shape, kernel: kernel.map(usize::from), stride, padding, columns };
+    Some(Conv { patches, outputs: step.shape.channels, places: step.shape.places() })
+}
+
 impl<T: Element> Tape<T> {
     /// Room for up to `rows` rows.
     pub(super) fn new(inputs: [Shape; Value::INPUTS], steps: &[Step<Place>], rows: usize) -> Self {
@@ -65,19 +80,23 @@ impl<T: Element> Tape<T> {
             let second = step.op.is_binary() && active[step.inputs[1].index()];
             active.push(learns || second || active[step.inputs[0].index()]);
         }
-        let mut tape = Self {
+        Self {
             inputs,
             active,
             slopes: vec![None; values.len()],
             values,
             kept: steps.iter().map(|step| room(kept_len(step) * rows)).collect(),
             free: Vec::new(),
-            room: Vec::new(),
+            room: room(room_len(inputs, steps, rows)),
             rows: 0,
-        };
-        let most = steps.iter().filter_map(|step| tape.conv(step, steps)).map(|conv| conv.room(rows));
-        tape.room = room(most.max().unwrap_or(0));
-        tape
+        }
+    }
+
+    /// Numbers that it holds now.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        let all = self.values.iter().chain(&self.kept).chain(&self.free).chain([&self.room]);
+        all.chain(self.slopes.iter().flatten()).map(Vec::len).sum()
     }
 
     fn shape(&self, value: Value, steps: &[Step<Place>]) -> Shape {
@@ -88,11 +107,7 @@ impl<T: Element> Tape<T> {
     }
 
     fn conv(&self, step: &Step<Place>, steps: &[Step<Place>]) -> Option<Conv> {
-        let Op::Conv { kernel, stride, padding } = step.op else { return None };
-        let shape = self.shape(step.inputs[0], steps);
-        let (stride, columns) = (stride.into(), step.shape.width);
-        let patches = Patches { shape, kernel: kernel.map(usize::from), stride, padding, columns };
-        Some(Conv { patches, outputs: step.shape.channels, places: step.shape.places() })
+        conv(step, self.shape(step.inputs[0], steps))
     }
 
     /// The output's rows for x, t and c, which have been checked.

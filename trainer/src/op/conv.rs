@@ -24,17 +24,18 @@ pub struct Conv {
 impl Conv {
     /// Items whose patches are made together.
     fn together(&self) -> usize {
-        (TOGETHER / (self.places * self.patches.len()).max(1)).max(1)
+        (TOGETHER / self.places.saturating_mul(self.patches.len()).max(1)).max(1)
     }
 
-    /// Numbers of room that a pass over `items` items takes.
+    /// Numbers of room that a pass over `items` items takes; saturates.
     pub fn room(&self, items: usize) -> usize {
         if self.patches.are_places() {
             return 0;
         }
-        let patches = |items: usize| self.together().min(items) * self.places * self.patches.len();
+        let item = self.places.saturating_mul(self.patches.len());
+        let patches = |items: usize| self.together().min(items).saturating_mul(item);
         // Of few items the slopes go through patches too, and fewer may come than there is room for.
-        patches(items).max(2 * patches(items.min(BY_PLACES - 1)))
+        patches(items).max(patches(items.min(BY_PLACES - 1)).saturating_mul(2))
     }
 
     /// x [n, item] into y [n, places, outputs].

@@ -205,6 +205,28 @@ mod tests {
     }
 
     #[test]
+    fn threads_change_nothing() {
+        // Two whole parts and a rest.
+        let count = 2 * TOGETHER + 17;
+        let config = AdamConfig { weight_decay: 0.1, ..AdamConfig::default() };
+        let gradient: Vec<f32> = (0..count).map(|i| (i as f32 * 0.37).sin()).collect();
+        let run = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let (mut adam, mut p) = (Adam::<f32>::new(config, count), gradient.clone());
+            pool.install(|| (0..3).for_each(|_| adam.step(0.01, 0.5, &mut p, &gradient)));
+            (adam, p)
+        };
+        let ends: Vec<_> = [1, 2].map(run).into();
+        assert!(ends[0] == ends[1]);
+        // And each parameter's step is its own, whichever part it lies in.
+        for i in [0, TOGETHER - 1, TOGETHER, count - 1] {
+            let (mut adam, mut p) = (Adam::<f32>::new(config, 1), [gradient[i]]);
+            (0..3).for_each(|_| adam.step(0.01, 0.5, &mut p, &gradient[i..=i]));
+            assert_eq!(p[0].to_bits(), ends[0].1[i].to_bits(), "{i}");
+        }
+    }
+
+    #[test]
     fn clipping_keeps_the_norm() {
         assert_eq!(clip_scale(&[3.0f64, 4.0], 10.0), (5.0, 1.0));
         assert_eq!(clip_scale(&[3.0f64, 4.0], 1.0), (5.0, 0.2));

@@ -4,13 +4,16 @@ use super::config::check;
 use super::trainer::{Best, sizes};
 use super::{Config, ConfigError, LogState, TrainError, Trainer, write_whole};
 use crate::data::{DataConfig, DataError, Dataset};
+use crate::loss::ResidualName;
 use crate::model::Network;
+use crate::physics::Residual;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Why a checkpoint cannot be written or taken up.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +57,27 @@ pub enum CheckpointError {
         path: PathBuf,
         /// The data's name.
         source_name: String,
+    },
+    /// The run's residual is a program's own, which a file cannot hold.
+    #[error(
+        "{}: the run's physics has a residual of its program's own (`loss.physics.residual = \"custom\"`), which no file \
+         holds: go on in that program, with Run::resume_with_residual or Trainer::resume_with_residual",
+        path.display()
+    )]
+    OwnResidual {
+        /// The checkpoint.
+        path: PathBuf,
+    },
+    /// The run's residual is a built-in one, and another was handed over.
+    #[error(
+        "{}: the run's residual is the built-in `{name}`, and another was handed over: resume it without one, or train anew",
+        path.display()
+    )]
+    NamedResidual {
+        /// The checkpoint.
+        path: PathBuf,
+        /// The residual's name.
+        name: String,
     },
     /// The settings in it do not make a run.
     #[error(transparent)]
@@ -156,11 +180,29 @@ impl Checkpoint {
     /// # Errors
     /// As [`Origin::load`] and [`Trainer::with_held_out`].
     pub fn begin(config: Config) -> Result<Self, CheckpointError> {
+        Self::build(config, None)
+    }
+
+    /// [`Checkpoint::begin`] with physics of one's own in the loss, whatever `loss.physics.residual` says.
+    ///
+    /// # Errors
+    /// As there, and as [`Trainer::with_residual`].
+    pub fn begin_with_residual(
+        config: Config,
+        residual: Arc<dyn Residual<f32>>,
+    ) -> Result<Self, CheckpointError> {
+        Self::build(config, Some(residual))
+    }
+
+    pub(super) fn build(
+        config: Config,
+        residual: Option<Arc<dyn Residual<f32>>>,
+    ) -> Result<Self, CheckpointError> {
         // Settings are refused before files are read for them.
         check(&config.train)?;
         let origin = Origin { data: config.data, seed: config.train.run.seed };
         let (data, held_out) = origin.load()?;
-        let trainer = Trainer::with_held_out(config.train, data, held_out)?.flipping(origin.data.flip);
+        let trainer = Trainer::build(config.train, data, held_out, residual)?.flipping(origin.data.flip);
         Ok(Self { trainer, origin, log: LogState::default() })
     }
 
@@ -216,8 +258,27 @@ impl Trainer {
     ///
     /// # Errors
     /// A file that is no checkpoint, or data that is gone or another. What the file says is checked before anything
-    /// is allocated for it.
+    /// is allocated for it. [`CheckpointError::OwnResidual`] for a run of [`Trainer::with_residual`].
     pub fn resume(path: &Path) -> Result<Checkpoint, CheckpointError> {
+        Self::take_up(path, None)
+    }
+
+    /// [`Trainer::resume`] of a run that was begun with physics of one's own; the residual is the one it was begun with, which is
+    /// not checked.
+    ///
+    /// # Errors
+    /// As there, and as [`Trainer::with_residual`]; [`CheckpointError::NamedResidual`] for a run of a built-in residual.
+    pub fn resume_with_residual(
+        path: &Path,
+        residual: Arc<dyn Residual<f32>>,
+    ) -> Result<Checkpoint, CheckpointError> {
+        Self::take_up(path, Some(residual))
+    }
+
+    pub(super) fn take_up(
+        path: &Path,
+        residual: Option<Arc<dyn Residual<f32>>>,
+    ) -> Result<Checkpoint, CheckpointError> {
         let bytes = std::fs::read(path).map_err(|error| match error.kind() {
             ErrorKind::NotFound | ErrorKind::NotADirectory => {
                 CheckpointError::Missing { path: path.to_owned() }
@@ -236,6 +297,21 @@ impl Trainer {
         let config = Config::parse(&header.config).map_err(|error| format(error.to_string()))?;
         check(&config.train).map_err(|error| format(error.to_string()))?;
         header.check(config.train.run.steps).map_err(&format)?;
+        let (loss, own) = (&config.train.loss, config.train.loss.physics.residual == ResidualName::Custom);
+        match &residual {
+            None if own && loss.is_informed() => {
+                return Err(CheckpointError::OwnResidual { path: path.to_owned() });
+            }
+            Some(_) if !own => {
+                let name = match loss.physics.residual {
+                    ResidualName::Custom => "custom",
+                    ResidualName::Circle => "circle",
+                    ResidualName::Darcy => "darcy",
+                };
+                return Err(CheckpointError::NamedResidual { path: path.to_owned(), name: name.to_owned() });
+            }
+            _ => {}
+        }
         let source_name = config.data.source.clone();
         let origin = Origin { seed: config.train.run.seed, data: config.data };
         let (data, held_out) = origin.load()?;
@@ -258,7 +334,7 @@ impl Trainer {
             None => None,
             Some(BestHeader { step, loss }) => Some(Best { step, loss, weights: read("best")? }),
         };
-        let mut trainer = Self::with_held_out(config.train, data, held_out)?.flipping(origin.data.flip);
+        let mut trainer = Self::build(config.train, data, held_out, residual)?.flipping(origin.data.flip);
         if hash(&trainer) != header.data_hash {
             return Err(CheckpointError::OtherData { path: path.to_owned(), source_name });
         }

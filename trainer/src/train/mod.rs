@@ -4,6 +4,7 @@
 //! [checkpoint](Checkpoint) gives the same bits as one that was not.
 
 mod batch;
+mod card_check;
 mod checkpoint;
 mod config;
 mod error;

@@ -1,20 +1,23 @@
 //! A run in its folder: steps, log, evaluations, pictures, checkpoints.
 
+use super::card_check::check_card;
 use super::events::Events;
 use super::picture::{self, Picture};
 use super::{
-    Checkpoint, CheckpointError, Config, Files, Log, NameMap, RunError, Step, Terms, TrainError, Trainer,
-    UNFINISHED, read_weights, write_whole,
+    Checkpoint, CheckpointError, Config, Files, Judgement, Log, NameMap, RunError, Step, Terms, TrainError,
+    Trainer, UNFINISHED, read_weights, write_whole,
 };
 use crate::data::Dataset;
 use crate::evaluate::{self, EvaluateError};
 use crate::loss::Process;
 use crate::metrics::GaussianKernel;
 use crate::model::Precision;
+use crate::physics::Residual;
 use picardy::Ddim;
 use serde_json::json;
 use std::fs::{File, TryLockError};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Coordinates up to which an evaluation takes the MMD: the kernel's width is for the plane.
@@ -76,13 +79,53 @@ impl Run {
     /// # Errors
     /// [`RunError`]. Where the settings or the data are at fault, nothing is left.
     pub fn begin(config: Config, folder: &Path, overwrite: bool) -> Result<Self, RunError> {
+        Self::begin_told(config, folder, overwrite, None)
+    }
+
+    /// [`Run::begin`] with physics of one's own in the loss, whatever `loss.physics.residual` says. Its checkpoint goes on with
+    /// [`Run::resume_with_residual`], and not by the command.
+    ///
+    /// ```
+    /// use picardy_trainer::physics::Circle; // or one's own
+    /// use picardy_trainer::train::{Config, Run};
+    /// use std::sync::Arc;
+    /// let folder = tempfile::tempdir()?;
+    /// let config = Config::parse("[run]\nsteps = 4\nbatch = 8\n[loss.physics]\nweight = 0.01\n")?;
+    /// drop(Run::begin_with_residual(config, folder.path(), false, Arc::new(Circle))?);
+    /// assert!(Run::resume(folder.path()).unwrap_err().to_string().contains("Run::resume_with_residual"));
+    /// let mut run = Run::resume_with_residual(folder.path(), Arc::new(Circle))?;
+    /// run.go_on(&Default::default(), |_| ())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Run::begin`]; a residual for items of another size.
+    pub fn begin_with_residual(
+        config: Config,
+        folder: &Path,
+        overwrite: bool,
+        residual: Arc<dyn Residual<f32>>,
+    ) -> Result<Self, RunError> {
+        Self::begin_told(config, folder, overwrite, Some(residual))
+    }
+
+    fn begin_told(
+        config: Config,
+        folder: &Path,
+        overwrite: bool,
+        residual: Option<Arc<dyn Residual<f32>>>,
+    ) -> Result<Self, RunError> {
         let files = Files { folder: folder.to_owned() };
         if !overwrite && files.checkpoint().exists() {
             return Err(RunError::Exists { folder: folder.to_owned() });
         }
         let (from, map) = (config.train.run.from.clone(), config.train.run.name_map.clone());
-        let mut checkpoint = Checkpoint::begin(config)?;
+        let mut checkpoint = Checkpoint::build(config, residual)?;
         if !from.is_empty() {
+            let trainer = &checkpoint.trainer;
+            if !trainer.config().run.ignore_card {
+                check_card(Path::new(&from), trainer.config(), trainer.data())?;
+            }
             let map = if map.is_empty() { NameMap::default() } else { NameMap::read(Path::new(&map))? };
             let layout = checkpoint.trainer.averaged().layout().to_vec();
             let weights = read_weights(Path::new(&from), &map, &layout)?;
@@ -91,6 +134,9 @@ impl Run {
         std::fs::create_dir_all(folder).map_err(|error| files.error(folder.to_owned(), error))?;
         let lock = lock(&files)?;
         let text = checkpoint.config().to_text()?;
+        if overwrite {
+            files.remove()?;
+        }
         write_whole(&files.config(), text.as_bytes()).map_err(|error| files.error(files.config(), error))?;
         // A run that is killed before its first checkpoint could not be resumed.
         checkpoint.save(&files.checkpoint())?;
@@ -102,12 +148,24 @@ impl Run {
     /// # Errors
     /// [`RunError`].
     pub fn resume(folder: &Path) -> Result<Self, RunError> {
+        Self::resume_told(folder, None)
+    }
+
+    /// [`Run::resume`] of a run of [`Run::begin_with_residual`], with the residual that it was begun with.
+    ///
+    /// # Errors
+    /// As there, and as [`Trainer::resume_with_residual`].
+    pub fn resume_with_residual(folder: &Path, residual: Arc<dyn Residual<f32>>) -> Result<Self, RunError> {
+        Self::resume_told(folder, Some(residual))
+    }
+
+    fn resume_told(folder: &Path, residual: Option<Arc<dyn Residual<f32>>>) -> Result<Self, RunError> {
         let files = Files { folder: folder.to_owned() };
         if !files.checkpoint().exists() {
             return Err(CheckpointError::Missing { path: files.checkpoint() }.into());
         }
         let lock = lock(&files)?;
-        Self::open(Trainer::resume(&files.checkpoint())?, files, lock)
+        Self::open(Trainer::take_up(&files.checkpoint(), residual)?, files, lock)
     }
 
     fn open(checkpoint: Checkpoint, files: Files, lock: File) -> Result<Self, RunError> {
@@ -115,7 +173,7 @@ impl Run {
         let (step, run) = (checkpoint.trainer.steps(), &checkpoint.trainer.config().run);
         let log = Log::open(&files.log(), step, run.log_every, checkpoint.log);
         let log = log.map_err(|error| files.error(files.log(), error))?;
-        let events = run.tensorboard.then(|| Events::create(&files.folder)).transpose();
+        let events = run.tensorboard.then(|| Events::create(&files.folder, step)).transpose();
         let events =
             events.map_err(|error| files.error(files.folder.join("events.out.tfevents.*"), error))?;
         Ok(Self { checkpoint, files, log, events, _lock: lock })
@@ -165,16 +223,19 @@ impl Run {
         let logged = self.log.step(&step);
         self.checkpoint.log = self.log.state();
         watch(Report::Step(step));
+        let run = &self.trainer().config().run;
+        let (every, checkpoints) = (run.evaluate_every, run.checkpoint_every);
+        let due = every > 0 && (step.step.is_multiple_of(every) || step.step == run.steps);
+        // Before anything is written: a disk that is full loses a line, and not which weights were the best.
+        let judgement = if due { self.checkpoint.trainer.judge()? } else { None };
         if let Some(line) = logged.map_err(|error| self.files.error(self.files.log(), error))? {
             watch(Report::Logged(line));
             let mut numbers: Vec<_> = line.terms.iter().collect();
             numbers.extend([("norm", line.norm), ("rate", line.rate)]);
             self.record(|events| events.numbers(line.step, &numbers))?;
         }
-        let run = &self.trainer().config().run;
-        let (every, checkpoints) = (run.evaluate_every, run.checkpoint_every);
-        if every > 0 && (step.step.is_multiple_of(every) || step.step == run.steps) {
-            let evaluation = self.evaluate()?;
+        if due {
+            let evaluation = self.evaluate(judgement)?;
             watch(Report::Evaluated(evaluation));
         }
         if step.step.is_multiple_of(checkpoints.max(1)) {
@@ -183,9 +244,8 @@ impl Run {
         Ok(())
     }
 
-    /// Takes the held-out loss, and draws samples, their MMD and their picture.
-    fn evaluate(&mut self) -> Result<Evaluation, RunError> {
-        let judgement = self.checkpoint.trainer.judge()?;
+    /// Draws samples, their MMD and their picture, and writes them with the held-out loss.
+    fn evaluate(&mut self, judgement: Option<Judgement>) -> Result<Evaluation, RunError> {
         let trainer = self.trainer();
         let step = trainer.steps();
         let mut evaluation = Evaluation {
@@ -272,7 +332,8 @@ fn samples(trainer: &Trainer) -> Result<Option<Vec<f32>>, RunError> {
     let (data, width) = (trainer.held_out().unwrap_or(trainer.data()), network.condition());
     let conditions = evaluate::conditions_of(data, width, config.run.samples)?;
     let count = (config.run.samples, seed);
-    match evaluate::sample_told(&bytes, betas, &Ddim::default(), steps, &conditions, count) {
+    let draw = || evaluate::sample_told(&bytes, betas, &Ddim::default(), steps, &conditions, count);
+    match trainer.on_threads(draw) {
         Ok(samples) => Ok(Some(samples)),
         Err(error) => Err(error.into()),
     }

@@ -4,7 +4,7 @@ use super::*;
 use crate::data::{Builtin, DataConfig, Stored};
 use crate::model::NetworkKind;
 use crate::optimiser::RateShape;
-use crate::train::MAX_ROWS;
+use crate::train::{Checkpoint, Config, MAX_ROWS};
 
 fn mlp(width: usize, blocks: usize) -> NetworkKind {
     NetworkKind::ResidualMlp { width, blocks }
@@ -73,7 +73,7 @@ fn the_estimate_covers_the_buffers() {
     assert_eq!(rows, 512);
     // At least twelve vectors of parameters and fourteen blocks of activations.
     let least = 4 * (12 * parameters + 14 * 128 * rows);
-    assert!(bytes(config, &trainer.data, &network).unwrap() >= least as u128);
+    assert!(bytes(config, &trainer.data, &network, false).unwrap() >= least as u128);
 }
 
 #[test]
@@ -180,6 +180,78 @@ fn weights_that_are_none_stop_the_run() {
     let error = trainer.step().unwrap_err();
     assert!(matches!(&error, TrainError::Diverged { step: 1, items, .. } if !items.0.is_empty()), "{error}");
     assert!(error.to_string().contains("not finite") && trainer.diverged);
+}
+
+#[test]
+fn memory_counts_what_evaluations_copy() {
+    let config = small(|c| (c.network, c.run.threads) = (mlp(64, 2), 2));
+    let (data, batch) = (moons(100), config.run.batch);
+    let network = sizes(&config, &data).unwrap();
+    let count = |config: &TrainConfig, judged| bytes(config, &data, &network, judged).unwrap();
+    let whole = Network::<f32>::bytes(&network, config.loss.rows(batch)).unwrap();
+    let weights = 4 * Network::<f32>::count(&network).unwrap() as u128;
+    // Adam's two, the average, the best one; an export's copy.
+    let buffers = config.loss.bytes(batch, 2, 0, 4);
+    let plain = count(&config, false);
+    assert!(plain >= 2 * whole + buffers + 4 * weights, "{plain}");
+    assert!(count(&config, true) >= 2 * (whole + buffers) + 4 * weights);
+    let mut sampled = config.clone();
+    sampled.run.evaluate_every = 1;
+    let (two, chunk) = (count(&sampled, false), Network::<f32>::bytes(&network, 128).unwrap());
+    assert!(two >= 2 * whole + 4 * weights + 3 * chunk, "{two}");
+    sampled.run.threads = 5;
+    assert_eq!(count(&sampled, false) - two, 3 * chunk, "a copy a thread");
+}
+
+#[test]
+fn a_residual_of_ones_own_is_not_taken_for_a_named_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint.safetensors");
+    let config = || {
+        let mut config = Config { train: small(|c| c.loss.physics.weight = 0.1), ..Config::default() };
+        config.train.loss.physics.residual = ResidualName::Circle;
+        (config.data.source, config.data.points) = ("two-moons".into(), 100);
+        config
+    };
+    let own = || Arc::new(Parabola);
+    let end = |checkpoint: Checkpoint| {
+        let mut trainer = checkpoint.trainer;
+        while !trainer.is_finished() {
+            trainer.step().unwrap();
+        }
+        trainer.task.model.parameters().to_vec()
+    };
+    let whole = end(Checkpoint::begin_with_residual(config(), own()).unwrap());
+    let mut checkpoint = Checkpoint::begin_with_residual(config(), own()).unwrap();
+    checkpoint.trainer.step().unwrap();
+    checkpoint.save(&path).unwrap();
+    let said = Trainer::resume(&path).unwrap_err().to_string();
+    assert!(said.contains("custom") && said.contains("Run::resume_with_residual"), "{said}");
+    assert!(end(Trainer::resume_with_residual(&path, own()).unwrap()) == whole);
+    // The circle's own run is another, and takes none.
+    let circle = Checkpoint::begin(config()).unwrap();
+    circle.save(&path).unwrap();
+    assert!(end(circle) != whole);
+    let said = Trainer::resume_with_residual(&path, own()).unwrap_err().to_string();
+    assert!(said.contains("the built-in `circle`"), "{said}");
+}
+
+#[derive(Debug)]
+struct Parabola;
+
+impl Residual<f32> for Parabola {
+    fn len(&self, dim: usize) -> Option<usize> {
+        (dim == 2).then_some(1)
+    }
+
+    fn residual(&self, x: &[f32], r: &mut [f32]) {
+        r[0] = x[1] - x[0] * x[0];
+    }
+
+    fn pull_back(&self, x: &[f32], dr: &[f32], dx: &mut [f32]) {
+        dx[0] -= 2.0 * x[0] * dr[0];
+        dx[1] += dr[0];
+    }
 }
 
 #[test]

@@ -5,8 +5,9 @@ use super::config::check;
 use super::task::Task;
 use super::{Items, LossKind, Terms, TrainConfig, TrainError};
 use crate::data::Dataset;
+use crate::evaluate;
 use crate::export::{About, metadata};
-use crate::loss::{Gaussian, NoiseTable, Objective, Process, Statistics};
+use crate::loss::{Gaussian, NoiseTable, Objective, Process, ResidualName, Statistics};
 use crate::model::{Network, NetworkConfig, has_room};
 use crate::optimiser::{Adam, Ema, Rate, clip_scale};
 use crate::physics::Residual;
@@ -98,7 +99,8 @@ impl Trainer {
         Self::build(config, data, None, None)
     }
 
-    /// A run at its beginning, with physics of one's own in the loss, whatever `loss.physics.residual` says.
+    /// A run at its beginning, with physics of one's own in the loss, whatever `loss.physics.residual` says; it says `custom` from
+    /// then on, and a checkpoint of it goes on with [`Trainer::resume_with_residual`].
     ///
     /// # Errors
     /// As [`Trainer::with_held_out`]; a residual for items of another size.
@@ -123,8 +125,8 @@ impl Trainer {
         Self::build(config, data, held_out, None)
     }
 
-    fn build(
-        config: TrainConfig,
+    pub(super) fn build(
+        mut config: TrainConfig,
         data: Dataset,
         held_out: Option<Dataset>,
         residual: Option<Arc<dyn Residual<f32>>>,
@@ -136,7 +138,7 @@ impl Trainer {
             return Err(TrainError::Setting { name, value, expected: "0 where `data.held-out` is 0" });
         }
         let network = sizes(&config, &data)?;
-        let bytes = bytes(&config, &data, &network)?;
+        let bytes = bytes(&config, &data, &network, held_out.is_some())?;
         if !has_room(bytes) {
             return Err(TrainError::Memory { bytes });
         }
@@ -145,7 +147,12 @@ impl Trainer {
             .map_err(|error| TrainError::Covariance { data: data.name().to_owned(), error })?;
         let (loss, batch) = (&config.loss, config.run.batch);
         let objective = match residual {
-            Some(residual) => Objective::with_residual(loss, table, &statistics, batch, residual)?,
+            Some(residual) => {
+                let objective = Objective::with_residual(loss, table, &statistics, batch, residual)?;
+                // What a checkpoint says of it: a name would be another residual.
+                config.loss.physics.residual = ResidualName::Custom;
+                objective
+            }
             None => Objective::new(loss, table, &statistics, batch)?,
         };
         let task = Task { model: Network::new(&network, objective.rows(), config.run.seed)?, objective };
@@ -291,6 +298,14 @@ impl Trainer {
         Ok(Some(Judgement { step: self.step, terms, best }))
     }
 
+    /// Does something on the run's threads.
+    pub(super) fn on_threads<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        match &self.pool {
+            Some(pool) => pool.install(work),
+            None => work(),
+        }
+    }
+
     /// Whether all steps have been taken, or patience has run out.
     pub const fn is_finished(&self) -> bool {
         self.step >= self.config.run.steps || self.is_out_of_patience()
@@ -390,15 +405,33 @@ pub(super) fn sizes(config: &TrainConfig, data: &Dataset) -> Result<NetworkConfi
     })
 }
 
-/// The bytes of the run's buffers, without the data; saturates. The settings have been checked.
-fn bytes(config: &TrainConfig, data: &Dataset, network: &NetworkConfig) -> Result<u128, TrainError> {
+/// The most bytes of the run's buffers at any time, without the data; saturates. The settings have been checked.
+fn bytes(
+    config: &TrainConfig,
+    data: &Dataset,
+    network: &NetworkConfig,
+    judged: bool,
+) -> Result<u128, TrainError> {
     let (loss, batch) = (&config.loss, config.run.batch);
     let size = size_of::<f32>() as u128;
     let buffers = loss.bytes(batch, data.dim(), network.condition, size_of::<f32>());
-    let part = Network::<f32>::bytes(network, loss.rows(batch))?.saturating_add(buffers);
-    // Adam's two, the average, the best one, and its copy with a gradient that is exported.
-    let copies = (Network::<f32>::count(network)? as u128).saturating_mul(6 * size);
-    Ok(part.saturating_add(copies))
+    let whole = Network::<f32>::bytes(network, loss.rows(batch))?;
+    let part = whole.saturating_add(buffers);
+    let weights = (Network::<f32>::count(network)? as u128).saturating_mul(size);
+    // Adam's two, the average, and the best one.
+    let copies = weights.saturating_mul(4);
+    // One after another: a judgement has a network and losses of its own, an evaluation's samples come from a copy by way of a
+    // file, and an export is of a copy and of two files.
+    let judging = if judged { part } else { 0 };
+    let file = whole.saturating_add(weights);
+    let export = file.saturating_add(weights);
+    let sampling = if config.run.evaluate_every > 0 {
+        let threads = if config.run.threads > 0 { config.run.threads } else { rayon::current_num_threads() };
+        file.saturating_add(evaluate::bytes(network, config.run.samples, threads)?)
+    } else {
+        0
+    };
+    Ok(part.saturating_add(copies).saturating_add(judging.max(export).max(sampling)))
 }
 
 #[cfg(test)]

@@ -28,6 +28,16 @@ pub enum WeightsError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The card that the file carries is of another task than the run.
+    #[error(
+        "{}: {}; or set `run.ignore-card` where it is meant", path.display(), wrong.join("; ")
+    )]
+    Card {
+        /// The file.
+        path: PathBuf,
+        /// What differs: the setting, both values, and what matches them.
+        wrong: Vec<String>,
+    },
     /// Tensors that do not fit, all of them.
     #[error("{}: {}", path.display(), wrong.join("; "))]
     Tensors {

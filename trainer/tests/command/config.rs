@@ -74,3 +74,25 @@ fn every_schedule_and_average_is_another_run() {
         ends.push(model);
     }
 }
+
+#[test]
+fn a_loss_that_its_weight_contradicts_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    for (more, named) in [
+        (
+            ["--loss", "standard", "--contrastive-weight", "0.1"],
+            "weight` is 0.1, which makes it the contrastive loss",
+        ),
+        (
+            ["--loss", "contrastive", "--contrastive-weight", "0"],
+            "weight` is 0, which makes it the standard loss",
+        ),
+        (["--loss", "standard", "--set", "loss.contrastive.weight=2"], "weight` is 2"),
+    ] {
+        let said = refused(&[&["train", "--out", text(&out)], &TINY[..], &more[..]].concat());
+        assert!(said.contains(named) && !out.exists(), "{said}");
+    }
+    let agreed = ["--loss", "contrastive", "--contrastive-weight", "0.2", "--steps", "2"];
+    done(&[&["train", "--out", text(&out)], &TINY[..], &agreed[..]].concat());
+}

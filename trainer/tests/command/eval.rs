@@ -141,3 +141,32 @@ fn eval_tells_the_network_what_the_data_say() {
     let complaint = refused(&["eval", text(&run), "--labels", &labels]);
     assert!(complaint.contains("--data"), "{complaint}");
 }
+
+/// A run's own rows: without the column of labels, and those that are held out.
+#[test]
+fn eval_reads_a_runs_data_as_the_run_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, table) = (folder.path().join("run"), folder.path().join("points.csv"));
+    let rows = |shift: f64| -> String {
+        let row = |i: i32| format!("{},{},{}\n", f64::from(i) * 0.7 + shift, i % 2, f64::from(i * i % 17));
+        (0..60).map(row).collect()
+    };
+    std::fs::write(&table, rows(0.0)).unwrap();
+    let small =
+        ["--steps", "10", "--width", "8", "--batch", "8", "--loss", "standard", "--data", text(&table)];
+    let label = ["--set", "data.label-column=2"];
+    done(&[&["train", "--out", text(&run)], &small[..], &label[..]].concat());
+    let few = ["--samples", "50", "--items", "5", "--draws", "4", "--steps", "5"];
+    let eval = |more: &[&str]| done(&[&["eval", text(&run)], &few[..], more].concat());
+    let said = eval(&[]);
+    assert!(said.contains("against 60 points") && said.contains("which it was trained on"), "{said}");
+    let other = folder.path().join("other.csv");
+    std::fs::write(&other, rows(0.3)).unwrap();
+    let said = eval(&["--data", text(&other)]);
+    assert!(said.contains("against 60 points") && !said.contains("trained on"), "{said}");
+
+    let held = ["--overwrite", "--set", "data.held-out=0.25"];
+    done(&[&["train", "--out", text(&run)], &small[..], &label[..], &held[..]].concat());
+    let said = eval(&[]);
+    assert!(said.contains("against 15 points") && said.contains("the 15 held-out items"), "{said}");
+}

@@ -98,3 +98,61 @@ fn limited(args: &[&str]) -> Output {
     let shell = ["-c", shell, "sh", env!("CARGO_BIN_EXE_picardy-train")];
     Command::new("sh").args(shell).args(args).stdin(Stdio::null()).output().unwrap()
 }
+
+/// The line that the disk does not take is that of a step that is evaluated: what the evaluation found is kept.
+#[cfg(unix)]
+#[test]
+fn a_log_that_cannot_be_written_loses_no_evaluation() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, whole) = (folder.path().join("run"), folder.path().join("whole"));
+    // Weights that never move: the first evaluation is the best, and later ones are worse.
+    let more = ["--rate", "1e-300", "--set", "data.held-out=0.2", "--set", "run.evaluate-every=100"];
+    let more = [&TINY[..], &more[..], &["--set", "run.patience=9", "--set", "run.samples=8"]].concat();
+    done(&[&["train", "--out", text(&whole)], &more[..]].concat());
+    std::fs::create_dir(&run).unwrap();
+    let padding = "x".repeat(65536 - r#"{"step":0,"pad":""}"#.len() - 1);
+    std::fs::write(run.join("log.jsonl"), format!("{{\"step\":0,\"pad\":\"{padding}\"}}\n")).unwrap();
+    let output = limited(&[&["train", "--out", text(&run)], &more[..]].concat());
+    assert!(!output.status.success() && said(&output).contains("log.jsonl"), "{}", said(&output));
+    done(&["resume", text(&run)]);
+    assert!(read(&run, "checkpoint.safetensors") == read(&whole, "checkpoint.safetensors"));
+}
+
+#[test]
+fn an_overwritten_run_leaves_no_file_and_others_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let evaluated =
+        ["--set", "run.evaluate-every=100", "--set", "run.samples=8", "--set", "run.tensorboard=true"];
+    done(&[&["train", "--out", text(&run)], &TINY[..], &evaluated[..]].concat());
+    std::fs::write(run.join("failed.json"), "{}").unwrap();
+    let theirs = [
+        "samples-mine.png",
+        "notes.txt",
+        "events.out.tfevents.1.host",
+        "samples-1.png",
+        "model.safetensors.bak",
+    ];
+    for name in theirs {
+        std::fs::write(run.join(name), "mine").unwrap();
+    }
+    // Its settings are refused: the old run stays as it was.
+    let names = || {
+        let mut names: Vec<_> = std::fs::read_dir(&run)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    };
+    let before = names();
+    refused(&[&["train", "--overwrite", "--out", text(&run)], &TINY[..], &["--steps", "0"]].concat());
+    assert_eq!(names(), before);
+    assert!(before.iter().any(|name| name == "samples-00000300.png"));
+    done(&[&["train", "--overwrite", "--out", text(&run)], &TINY[..], &["--steps", "2"]].concat());
+    let own =
+        [".lock", "checkpoint.safetensors", "config.toml", "log.jsonl", "model.onnx", "model.safetensors"];
+    let mut expected: Vec<_> = own.into_iter().chain(theirs).collect();
+    expected.sort_unstable();
+    assert_eq!(names(), expected);
+}

@@ -89,6 +89,44 @@ fn killed_fifty_times_a_run_ends_as_one_that_was_not() {
     assert_eq!(names(&whole), names(&killed), "nothing unfinished stays");
 }
 
+/// Weights that never move, so that patience runs out at the fourth evaluation, wherever the run was killed before.
+#[test]
+fn killed_on_its_way_to_an_early_stop_a_run_stops_at_the_same_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, killed) = (folder.path().join("whole"), folder.path().join("killed"));
+    let early = ["--rate", "1e-300", "--set", "run.patience=3", "--set", "run.evaluate-every=150"];
+    let train = |out: &Path| [&["train", "--out", text(out)], &RUN[..], &early[..]].concat().join("\n");
+    let printed = done(&train(&whole).split('\n').collect::<Vec<_>>());
+    assert!(printed.contains("stopped early at step 600: the weights of step 150"), "{printed}");
+    let mut steps = Vec::new();
+    for delay in [10, 40, 25, 60, 15, 90, 35] {
+        let exists = killed.join("checkpoint.safetensors").exists();
+        let arguments = if exists { format!("resume\n{}", text(&killed)) } else { train(&killed) };
+        let mut child = command()
+            .args(arguments.split('\n'))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(delay));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if killed.join("checkpoint.safetensors").exists() {
+            steps.push(checkpointed(&killed));
+        }
+    }
+    assert!(steps.iter().all(|&step| step <= 600), "{steps:?}");
+    let end = if killed.join("checkpoint.safetensors").exists() {
+        format!("resume\n{}", text(&killed))
+    } else {
+        train(&killed)
+    };
+    assert!(done(&end.split('\n').collect::<Vec<_>>()).contains("stopped early at step 600"));
+    for name in ["model.safetensors", "checkpoint.safetensors", "log.jsonl"] {
+        assert!(read(&whole, name) == read(&killed, name), "{name} differs");
+    }
+}
+
 /// The step of a run's checkpoint, which must be whole.
 fn checkpointed(run: &Path) -> u64 {
     let bytes = read(run, "checkpoint.safetensors");

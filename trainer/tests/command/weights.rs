@@ -58,3 +58,45 @@ pub(super) fn replaced(bytes: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
     let at = bytes.windows(old.len()).position(|window| window == old).expect("it is there");
     [&bytes[..at], new, &bytes[at + old.len()..]].concat()
 }
+
+#[test]
+fn an_artifact_of_another_task_is_refused_by_its_card() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, out) = (folder.path().join("first"), folder.path().join("out"));
+    done(&[&["train", "--out", text(&first)], &TINY[..], &["--steps", "3"]].concat());
+    let model = first.join("model.safetensors");
+    let from = ["train", "--out", text(&out), "--from", text(&model)];
+    for (other, named) in [
+        (
+            &["--set", "loss.prediction=v"][..],
+            &["`loss.prediction` is v", "--set loss.prediction=epsilon"][..],
+        ),
+        (&["--set", "loss.process=flow"], &["`loss.process` is flow", "--set loss.process=vp"]),
+        (&["--schedule", "cosine"], &["`noise.kind` is cosine", "--set noise.kind=linear"]),
+        (&["--train-steps", "500"], &["`noise.train-steps` is 500", "the card says 1000"]),
+        (&["--beta-end", "0.03"], &["`noise.beta-end` is 0.03", "the card says 0.02"]),
+        (&["--scaling", "overall"], &["`data.scaling`", "--set data.scaling=per-column"]),
+        (&["--data", "swiss-roll"], &["`data.scaling`: coordinate "]),
+    ] {
+        let said = refused(&[&from[..], &TINY[..], other].concat());
+        assert!(named.iter().all(|part| said.contains(part)), "{other:?}: {said}");
+        assert!(said.contains("run.ignore-card") && !out.exists(), "{said}");
+        let meant = ["--overwrite", "--steps", "2", "--set", "run.ignore-card=true"];
+        done(&[&from[..], &TINY[..], other, &meant].concat());
+        std::fs::remove_dir_all(&out).unwrap();
+    }
+    // Told labels, which the artifact was not: before the tensors' shapes say so.
+    let (points, labels) = (folder.path().join("points.csv"), folder.path().join("labels.csv"));
+    std::fs::write(&points, "0,1\n2,5\n3,3\n").unwrap();
+    std::fs::write(&labels, "0\n1\n0\n").unwrap();
+    let told =
+        ["--data", text(&points), "--set", &format!("data.labels={}", text(&labels))].map(str::to_owned);
+    let told: Vec<_> = told.iter().map(String::as_str).collect();
+    let said = refused(&[&from[..], &TINY[..], &told].concat());
+    assert!(said.contains("the condition has 2 numbers and the card says 0"), "{said}");
+    // A card that is damaged is no foreign file.
+    std::fs::write(&model, replaced(&read(&first, "model.safetensors"), b"picardy.seed", b"picardy.sead"))
+        .unwrap();
+    let said = refused(&[&from[..], &TINY[..]].concat());
+    assert!(said.contains("its card is damaged") && said.contains("seed"), "{said}");
+}

@@ -160,7 +160,8 @@ impl Config {
             Value::Float(_) if !value.is_float() => "a number",
             Value::Boolean(_) if !value.is_bool() => "true or false",
             Value::Array(_) if !value.is_array() => "a list, such as [8, 8, 1]",
-            Value::Table(_) if !value.is_table() => "a section of keys",
+            // A value of several parts may become a name, where it is one by default.
+            Value::Table(_) if !(value.is_table() || value.is_str() && is_name(key)) => "a section of keys",
             Value::String(_) if !(value.is_str() || value.is_table()) => "a string",
             _ => "",
         };
@@ -201,6 +202,11 @@ impl Config {
         Table::try_from(Sections { data, network, noise, loss, optimiser, run })
             .map_err(|error| ConfigError::Write(error.to_string()))
     }
+}
+
+/// Whether a key's value is a name by default: what is a table there now is the same name's value with parts.
+fn is_name(key: &str) -> bool {
+    Config::default().table().is_ok_and(|table| matches!(get(&table, key), Some(Value::String(_))))
 }
 
 /// What lies under a dotted key.
@@ -279,6 +285,7 @@ fn flatten(prefix: &str, table: &Table, keys: &mut Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::loss::Draws;
 
     fn said(text: &str) -> String {
         Config::parse(text).expect_err(text).to_string()
@@ -342,6 +349,21 @@ mod tests {
         assert_eq!((config.train.optimiser.rate, &config.data.shape[..]), (1.0, &[8, 8, 1][..]));
         assert_eq!((&config.data.source[..], &config.train.run.from[..]), ("1", "a=b"));
         assert_eq!(config.train.optimiser.ema, super::super::EmaKind::Power);
+        // A value of parts gives way to another one and to a name; a section to nothing.
+        let zeta = |config: &Config| config.train.loss.contrastive.zeta;
+        config.assign("loss.contrastive.zeta = {logistic = {loc = 1.0, scale = 2.0, clip = 3.0}}").unwrap();
+        assert_eq!(zeta(&config), Draws::Logistic { loc: 1.0, scale: 2.0, clip: 3.0 });
+        config.assign("loss.contrastive.zeta=images").unwrap();
+        config.assign("loss.contrastive.zeta={uniform = {low = 6.0, high = 15.0}}").unwrap();
+        let said = config.assign("loss.contrastive.zeta=fast").unwrap_err().to_string();
+        assert!(said.contains("`loss.contrastive.zeta` is \"fast\"") && said.contains("`images`"), "{said}");
+        assert_eq!(zeta(&config), Draws::Uniform { low: 6.0, high: 15.0 });
+        config.assign("loss.contrastive.zeta=auto").unwrap();
+        assert_eq!(zeta(&config), Draws::Auto);
+        for section in ["loss.contrastive=auto", "run=auto", "loss.contrastive.zeta=3"] {
+            let said = config.assign(section).unwrap_err().to_string();
+            assert!(said.contains("section of keys") || section.ends_with('3'), "{said}");
+        }
         assert!(config.assign("run.steps").unwrap_err().to_string().contains("`run.steps` sets nothing"));
     }
 

@@ -220,6 +220,8 @@ pub struct RunConfig {
     pub from: String,
     /// A TOML file that says which of its tensors are which of ours, or empty.
     pub name_map: String,
+    /// Whether the weights of `from` are taken though its card has another prediction, schedule, scaling or condition.
+    pub ignore_card: bool,
 }
 
 impl Default for RunConfig {
@@ -239,6 +241,7 @@ impl Default for RunConfig {
             tensorboard: false,
             from: String::new(),
             name_map: String::new(),
+            ignore_card: false,
         }
     }
 }

@@ -125,6 +125,10 @@ const COMMENTS: &[(&str, &str)] = &[
         "run.name-map",
         "a TOML file that says which of its tensors are which of ours; empty: they have our names",
     ),
+    (
+        "run.ignore-card",
+        "take its weights though its card has another prediction, schedule, scaling or condition",
+    ),
 ];
 
 impl Config {
