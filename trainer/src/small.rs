@@ -330,7 +330,7 @@ mod tests {
         };
         let trainer = crate::train::Trainer::new(config, data.clone()).unwrap();
         for weights in [WeightFormat::F32, WeightFormat::F16, WeightFormat::Int8] {
-            let small = shrink(&trainer.averaged(), &data, BETAS, &trainer.card(), weights).unwrap();
+            let small = shrink(&trainer.averaged().unwrap(), &data, BETAS, &trainer.card(), weights).unwrap();
             let artifact = Artifact::parse(&small.bytes).unwrap();
             let card = ModelCard::from_lookup(|key| artifact.metadata(key)).unwrap();
             assert_eq!(card.weights, weights);

@@ -14,6 +14,7 @@ mod config;
 mod file;
 mod int8;
 mod layout;
+mod learner;
 #[cfg(test)]
 mod networks_tests;
 mod tape;
@@ -25,6 +26,7 @@ pub use file::{Precision, SaveError};
 pub use int8::{Calibration, Int8};
 pub use layout::Place;
 use layout::{Laid, initial, lay};
+pub use learner::{ForwardOnly, Learner};
 use tape::{Tape, row_len};
 
 /// The most memory that a network or a training run may take: 64 GiB.
@@ -103,6 +105,12 @@ pub enum NetworkError {
     /// A slice of the wrong length.
     #[error(transparent)]
     Shape(#[from] ShapeError),
+    /// The device that the network is trained on failed.
+    #[error("{reason}")]
+    Device {
+        /// What it said.
+        reason: String,
+    },
 }
 
 /// One named tensor in the flat vector of parameters.

@@ -6,6 +6,7 @@
 mod batch;
 mod checkpoint;
 mod config;
+mod engine;
 mod error;
 mod events;
 mod files;
@@ -13,7 +14,6 @@ mod log;
 mod loss_kind;
 pub(crate) mod picture;
 mod run;
-mod task;
 mod terms;
 mod trainer;
 mod weights;

@@ -84,8 +84,7 @@ impl Run {
         let mut checkpoint = Checkpoint::begin(config)?;
         if !from.is_empty() {
             let map = if map.is_empty() { NameMap::default() } else { NameMap::read(Path::new(&map))? };
-            let layout = checkpoint.trainer.averaged().layout().to_vec();
-            let weights = read_weights(Path::new(&from), &map, &layout)?;
+            let weights = read_weights(Path::new(&from), &map, checkpoint.trainer.layout())?;
             checkpoint.trainer = checkpoint.trainer.with_weights(&weights)?;
         }
         std::fs::create_dir_all(folder).map_err(|error| files.error(folder.to_owned(), error))?;
@@ -102,12 +101,20 @@ impl Run {
     /// # Errors
     /// [`RunError`].
     pub fn resume(folder: &Path) -> Result<Self, RunError> {
+        Self::resume_on(folder, None)
+    }
+
+    /// [`Run::resume`] on another device, as [`RunConfig::device`](super::RunConfig::device) names it.
+    ///
+    /// # Errors
+    /// [`RunError`].
+    pub fn resume_on(folder: &Path, device: Option<&str>) -> Result<Self, RunError> {
         let files = Files { folder: folder.to_owned() };
         if !files.checkpoint().exists() {
             return Err(CheckpointError::Missing { path: files.checkpoint() }.into());
         }
         let lock = lock(&files)?;
-        Self::open(Trainer::resume(&files.checkpoint())?, files, lock)
+        Self::open(Trainer::resume_on(&files.checkpoint(), device)?, files, lock)
     }
 
     fn open(checkpoint: Checkpoint, files: Files, lock: File) -> Result<Self, RunError> {
@@ -259,7 +266,7 @@ impl Run {
 /// Samples of the averaged weights [n, dim], told conditions of the data, the same noise every time; `None` where [`evaluate::sample`] does
 /// not know how to draw them: another process than the variance-preserving one, or EDM's output.
 fn samples(trainer: &Trainer) -> Result<Option<Vec<f32>>, RunError> {
-    let (config, network) = (trainer.config(), trainer.averaged());
+    let (config, network) = (trainer.config(), trainer.averaged()?);
     let loss = &config.loss;
     if loss.process() != Process::Vp || loss.output().prediction().is_none() {
         return Ok(None);
