@@ -72,7 +72,14 @@ fn distances(config: &Config) -> [f64; 4] {
     }
     assert!(other.is_finished() && other.steps() == 20);
     let change = |trainer: &Trainer| -> Vec<f32> {
-        weights(trainer).iter().zip(&start).map(|(now, start)| now - start).collect()
+        let mut change: Vec<f32> =
+            weights(trainer).iter().zip(&start).map(|(now, start)| now - start).collect();
+        // A softmax does not see the keys' bias: its gradient is rounding alone, which Adam makes steps of.
+        if let Some(bias) = trainer.layout().iter().find(|parameter| parameter.name == "mid.qkv.bias") {
+            let width = bias.range.len() / 3;
+            change[bias.range.start + width..][..width].fill(0.0);
+        }
+        change
     };
     worst[2] = apart(&change(&other), &change(&native));
     let (want, got) = (native.judge().unwrap().unwrap(), other.judge().unwrap().unwrap());
@@ -133,7 +140,7 @@ fn twenty_steps_of_every_loss_are_the_native_ones() {
     let mut failed = Vec::new();
     for (name, config) in runs {
         let worst = distances(&config);
-        println!("{name}: losses, norms, weights, held-out {worst:.1e?}");
+        println!("{name}: losses, norms, weights, held-out {worst:?}");
         if !worst.iter().all(|&worst| worst < bound(1e-4)) {
             failed.push((name, worst));
         }
@@ -177,6 +184,7 @@ fn a_resumed_run_goes_on_with_the_same_bits() {
     native.go_on(&never, |_| ()).unwrap();
     let distance = apart(&weights(native.trainer()), &weights(whole.trainer()));
     assert!(distance < bound(1e-4), "{distance}");
+    drop(native);
     let error = Run::resume_on(&parts, Some("abacus")).unwrap_err().to_string();
     assert!(error.contains("`run.device` is `abacus`"), "{error}");
 }
