@@ -22,10 +22,10 @@ fn device() -> String {
     device
 }
 
-/// The bound of what must be nearly the same: on WebGPU the sine of the timestep's embedding is right to 2^-11 alone, which its
-/// standard allows.
-fn bound(otherwise: f64) -> f64 {
-    if device() == "webgpu" { 300.0 * otherwise } else { otherwise }
+/// The bound of what must be nearly the same: other devices sum in other orders, and on WebGPU the sine of the timestep's embedding
+/// is right to 2^-11 alone, which its standard allows.
+fn bound(on_the_processor: f64) -> f64 {
+    if device() == "cpu" { on_the_processor } else { 10.0 * on_the_processor }
 }
 
 /// A small run of 20 steps, on one thread.
@@ -89,8 +89,37 @@ fn distances(config: &Config) -> [f64; 4] {
     worst
 }
 
+/// Fails where one of the runs is not the native one.
+fn native(runs: impl IntoIterator<Item = (&'static str, Config)>) {
+    let mut failed = Vec::new();
+    for (name, config) in runs {
+        let worst = distances(&config);
+        println!("{name}: losses, norms, weights, held-out {worst:?}");
+        if !worst.iter().all(|&worst| worst < bound(1e-4)) {
+            failed.push((name, worst));
+        }
+    }
+    assert!(failed.is_empty(), "{failed:?}");
+}
+
+/// Digits with their labels, which are sometimes not told.
+fn digits(config: &mut Config) {
+    (config.data.source, config.data.labels) = ("digits".into(), "own".into());
+    config.train.loss.condition_dropout = 0.2;
+}
+
 #[test]
-fn twenty_steps_of_every_loss_are_the_native_ones() {
+fn images_train_as_natively() {
+    let network = NetworkKind::Unet2d { widths: vec![4, 8], embedding: 4, blocks: 1, groups: 2, heads: 2 };
+    let unet = |config: &mut Config| {
+        digits(config);
+        config.train.network = network;
+    };
+    native([("a U-Net", config(LossKind::Standard.config(), unet))]);
+}
+
+#[test]
+fn each_loss_trains_as_natively() {
     let plain = |_: &mut Config| ();
     let mut snr = LossConfig { prediction: OutputName::V, ..LossKind::Contrastive.config() };
     snr.denoising.weighting = WeightingName::MinSnr;
@@ -105,18 +134,6 @@ fn twenty_steps_of_every_loss_are_the_native_ones() {
         (loss.physics.weight, loss.physics.residual) = (0.01, ResidualName::Circle);
         (loss.physics.estimation, loss.physics.steps) = (estimation, 2);
         loss
-    };
-    let digits = |kind: &'static str| {
-        move |config: &mut Config| {
-            (config.data.source, config.data.labels) = ("digits".into(), "own".into());
-            config.train.network = match kind {
-                "unet2d" => {
-                    NetworkKind::Unet2d { widths: vec![4, 8], embedding: 4, blocks: 1, groups: 2, heads: 2 }
-                }
-                _ => NetworkKind::ResidualMlp { width: 16, blocks: 1 },
-            };
-            config.train.loss.condition_dropout = 0.2;
-        }
     };
     let runs = [
         ("standard", config(LossKind::Standard.config(), plain)),
@@ -134,18 +151,9 @@ fn twenty_steps_of_every_loss_are_the_native_ones() {
         ("flow", config(flow, plain)),
         ("physics of the mean", config(physics(Estimation::Mean), plain)),
         ("physics of a sample", config(physics(Estimation::Sample), plain)),
-        ("labels", config(LossKind::Standard.config(), digits("mlp"))),
-        ("images", config(LossKind::Standard.config(), digits("unet2d"))),
+        ("labels", config(LossKind::Standard.config(), digits)),
     ];
-    let mut failed = Vec::new();
-    for (name, config) in runs {
-        let worst = distances(&config);
-        println!("{name}: losses, norms, weights, held-out {worst:?}");
-        if !worst.iter().all(|&worst| worst < bound(1e-4)) {
-            failed.push((name, worst));
-        }
-    }
-    assert!(failed.is_empty(), "{failed:?}");
+    native(runs);
 }
 
 fn bytes(run: &Run) -> Vec<u8> {
