@@ -35,7 +35,7 @@ cargo test --workspace "${tests[@]/#/--test=}" -- "$@"
 # The same with captured runs, and what a round takes as usual and captured.
 PICARDY_TEST_GRAPHS=1 cargo test --workspace "${tests[@]/#/--test=}" -- "$@"
 cargo test --workspace --test gpu_graphs -- --ignored --nocapture what_a_round_takes
-cargo test --workspace --test=onnx_training -- "$@"
+cargo test --workspace --test=onnx_training --test=device -- "$@"
 # The benches, where all was asked for.
 if [[ $# == 0 ]]; then
     tests/peers/device.sh cuda

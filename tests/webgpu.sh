@@ -45,5 +45,5 @@ cargo test --workspace "${tests[@]/#/--test=}" -- "$@"
 # crashed in 2 runs of 31.
 tests=(resident resident_plans resident_misuse)
 PICARDY_TEST_GRAPHS=1 cargo test --workspace "${tests[@]/#/--test=}" -- "$@"
-# (Twenty steps of the largest networks take minutes in software.)
-cargo test --workspace --test=onnx_training -- --skip twenty_steps "$@"
+# (The larger networks take minutes in software.)
+cargo test --workspace --test=onnx_training --test=device -- --skip twenty_steps --skip images "$@"

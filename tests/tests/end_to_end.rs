@@ -25,7 +25,7 @@ static TRAINED: LazyLock<Trained> = LazyLock::new(|| {
     while !trainer.is_finished() {
         trainer.step().unwrap();
     }
-    let (model, card) = (trainer.averaged(), trainer.card());
+    let (model, card) = (trainer.averaged().unwrap(), trainer.card());
     let bytes = model.to_safetensors(&card, Precision::F32).unwrap();
     let onnx = export::onnx(&model, &card).unwrap();
     Trained { model, card, bytes, onnx }

@@ -309,7 +309,7 @@ mod tests {
         let network = NetworkKind::ResidualMlp { width: 32, blocks: 1 };
         let config = TrainConfig { network, ..TrainConfig::default() };
         let trainer = Trainer::new(config, data_told.clone()).unwrap();
-        let (model, card) = (trainer.averaged(), trainer.card());
+        let (model, card) = (trainer.averaged().unwrap(), trainer.card());
         let int8 = |data: &Dataset| shrink(&model, data, BETAS, &card, WeightFormat::Int8).unwrap().bytes;
         assert!(int8(&data_told) != int8(&data), "the weights are chosen by what the network is told");
         // Of halves nothing is chosen: what differs is what is measured.
@@ -381,7 +381,7 @@ mod tests {
         };
         let trainer = Trainer::new(config, data.clone()).unwrap();
         for weights in [WeightFormat::F32, WeightFormat::F16, WeightFormat::Int8] {
-            let small = shrink(&trainer.averaged(), &data, BETAS, &trainer.card(), weights).unwrap();
+            let small = shrink(&trainer.averaged().unwrap(), &data, BETAS, &trainer.card(), weights).unwrap();
             let artifact = Artifact::parse(&small.bytes).unwrap();
             let card = ModelCard::from_lookup(|key| artifact.metadata(key)).unwrap();
             assert_eq!(card.weights, weights);

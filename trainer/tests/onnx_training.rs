@@ -5,7 +5,7 @@ mod onnx_common;
 
 use onnx_common::{apart, configs, network, normal, rows};
 use picardy_ort::{Options, Provider, Runtime, ensure_runtime};
-use picardy_trainer::model::{Network, NetworkConfig};
+use picardy_trainer::model::{Learner, Network, NetworkConfig, NetworkError};
 use picardy_trainer::onnx::{Batch, OrtTrainError, OrtTrainer, Rates};
 use picardy_trainer::optimiser::{Adam, AdamConfig, Ema, EmaDecay, clip_scale};
 
@@ -95,14 +95,14 @@ fn twenty_steps_are_the_native_ones() {
         let mut adam = Adam::new(config, model.parameters().len());
         let decay = EmaDecay::WarmUp { decay: 0.9 };
         let mut ema = Ema::new(decay, model.parameters());
-        let mut trainer = OrtTrainer::new(&model, ROWS, config, options()).unwrap();
+        let mut trainer = OrtTrainer::new(&model, &[ROWS], config, options()).unwrap();
         let mut worst = [0.0f64; 3];
         for step in 0..20 {
             // Some batches are not full.
             let batch = Owned::new(&network_config, if step % 5 == 4 { 2 } else { ROWS }, step);
             let rest = 1.0 - decay.at(step);
             // About half of the steps are clipped.
-            let rates = Rates { rate: 1e-3, clip: 0.5, average_rest: rest };
+            let rates = Rates { clip: 0.5, average_rest: rest, ..Rates::new(1e-3) };
             let before = model.parameters().to_vec();
             let told = trainer.step(batch.batch(), rates).unwrap();
             let (loss, norm) = native(&mut model, &mut adam, &batch, rates);
@@ -135,34 +135,46 @@ fn parts_are_the_whole() {
     for network_config in configs() {
         let mut model = network(&network_config, ROWS);
         let mut adam = Adam::new(config, model.parameters().len());
-        let mut trainer = OrtTrainer::new(&model, ROWS, config, options()).unwrap();
-        let rates = Rates { clip: 0.5, ..Rates::new(1e-3) };
+        let mut trainer = OrtTrainer::new(&model, &[ROWS, 3], config, options()).unwrap();
+        assert_eq!((trainer.max_batch(), trainer.dim()), (ROWS, model.dim()));
+        let rates = Rates { clip: 0.2, scale: 1.0 / 3.0, ..Rates::new(1e-3) };
         for step in 0..2 {
             model.zero_gradients();
-            // Two batches for one step; the second is not full.
-            for (part, n) in [(0, ROWS), (1, 2)] {
-                let batch = Owned::new(&network_config, n, 2 * step + part);
+            // Three batches for one step; the second is not full, and has graphs of its own, the third has none.
+            for (part, n) in [(0, ROWS), (1, 2), (2, 4)] {
+                let batch = Owned::new(&network_config, n, 3 * step + part);
                 let [x, t, c] = &batch.inputs;
-                let mut out = vec![f32::NAN; x.len()];
-                trainer.forward(x, t, c, &mut out).unwrap();
+                let out = trainer.forward(x, t, c).unwrap().to_vec();
                 let want = model.forward(x, t, c).unwrap();
                 assert!(apart(&out, want) < bound(1e-5));
                 let (_, dout) = batch.loss(want);
-                model.backward(&dout).unwrap();
-                trainer.backward(x, t, c, &dout).unwrap();
+                if part == 1 {
+                    model.backward(&dout).unwrap();
+                    trainer.backward(&dout).unwrap();
+                    continue;
+                }
+                let (mut dx, mut want) = (vec![f32::NAN; x.len()], vec![f32::NAN; x.len()]);
+                model.backward_input(&dout, &mut want).unwrap();
+                trainer.backward_input(&dout, &mut dx).unwrap();
+                let distance = apart(&dx, &want);
+                assert!(distance < bound(1e-5), "{network_config:?}: {distance}");
             }
             let gradient = trainer.gradient().unwrap();
             let distance = apart(&gradient, model.gradients());
             assert!(distance < bound(1e-5), "{network_config:?}: {distance}");
             let norm = trainer.update(rates).unwrap();
             let (parameters, gradients) = model.parameters_and_gradients();
-            let (want, scale) = clip_scale(gradients, rates.clip);
-            adam.step(rates.rate, scale, parameters, gradients);
-            assert!((norm / want - 1.0).abs() < bound(1e-5), "{norm} {want}");
+            let (want, scale) = clip_scale(gradients, 3.0 * rates.clip);
+            adam.step(rates.rate, scale / 3.0, parameters, gradients);
+            assert!((3.0 * norm / want - 1.0).abs() < bound(1e-5), "{norm} {want}");
         }
         let [mean, square] = trainer.moments().unwrap();
         assert!(apart(&mean, adam.state().0) < bound(1e-4));
         assert!(apart(&square, adam.state().1) < bound(1e-4));
+        // The average is that of no step: the rest was 1.
+        let [x, t, c] = &Owned::new(&network_config, ROWS, 9).inputs;
+        let out = trainer.averaged().forward(x, t, c).unwrap().to_vec();
+        assert_eq!(out, trainer.forward(x, t, c).unwrap());
     }
 }
 
@@ -170,7 +182,7 @@ fn parts_are_the_whole() {
 fn small() -> (NetworkConfig, Network<f32>, OrtTrainer) {
     let config = configs().swap_remove(3);
     let model = network(&config, ROWS);
-    let trainer = OrtTrainer::new(&model, ROWS, AdamConfig::default(), options()).unwrap();
+    let trainer = OrtTrainer::new(&model, &[ROWS], AdamConfig::default(), options()).unwrap();
     (config, model, trainer)
 }
 
@@ -195,7 +207,8 @@ fn a_step_without_a_finite_slope_is_not_taken() {
             let [x, t, c] = &good.inputs;
             let mut dout = vec![0.0; x.len()];
             dout[0] = bad;
-            trainer.backward(x, t, c, &dout).unwrap();
+            trainer.forward(x, t, c).unwrap();
+            trainer.backward(&dout).unwrap();
             // 1e38 is a gradient too large for its norm.
             assert!(matches!(trainer.update(rates), Err(OrtTrainError::NotFinite { .. })));
         }
@@ -204,11 +217,33 @@ fn a_step_without_a_finite_slope_is_not_taken() {
     }
     let [x, t, c] = &good.inputs;
     for trainer in [&mut trainer, &mut twin] {
-        trainer.backward(x, t, c, &good.target).unwrap();
+        trainer.forward(x, t, c).unwrap();
+        trainer.backward(&good.target).unwrap();
         trainer.update(rates).unwrap();
     }
     assert_eq!(parameters(&trainer, &mut model), parameters(&twin, &mut model));
     assert_eq!((trainer.moments().unwrap(), trainer.steps()), (twin.moments().unwrap(), 4));
+}
+
+#[test]
+fn a_step_to_weights_that_are_none_is_not_taken() {
+    let (config, mut model, mut trainer) = small();
+    let before = parameters(&trainer, &mut model);
+    let zeros = vec![0.0; before.len()];
+    // A mean without a square: the step divides by epsilon, and is too large for a number.
+    let large = vec![1e35; before.len()];
+    trainer.restore(&before, [&large, &zeros], &before, 7).unwrap();
+    let error = trainer.update(Rates::new(1e-3)).unwrap_err();
+    let OrtTrainError::NotFinite { step: 7, norm: 0.0, parameters: got, .. } = error else {
+        panic!("{error}")
+    };
+    assert!(!got.is_finite());
+    assert!(error.to_string().contains("the new parameters"), "{error}");
+    let error = trainer.step(Owned::new(&config, ROWS, 0).batch(), Rates::new(1e-3)).unwrap_err();
+    assert!(matches!(error, OrtTrainError::NotFinite { norm, .. } if norm > 0.0), "{error}");
+    assert_eq!(parameters(&trainer, &mut model), before);
+    assert_eq!((trainer.average().unwrap(), trainer.steps()), (before, 7));
+    assert_eq!(trainer.moments().unwrap(), [large, zeros]);
 }
 
 #[test]
@@ -253,10 +288,22 @@ fn what_does_not_fit_is_said() {
     refused(batch, Rates::new(-1e-3), "`rate` is -0.001");
     refused(batch, Rates { clip: 0.0, ..rates }, "`clip` is 0");
     refused(batch, Rates { average_rest: 2.0, ..rates }, "`average_rest` is 2");
+    refused(batch, Rates { scale: 0.0, ..rates }, "`scale` is 0");
+    let [x, t, c] = &whole.inputs;
+    let error = trainer.forward(&x[1..], t, c).unwrap_err();
+    assert!(matches!(error, NetworkError::Shape(_)) && error.to_string().contains("191"), "{error}");
+    let seven = Owned::new(&config, ROWS + 1, 0).inputs;
+    let error = trainer.forward(&seven[0], &seven[1], &seven[2]).unwrap_err();
+    assert_eq!(error, NetworkError::Batch { got: 7, max: 6 });
+    trainer.forward(&x[..2 * config.shape.iter().product::<usize>()], &t[..2], &c[..6]).unwrap();
+    let error = trainer.backward(x).unwrap_err();
+    assert!(matches!(error, NetworkError::Shape(_)) && error.to_string().contains("192"), "{error}");
     assert_eq!(parameters(&trainer, &mut model), before);
     let mut other = network(&configs()[0], ROWS);
     let error = trainer.store(&mut other).unwrap_err().to_string();
     assert!(error.contains("is not the one trained here"), "{error}");
-    let none = OrtTrainer::new(&model, 0, AdamConfig::default(), options()).unwrap_err();
-    assert!(none.to_string().contains("the batch is 0"), "{none}");
+    for none in [&[][..], &[0], &[6, 0]] {
+        let none = OrtTrainer::new(&model, none, AdamConfig::default(), options()).unwrap_err();
+        assert!(none.to_string().contains("the batch is 0"), "{none}");
+    }
 }

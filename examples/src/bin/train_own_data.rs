@@ -31,7 +31,7 @@ fn main() -> anyhow::Result<()> {
     }
     let out = Path::new("target/own");
     std::fs::create_dir_all(out)?;
-    for file in export::write(out, "model", &trainer.averaged(), &trainer.card(), Precision::F32)? {
+    for file in export::write(out, "model", &trainer.averaged()?, &trainer.card(), Precision::F32)? {
         println!("wrote {}", file.display());
     }
     Ok(())

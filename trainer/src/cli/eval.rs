@@ -68,8 +68,8 @@ pub(super) fn eval(args: &EvalArgs) -> anyhow::Result<()> {
     );
     let path = || args.model.display();
     let (bytes, own) = if args.model.is_dir() {
-        let run = Trainer::resume(&Files { folder: args.model.clone() }.checkpoint())?;
-        let bytes = run.trainer.averaged().to_safetensors(&run.trainer.card(), Precision::F32)?;
+        let run = Trainer::resume_on(&Files { folder: args.model.clone() }.checkpoint(), Some("native"))?;
+        let bytes = run.trainer.averaged()?.to_safetensors(&run.trainer.card(), Precision::F32)?;
         (bytes, Some(run))
     } else {
         (std::fs::read(&args.model).with_context(|| path().to_string())?, None)

@@ -30,6 +30,10 @@ enum Command {
         /// Steps between checkpoints, from here on; the run's own without.
         #[arg(long)]
         checkpoint_every: Option<u64>,
+        /// Where the network is trained from here on: native, cpu, cuda, cuda:N or webgpu; the run's own without. On another
+        /// one the end is the same up to rounding alone.
+        #[arg(long)]
+        device: Option<String>,
     },
     /// Prints every key of a configuration with its default, as a TOML file that `train --config` takes.
     Config,
@@ -72,9 +76,11 @@ pub fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Train(args) => training::train(&args),
-        Command::Resume { run, checkpoint_every } => training::resume(&run, checkpoint_every),
+        Command::Resume { run, checkpoint_every, device } => {
+            training::resume(&run, checkpoint_every, device.as_deref())
+        }
         Command::Export { run, out, weights } => {
-            let checkpoint = Trainer::resume(&Files { folder: run.clone() }.checkpoint())?;
+            let checkpoint = Trainer::resume_on(&Files { folder: run.clone() }.checkpoint(), Some("native"))?;
             training::export(&checkpoint.trainer, out.as_deref().unwrap_or(&run), weights)
         }
         Command::Import { folder, out } => training::import(&folder, &out),

@@ -66,6 +66,9 @@ pub(super) struct TrainArgs {
     /// Threads; 0 is all cores. The result does not depend on them.
     #[arg(long)]
     threads: Option<usize>,
+    /// Where the network is trained: native, or by ONNX Runtime on cpu, cuda, cuda:N or webgpu.
+    #[arg(long)]
+    device: Option<String>,
     /// Contrastive: items per step.
     #[arg(long)]
     contrastive_items: Option<usize>,
@@ -170,6 +173,7 @@ impl TrainArgs {
         put(&self.batch, &mut run.batch);
         put(&self.seed, &mut run.seed);
         put(&self.threads, &mut run.threads);
+        put(&self.device, &mut run.device);
         put(&self.checkpoint_every, &mut run.checkpoint_every);
         put(&self.from, &mut run.from);
         put(&self.name_map, &mut run.name_map);

@@ -17,8 +17,8 @@ pub(super) fn train(args: &TrainArgs) -> anyhow::Result<()> {
     go_on(Run::begin(args.config()?, &args.out, args.overwrite)?)
 }
 
-pub(super) fn resume(folder: &Path, every: Option<u64>) -> anyhow::Result<()> {
-    let mut run = Run::resume(folder)?;
+pub(super) fn resume(folder: &Path, every: Option<u64>, device: Option<&str>) -> anyhow::Result<()> {
+    let mut run = Run::resume_on(folder, device)?;
     if let Some(every) = every {
         run.checkpoint_every(every);
     }
@@ -27,7 +27,7 @@ pub(super) fn resume(folder: &Path, every: Option<u64>) -> anyhow::Result<()> {
 
 /// Writes a folder's two files, or one file where `out` ends in `.safetensors`.
 pub(super) fn export(trainer: &Trainer, out: &Path, weights: WeightFormat) -> anyhow::Result<()> {
-    let (model, card) = (trainer.averaged(), trainer.card());
+    let (model, card) = (trainer.averaged()?, trainer.card());
     anyhow::ensure!(
         !card.is_empty() || weights == WeightFormat::F32,
         "--weights {weights}: no model card knows the output `edm` or a process other than `vp`, and without one the change \

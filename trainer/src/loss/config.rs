@@ -125,6 +125,12 @@ impl LossConfig {
         self.lots(batch).into_iter().map(|(items, rows)| items.saturating_mul(rows)).max().unwrap_or(0)
     }
 
+    /// The rows of each call in which a step shows them to the network, of each term; saturates.
+    pub fn sizes(&self, batch: usize) -> Vec<usize> {
+        let rows = self.lots(batch).into_iter().map(|(items, rows)| items.saturating_mul(rows));
+        rows.filter(|rows| *rows > 0).collect()
+    }
+
     /// The bytes of the buffers of a loss of items of `dim` coordinates and rows told `condition` numbers, `size` bytes a
     /// number; saturates.
     pub fn bytes(&self, batch: usize, dim: usize, condition: usize, size: usize) -> u128 {

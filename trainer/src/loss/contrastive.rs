@@ -19,7 +19,7 @@
 use super::standard::{fill_normal, mix};
 use super::view::View;
 use super::{Gaussian, LogSnrDraws, LossError, NoiseTable, Output, Process, items, sigmoid, softplus};
-use crate::model::{Network, NetworkError, has_room};
+use crate::model::{Learner, NetworkError, has_room};
 use crate::op::Element;
 use crate::rng::Rng;
 use picardy::nn::ShapeError;
@@ -144,7 +144,7 @@ impl<T: Element> Contrastive<T> {
     /// takes fewer rows than [`Contrastive::rows`] or other conditions.
     pub fn step(
         &mut self,
-        model: &mut Network<T>,
+        model: &mut dyn Learner<T>,
         table: &NoiseTable,
         x0: &[T],
         c: &[T],

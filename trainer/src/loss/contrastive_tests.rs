@@ -1,7 +1,7 @@
 //! Tests of the contrastive loss, and what other losses' tests use of them.
 
 use super::*;
-use crate::model::MlpConfig;
+use crate::model::{MlpConfig, Network};
 use crate::op::testing::values;
 
 pub(crate) fn table() -> NoiseTable {

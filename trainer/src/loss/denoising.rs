@@ -2,7 +2,7 @@
 
 use super::standard::{fill_normal, mix};
 use super::{LossError, NoiseTable, Output, Process, items};
-use crate::model::{Network, NetworkError, has_room};
+use crate::model::{Learner, NetworkError, has_room};
 use crate::op::Element;
 use crate::rng::Rng;
 use picardy::{Form, Level};
@@ -150,7 +150,7 @@ impl<T: Element> Denoising<T> {
     /// [`LossError::Items`] where x0 is not whole items, [`LossError::Model`] where they are too many or c does not fit.
     pub fn step(
         &mut self,
-        model: &mut Network<T>,
+        model: &mut dyn Learner<T>,
         table: &NoiseTable,
         x0: &[T],
         c: &[T],
@@ -167,7 +167,7 @@ impl<T: Element> Denoising<T> {
     /// Draws levels and noise; gives the number of rows.
     pub(super) fn draw(
         &mut self,
-        model: &Network<T>,
+        model: &dyn Learner<T>,
         table: &NoiseTable,
         x0: &[T],
         rng: &mut Rng,

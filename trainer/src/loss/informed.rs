@@ -2,7 +2,7 @@
 
 use super::denoising::Rows;
 use super::{Denoising, DenoisingConfig, LossError, NoiseTable, Process};
-use crate::model::{Network, has_room};
+use crate::model::{Learner, has_room};
 use crate::op::Element;
 use crate::physics::Residual;
 use crate::rng::Rng;
@@ -216,7 +216,7 @@ impl<T: Element> Informed<T> {
     /// [`LossError::Timesteps`] for a schedule of one timestep, which has no posterior variance.
     pub fn step(
         &mut self,
-        model: &mut Network<T>,
+        model: &mut dyn Learner<T>,
         table: &NoiseTable,
         x0: &[T],
         c: &[T],

@@ -4,7 +4,7 @@ use super::denoising::Rows;
 use super::standard::{fill_normal, mix};
 use super::view::View;
 use super::{Gaussian, LogSnrDraws, LossError, NoiseTable, Output, Process, items, sigmoid};
-use crate::model::{Network, NetworkError};
+use crate::model::{Learner, NetworkError};
 use crate::op::Element;
 use crate::rng::Rng;
 
@@ -69,7 +69,7 @@ impl<T: Element> LikelihoodLoss<T> {
     /// [`LossError::Items`] where x0 is not whole items, [`LossError::Model`] where they are too many or c does not fit.
     pub fn step(
         &mut self,
-        model: &mut Network<T>,
+        model: &mut dyn Learner<T>,
         table: &NoiseTable,
         x0: &[T],
         c: &[T],

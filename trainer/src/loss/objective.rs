@@ -5,7 +5,7 @@ use super::{
     LikelihoodConfig, LikelihoodLoss, LossConfig, LossError, NoiseTable, ResidualName, items,
 };
 use crate::data::Dataset;
-use crate::model::{Network, NetworkError, has_room};
+use crate::model::{Learner, NetworkError, has_room};
 use crate::op::Element;
 use crate::physics::{Circle, Darcy, Residual};
 use crate::rng::Rng;
@@ -245,7 +245,7 @@ impl<T: Element> Objective<T> {
     /// Other items than [`Objective::items`], or a network that does not fit them.
     pub fn step(
         &mut self,
-        model: &mut Network<T>,
+        model: &mut dyn Learner<T>,
         x0: &[T],
         c: &[T],
         rng: &mut Rng,
@@ -276,7 +276,7 @@ impl<T: Element> Objective<T> {
     /// A network that does not fit.
     pub fn step_drawing(
         &mut self,
-        model: &mut Network<T>,
+        model: &mut dyn Learner<T>,
         rng: &mut Rng,
         mut draw: impl FnMut(&mut [T], &mut [T], &mut Rng),
     ) -> Result<Losses, LossError> {

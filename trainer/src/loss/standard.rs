@@ -1,7 +1,7 @@
 //! The standard loss: the mean squared error of the predicted noise.
 
 use super::{Denoising, LossError, NoiseTable};
-use crate::model::Network;
+use crate::model::Learner;
 use crate::op::Element;
 use crate::rng::Rng;
 
@@ -25,7 +25,7 @@ impl<T: Element> Standard<T> {
     /// [`LossError::Items`] where x0 is not whole items, [`LossError::Model`] where they are too many.
     pub fn step(
         &mut self,
-        model: &mut Network<T>,
+        model: &mut dyn Learner<T>,
         table: &NoiseTable,
         x0: &[T],
         rng: &mut Rng,

@@ -67,4 +67,10 @@ pub enum NetworkError {
     /// A slice of the wrong length.
     #[error(transparent)]
     Shape(#[from] ShapeError),
+    /// The device that the network is trained on failed.
+    #[error("{reason}")]
+    Device {
+        /// What it said.
+        reason: String,
+    },
 }

@@ -17,6 +17,7 @@ mod error;
 mod file;
 mod int8;
 mod layout;
+mod learner;
 #[cfg(test)]
 mod networks_tests;
 mod tape;
@@ -30,6 +31,7 @@ pub use file::{Precision, SaveError};
 pub use int8::Int8;
 pub use layout::Place;
 use layout::{Laid, initial, lay};
+pub use learner::{ForwardOnly, Learner};
 use tape::{Tape, room_len, row_len};
 
 /// The most memory that a network or a training run may take: 64 GiB.

@@ -2,22 +2,25 @@
 //!
 //! ```text
 //! Network's steps --lower--> forward nodes ----------------------> export_network: x, t, condition -> out
-//!                        \-> backward nodes, Adam --> train_graph: one step of training as a graph
+//!                        \-> backward nodes, Adam --> train_graph: a step of training, or parts of one, as a graph
 //!                                                        \-> OrtTrainer: weights stay on the device
 //! ```
 
 mod adam;
 mod exact;
+mod learner;
 mod lower;
 mod network;
 mod ort_error;
 mod ort_trainer;
+mod part;
 mod resident;
 mod train_graph;
 mod weights;
 
 pub use adam::Rates;
 pub use exact::export_exact;
+pub use learner::Averaged;
 pub use network::export_network;
 pub use ort_error::OrtTrainError;
 pub use ort_trainer::{Batch, OrtTrainer, Told};

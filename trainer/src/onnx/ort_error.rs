@@ -42,10 +42,10 @@ pub enum OrtTrainError {
         /// What it must be.
         expected: &'static str,
     },
-    /// A loss or a gradient that is no number. The step was not taken: all is as before it.
+    /// A loss, a gradient or new parameters that are no numbers. The step was not taken: all is as before it.
     #[error(
-        "step {step}: the loss is {loss} and the gradient's norm {norm}, so that it was not taken: lower the learning rate, \
-         or look for values in the batch that are not finite"
+        "step {step}: the loss is {loss}, the gradient's norm {norm} and that of the new parameters {parameters}, so that it was \
+         not taken: lower the learning rate, or look for values in the batch that are not finite"
     )]
     NotFinite {
         /// The step, from 0.
@@ -54,6 +54,8 @@ pub enum OrtTrainError {
         loss: f64,
         /// The gradient's norm.
         norm: f64,
+        /// The norm of the parameters that the step would have made.
+        parameters: f64,
     },
     /// A network of other sizes.
     #[error("a network of {got} parameters is not the one trained here, of {expected}: give that")]

@@ -6,9 +6,10 @@ use picardy_ort::{Model, Options, OrtError, Provider};
 
 use super::adam::{NUMBERS, Rates, STATES};
 use super::ort_error::OrtTrainError;
+use super::part::{Part, filled, length};
 use super::resident::{Graph, Resident};
 use super::weights::{all_from_graph, all_to_graph};
-use super::{Pass, train_graph};
+use super::{Averaged, Pass, train_graph};
 use crate::model::{Network, Parameter};
 use crate::optimiser::AdamConfig;
 
@@ -41,6 +42,9 @@ pub struct Told {
 /// Parameters, Adam's two moments and the running average lie there; of a step, the batch goes up, and the loss and the
 /// gradient's norm come back. Batches of fewer rows than the graph's are filled with rows that count nothing.
 ///
+/// [`step`](OrtTrainer::step) learns weighted squares. Any other loss sees a [`Learner`](crate::model::Learner), calls it as it
+/// likes, and [`update`](OrtTrainer::update) takes the step on the sum of its gradients.
+///
 /// With [`Options::threads`] 1 on the processor, steps have the same bits in every run.
 ///
 /// # Examples
@@ -53,7 +57,7 @@ pub struct Told {
 ///
 /// let mut network = Network::<f32>::new(MlpConfig::new(2), 64, 7)?;
 /// let options = Options { provider: "cuda".parse()?, ..Options::default() };
-/// let mut trainer = OrtTrainer::new(&network, 64, AdamConfig::default(), options)?;
+/// let mut trainer = OrtTrainer::new(&network, &[64], AdamConfig::default(), options)?;
 /// let batch = Batch { x: &[0.5, 1.0], t: &[10.0], condition: &[], target: &[0.1, -0.2], weight: &[0.5] };
 /// for _ in 0..100 {
 ///     println!("{}", trainer.step(batch, Rates::new(1e-3))?.loss);
@@ -65,8 +69,7 @@ pub struct Told {
 pub struct OrtTrainer {
     layout: Vec<Parameter>,
     item: Vec<usize>,
-    condition: usize,
-    rows: usize,
+    pub(super) condition: usize,
     adam: AdamConfig,
     options: Options,
     states: [Resident; STATES.len()],
@@ -74,36 +77,41 @@ pub struct OrtTrainer {
     /// Whether there is a gradient that the next is added to.
     is_summing: bool,
     steps: u64,
-    /// Squares, Forward, Backward, Update.
-    graphs: [Graph; 4],
+    update: Graph,
+    /// From the fewest rows to the most.
+    parts: Vec<Part>,
+    /// Which of them the last forward pass was of.
+    last: usize,
 }
 
 impl OrtTrainer {
-    /// Takes up a network's parameters, with an optimiser that has taken no step, for batches of up to `rows` rows.
+    /// Takes up a network's parameters, with an optimiser that has taken no step. Each of `rows` is the size of a batch that gets
+    /// graphs of its own; batches of other sizes are filled up to the next larger one. A graph is loaded when it is first run.
     ///
     /// # Errors
     /// [`OrtTrainError::Onnx`] where the network has no graph, [`OrtTrainError::Ort`] where the provider cannot be used.
     pub fn new(
         network: &Network<f32>,
-        rows: usize,
+        rows: &[usize],
         adam: AdamConfig,
         options: Options,
     ) -> Result<Self, OrtTrainError> {
-        let graph = |pass| -> Result<Graph, OrtTrainError> {
-            Ok(Graph { bytes: train_graph(network, rows, pass, adam)?, model: None })
-        };
-        let mut graphs =
-            [graph(Pass::Squares)?, graph(Pass::Forward)?, graph(Pass::Backward)?, graph(Pass::Update)?];
-        let provider = graphs[3].model(&options)?.provider();
+        let mut rows = rows.to_vec();
+        rows.sort_unstable();
+        rows.dedup();
+        // With no size, the graph of no rows says so.
+        let most = rows.last().copied().unwrap_or(0);
+        let mut update = Graph { bytes: train_graph(network, most, Pass::Update, adam)?, model: None };
+        let provider = update.model(&options)?.provider();
         let options = Options { provider, ..options };
         let memory = DeviceMemory::new(provider)?;
+        let parts = rows.into_iter().map(|rows| Part::new(network, rows, adam, &memory));
         let parameters = all_to_graph(network.layout(), network.parameters());
         let zeros = vec![0.0; parameters.len()];
         Ok(Self {
             layout: network.layout().to_vec(),
             item: network.config().shape.clone(),
             condition: network.condition(),
-            rows,
             adam,
             options,
             states: [
@@ -115,7 +123,9 @@ impl OrtTrainer {
             gradient: Resident::new(&memory, &zeros)?,
             is_summing: false,
             steps: 0,
-            graphs,
+            update,
+            parts: parts.collect::<Result<_, _>>()?,
+            last: 0,
         })
     }
 
@@ -129,81 +139,37 @@ impl OrtTrainer {
         self.steps
     }
 
-    /// One step on `sum_r weight_r |out_r - target_r|^2`.
+    /// One step on `sum_r weight_r |out_r - target_r|^2`, in one run of one graph: what a loss of any form needs three for.
     ///
     /// # Errors
     /// [`OrtTrainError::Rows`], [`OrtTrainError::Length`] and [`OrtTrainError::Rate`] about what is given,
     /// [`OrtTrainError::NotFinite`] where the step was not taken, [`OrtTrainError::Ort`].
     pub fn step(&mut self, batch: Batch<'_>, rates: Rates) -> Result<Told, OrtTrainError> {
         check(rates)?;
-        let rows = Rows::new(self, batch.x, batch.t, batch.condition)?;
-        let target = self.padded("target", batch.target, batch.t.len(), self.dim())?;
-        let weight = self.padded("weight", batch.weight, batch.t.len(), 1)?;
-        let (items, batches) = (self.items(), [self.rows]);
+        let (n, dim) = (batch.t.len(), self.item_len());
+        let part = self.part(n)?;
+        length("target", batch.target.len(), n * dim)?;
+        length("weight", batch.weight.len(), n)?;
+        let part = &mut self.parts[part];
+        part.show(batch.x, batch.t, batch.condition)?;
+        let (rows, items) = ([part.rows], part.items.clone());
+        let (mut room, mut weights) = (Vec::new(), Vec::new());
+        let target = filled(batch.target, part.rows * dim, &mut room);
+        let weight = filled(batch.weight, part.rows, &mut weights);
         let numbers = rates.numbers(self.adam, self.steps + 1);
-        let mut told = [0.0; 2];
-        let model = self.graphs[0].model(&self.options)?;
-        let mut inputs = rows.inputs(&items);
-        inputs.push(("target", Source::Host(&items, &target)));
-        inputs.push(("weight", Source::Host(&batches, &weight)));
+        let mut told = [0.0; 3];
+        let (graph, mut inputs) = part.whole();
+        inputs.push(("target", Source::Host(&items, target)));
+        inputs.push(("weight", Source::Host(&rows, weight)));
         inputs.push(("rates", Source::Host(&[NUMBERS], &numbers)));
-        run_states(model, &mut self.states, inputs, ("told", &mut told))?;
-        let [loss, norm] = told.map(f64::from);
-        self.finish(loss, norm)?;
+        run_states(graph.model(&self.options)?, &mut self.states, inputs, ("told", &mut told))?;
+        let [loss, norm, parameters] = told.map(f64::from);
+        self.finish(loss, norm, parameters)?;
         Ok(Told { loss, norm })
     }
 
-    /// The network's output for x [n, dim], told t `[n]` and the condition [n, c], into `out` [n, dim].
-    ///
-    /// # Errors
-    /// As [`step`](Self::step), about what is given; [`OrtTrainError::Ort`].
-    pub fn forward(
-        &mut self,
-        x: &[f32],
-        t: &[f32],
-        condition: &[f32],
-        out: &mut [f32],
-    ) -> Result<(), OrtTrainError> {
-        let rows = Rows::new(self, x, t, condition)?;
-        length("out", out.len(), x.len())?;
-        let items = self.items();
-        let mut all = vec![0.0; self.rows * self.dim()];
-        let model = self.graphs[1].model(&self.options)?;
-        let mut inputs = rows.inputs(&items);
-        inputs.push(("parameters", Source::Device(&self.states[0].now)));
-        call(model, &inputs, &mut [("out", Sink::Host(&items, &mut all))])?;
-        out.copy_from_slice(&all[..out.len()]);
-        Ok(())
-    }
-
-    /// Adds the gradient of `sum(out dout)` for these rows to the sum since the last [`update`](Self::update).
-    ///
-    /// # Errors
-    /// As [`forward`](Self::forward).
-    pub fn backward(
-        &mut self,
-        x: &[f32],
-        t: &[f32],
-        condition: &[f32],
-        dout: &[f32],
-    ) -> Result<(), OrtTrainError> {
-        let rows = Rows::new(self, x, t, condition)?;
-        let dout = self.padded("dout", dout, t.len(), self.dim())?;
-        let items = self.items();
-        let keep = [if self.is_summing { 1.0 } else { 0.0 }];
-        let model = self.graphs[2].model(&self.options)?;
-        let mut inputs = rows.inputs(&items);
-        inputs.push(("dout", Source::Host(&items, &dout)));
-        inputs.push(("keep", Source::Host(&[1], &keep)));
-        inputs.push(("parameters", Source::Device(&self.states[0].now)));
-        inputs.push(("gradient", Source::Device(&self.gradient.now)));
-        call(model, &inputs, &mut [("gradient.next", Sink::Device(&mut self.gradient.next))])?;
-        self.gradient.swap();
-        self.is_summing = true;
-        Ok(())
-    }
-
-    /// One step of Adam on the sum of gradients, which is forgotten then; the norm that it had.
+    /// One step of Adam on the sum of gradients since the last one, which is forgotten then; the norm that it had, times
+    /// [`Rates::scale`].
     ///
     /// # Errors
     /// [`OrtTrainError::Rate`], [`OrtTrainError::NotFinite`] where the step was not taken, [`OrtTrainError::Ort`].
@@ -213,26 +179,36 @@ impl OrtTrainer {
             self.forget()?;
         }
         let numbers = rates.numbers(self.adam, self.steps + 1);
-        let mut told = [0.0];
-        let model = self.graphs[3].model(&self.options)?;
+        let mut told = [0.0; 2];
+        let model = self.update.model(&self.options)?;
         let inputs = vec![
             ("gradient", Source::Device(&self.gradient.now)),
             ("rates", Source::Host(&[NUMBERS], &numbers)),
         ];
         run_states(model, &mut self.states, inputs, ("told", &mut told))?;
         self.is_summing = false;
-        let norm = f64::from(told[0]);
+        let [norm, parameters] = told.map(f64::from);
         if !norm.is_finite() {
             // The next gradient is added to zero times this one, which would be no number.
             self.forget()?;
         }
-        self.finish(0.0, norm)?;
+        self.finish(0.0, norm, parameters)?;
         Ok(norm)
     }
 
-    /// The gradient's numbers become zeros.
-    fn forget(&mut self) -> Result<(), OrtError> {
-        upload(&vec![0.0; self.len()], &mut self.gradient.now)
+    /// Forgets the gradients since the last update.
+    ///
+    /// # Errors
+    /// [`OrtTrainError::Ort`].
+    pub fn forget(&mut self) -> Result<(), OrtTrainError> {
+        upload(&vec![0.0; self.len()], &mut self.gradient.now)?;
+        self.is_summing = false;
+        Ok(())
+    }
+
+    /// Whether there are gradients since the last update.
+    pub fn is_summing(&self) -> bool {
+        self.is_summing
     }
 
     /// The sum of the gradients since the last update, in the network's order.
@@ -254,8 +230,16 @@ impl OrtTrainer {
         if network.layout() != self.layout {
             return Err(OrtTrainError::Network { got: network.parameters().len(), expected: self.len() });
         }
-        network.parameters_mut().copy_from_slice(&self.vector(0)?);
+        network.parameters_mut().copy_from_slice(&self.parameters()?);
         Ok(())
+    }
+
+    /// The parameters, in the network's order.
+    ///
+    /// # Errors
+    /// [`OrtTrainError::Ort`].
+    pub fn parameters(&self) -> Result<Vec<f32>, OrtTrainError> {
+        self.vector(0)
     }
 
     /// The parameters' running average, in the network's order.
@@ -266,6 +250,11 @@ impl OrtTrainer {
         self.vector(3)
     }
 
+    /// The network with that average, for values of losses.
+    pub fn averaged(&mut self) -> Averaged<'_> {
+        Averaged(self)
+    }
+
     /// Adam's mean and mean square of the gradients, in the network's order, as [`Adam::state`](crate::optimiser::Adam::state).
     ///
     /// # Errors
@@ -274,8 +263,8 @@ impl OrtTrainer {
         Ok([self.vector(1)?, self.vector(2)?])
     }
 
-    /// Takes up what [`store`](Self::store), [`moments`](Self::moments), [`average`](Self::average) and [`steps`](Self::steps)
-    /// gave.
+    /// Takes up what [`parameters`](Self::parameters), [`moments`](Self::moments), [`average`](Self::average) and
+    /// [`steps`](Self::steps) gave.
     ///
     /// # Errors
     /// [`OrtTrainError::Length`] where one is not as long as the parameters, [`OrtTrainError::Ort`].
@@ -293,9 +282,8 @@ impl OrtTrainer {
         for (state, values) in self.states.iter_mut().zip(all) {
             upload(&all_to_graph(&self.layout, values), &mut state.now)?;
         }
-        (self.steps, self.is_summing) = (steps, false);
-        self.forget()?;
-        Ok(())
+        self.steps = steps;
+        self.forget()
     }
 
     fn vector(&self, which: usize) -> Result<Vec<f32>, OrtTrainError> {
@@ -307,78 +295,54 @@ impl OrtTrainer {
         self.layout.last().map_or(0, |parameter| parameter.range.end)
     }
 
-    fn dim(&self) -> usize {
+    /// Coordinates of an item.
+    pub(super) fn item_len(&self) -> usize {
         self.item.iter().product()
     }
 
-    /// The shape of a whole batch.
-    fn items(&self) -> Vec<usize> {
-        std::iter::once(self.rows).chain(self.item.iter().copied()).collect()
+    /// The most rows of a batch.
+    pub(super) fn max_rows(&self) -> usize {
+        self.parts.last().map_or(0, |part| part.rows)
     }
 
-    /// `rows` rows of `each` numbers, and zeros to the graph's batch.
-    fn padded<'a>(
-        &self,
-        what: &'static str,
-        values: &'a [f32],
-        rows: usize,
-        each: usize,
-    ) -> Result<std::borrow::Cow<'a, [f32]>, OrtTrainError> {
-        length(what, values.len(), rows * each)?;
-        if rows == self.rows {
-            return Ok(values.into());
-        }
-        let mut all = values.to_vec();
-        all.resize(self.rows * each, 0.0);
-        Ok(all.into())
+    /// The smallest part that takes so many rows.
+    fn part(&self, n: usize) -> Result<usize, OrtTrainError> {
+        let part = self.parts.iter().position(|part| n > 0 && part.rows >= n);
+        part.ok_or(OrtTrainError::Rows { got: n, max: self.max_rows() })
     }
 
-    /// Takes the new state, unless the step had no finite slope.
-    fn finish(&mut self, loss: f64, norm: f64) -> Result<(), OrtTrainError> {
-        if !(loss.is_finite() && norm.is_finite()) {
-            return Err(OrtTrainError::NotFinite { step: self.steps, loss, norm });
+    /// The output for rows, of the parameters or of their average.
+    pub(super) fn evaluate(
+        &mut self,
+        averaged: bool,
+        x: &[f32],
+        t: &[f32],
+        c: &[f32],
+    ) -> Result<&[f32], OrtTrainError> {
+        self.last = self.part(t.len())?;
+        let part = &mut self.parts[self.last];
+        part.show(x, t, c)?;
+        let state = if averaged { &self.states[3] } else { &self.states[0] };
+        Ok(part.forward(&self.options, &state.now)?)
+    }
+
+    /// Adds the gradient of `sum(out dout)` for the rows of the last forward pass.
+    pub(super) fn pull_back(&mut self, dout: &[f32], dx: Option<&mut [f32]>) -> Result<(), OrtTrainError> {
+        let keep = if self.is_summing { 1.0 } else { 0.0 };
+        let part = &mut self.parts[self.last];
+        part.backward(&self.options, &self.states[0].now, (&mut self.gradient, keep), dout, dx)?;
+        self.is_summing = true;
+        Ok(())
+    }
+
+    /// Takes the new state, unless something of the step is not finite.
+    fn finish(&mut self, loss: f64, norm: f64, parameters: f64) -> Result<(), OrtTrainError> {
+        if ![loss, norm, parameters].into_iter().all(f64::is_finite) {
+            return Err(OrtTrainError::NotFinite { step: self.steps, loss, norm, parameters });
         }
         self.states.iter_mut().for_each(Resident::swap);
         self.steps += 1;
         Ok(())
-    }
-}
-
-/// The inputs of the network, as many rows as the graph has.
-struct Rows<'a> {
-    x: std::borrow::Cow<'a, [f32]>,
-    t: std::borrow::Cow<'a, [f32]>,
-    condition: std::borrow::Cow<'a, [f32]>,
-    t_shape: [usize; 1],
-    condition_shape: [usize; 2],
-}
-
-impl<'a> Rows<'a> {
-    fn new(
-        trainer: &OrtTrainer,
-        x: &'a [f32],
-        t: &'a [f32],
-        condition: &'a [f32],
-    ) -> Result<Self, OrtTrainError> {
-        if t.is_empty() || t.len() > trainer.rows {
-            return Err(OrtTrainError::Rows { got: t.len(), max: trainer.rows });
-        }
-        Ok(Self {
-            x: trainer.padded("x", x, t.len(), trainer.dim())?,
-            t: trainer.padded("t", t, t.len(), 1)?,
-            condition: trainer.padded("condition", condition, t.len(), trainer.condition)?,
-            t_shape: [trainer.rows],
-            condition_shape: [trainer.rows, trainer.condition],
-        })
-    }
-
-    fn inputs<'b>(&'b self, items: &'b [usize]) -> Vec<(&'static str, Source<'b>)> {
-        let mut inputs =
-            vec![("x", Source::Host(items, &self.x)), ("t", Source::Host(&self.t_shape, &self.t))];
-        if self.condition_shape[1] > 0 {
-            inputs.push(("condition", Source::Host(&self.condition_shape, &self.condition)));
-        }
-        inputs
     }
 }
 
@@ -399,25 +363,21 @@ fn run_states<'a>(
     call(model, &inputs, &mut outputs)
 }
 
-fn length(what: &'static str, got: usize, expected: usize) -> Result<(), OrtTrainError> {
-    match got == expected {
-        true => Ok(()),
-        false => Err(OrtTrainError::Length { what, got, expected }),
-    }
-}
-
-/// A rate that is no number would leave no parameter one.
+/// What can be computed with. (A step that is too large is seen by the parameters that it makes.)
 fn check(rates: Rates) -> Result<(), OrtTrainError> {
-    let Rates { rate, clip, average_rest } = rates;
+    let Rates { rate, clip, average_rest, scale } = rates;
     let bad = |what, got, expected| Err(OrtTrainError::Rate { what, got, expected });
-    if !(0.0..=1e6).contains(&rate) {
-        return bad("rate", rate, "0 to 1e6");
+    if !(rate >= 0.0 && rate.is_finite()) {
+        return bad("rate", rate, "0 or more, and finite");
     }
     if clip.is_nan() || clip <= 0.0 {
         return bad("clip", clip, "above 0, or infinite for none");
     }
     if !(0.0..=1.0).contains(&average_rest) {
         return bad("average_rest", average_rest, "0 to 1");
+    }
+    if !(scale > 0.0 && scale <= 1.0) {
+        return bad("scale", scale, "above 0, up to 1");
     }
     Ok(())
 }

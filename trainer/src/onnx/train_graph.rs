@@ -13,10 +13,11 @@ use crate::optimiser::AdamConfig;
 ///
 /// | pass | inputs | outputs |
 /// |---|---|---|
-/// | `Squares` | `parameters`, `mean`, `square`, `average`, `x`, `t`, `condition`, `target`, `weight` `[n]`, `rates` | each of the first four with `.next`, `told` `[2]`: the loss and the gradient's norm |
+/// | `Squares` | `parameters`, `mean`, `square`, `average`, `x`, `t`, `condition`, `target`, `weight` `[n]`, `rates` | each of the first four with `.next`, `told` `[3]`: the loss, the norms of the gradient and of the new parameters |
 /// | `Forward` | `parameters`, `x`, `t`, `condition` | `out` |
 /// | `Backward` | `parameters`, `gradient`, `x`, `t`, `condition`, `dout`, `keep` `[1]` | `gradient.next`: keep times `gradient`, and that of `sum(out dout)` |
-/// | `Update` | `parameters`, `mean`, `square`, `average`, `gradient`, `rates` | the first four with `.next`, `told` `[1]`: the norm |
+/// | `BackwardInput` | the same | also `dx`, the gradient with respect to x |
+/// | `Update` | `parameters`, `mean`, `square`, `average`, `gradient`, `rates` | the first four with `.next`, `told` `[2]`: the norms |
 ///
 /// `Squares` is a whole step for any loss `sum_r weight_r |out_r - target_r|^2`; the others are the same in parts, for a
 /// loss of any form.
@@ -28,6 +29,8 @@ pub enum Pass {
     Forward,
     /// A gradient, added to others.
     Backward,
+    /// That, and the gradient with respect to x.
+    BackwardInput,
     /// Adam.
     Update,
 }
@@ -69,7 +72,7 @@ pub fn train_graph(
     let states: &[&str] = match pass {
         Pass::Squares => &STATES,
         Pass::Forward => &["parameters"],
-        Pass::Backward => &["parameters", "gradient"],
+        Pass::Backward | Pass::BackwardInput => &["parameters", "gradient"],
         Pass::Update => &["parameters", "mean", "square", "average", "gradient"],
     };
     states.iter().for_each(|name| input(&mut lowering, name, &len));
@@ -87,23 +90,28 @@ pub fn train_graph(
             input(&mut lowering, "target", &items);
             input(&mut lowering, "weight", &batch);
             let (loss, dout) = lowering.squares();
-            let gradient = lowering.backward(&dout)?;
-            let norm = lowering.adam(config, &gradient);
-            lowering.graph.node("told", "Concat", &[&loss, &norm], &[("axis", super::Attribute::Int(0))]);
-            lowering.graph.output("told", &[Extent::Fixed(2)]);
+            let gradient = lowering.backward(&dout, None)?;
+            let [norm, new] = lowering.adam(config, &gradient);
+            let axis = [("axis", super::Attribute::Int(0))];
+            lowering.graph.node("told", "Concat", &[&loss, &norm, &new], &axis);
+            lowering.graph.output("told", &[Extent::Fixed(3)]);
         }
-        Pass::Backward => {
+        Pass::Backward | Pass::BackwardInput => {
             input(&mut lowering, "dout", &items);
             input(&mut lowering, "keep", &[Extent::Fixed(1)]);
-            let gradient = lowering.backward("dout")?;
+            let dx = (pass == Pass::BackwardInput).then_some("dx");
+            let gradient = lowering.backward("dout", dx)?;
             let kept = lowering.two("Mul", "gradient", "keep");
             lowering.graph.node("gradient.next", "Add", &[&kept, &gradient], &[]);
             lowering.graph.output("gradient.next", &len);
+            if let Some(dx) = dx {
+                lowering.graph.output(dx, &items);
+            }
         }
         Pass::Update => {
-            let norm = lowering.adam(config, "gradient");
-            lowering.graph.node("told", "Identity", &[&norm], &[]);
-            lowering.graph.output("told", &[Extent::Fixed(1)]);
+            let [norm, new] = lowering.adam(config, "gradient");
+            lowering.graph.node("told", "Concat", &[&norm, &new], &[("axis", super::Attribute::Int(0))]);
+            lowering.graph.output("told", &[Extent::Fixed(2)]);
         }
     }
     if matches!(pass, Pass::Squares | Pass::Update) {

@@ -171,7 +171,7 @@ fn sample(trainer: &Trainer, count: usize, seed: u64) -> anyhow::Result<Vec<f32>
     let grid = trainer.config().noise.betas()?.trailing(TIMESTEPS, &mut levels)?;
     let mut nodes = vec![Node::default(); TIMESTEPS + 1];
     let plan = Ddpm::default().plan(&grid, Prediction::Sample, &mut nodes)?;
-    draw(&trainer.averaged(), &plan, count, seed)
+    draw(&trainer.averaged()?, &plan, count, seed)
 }
 
 /// Means over [`BLOCKS`] by [`BLOCKS`] blocks of both fields of each item.

@@ -112,7 +112,7 @@ fn run(job: &Job, size: &Size) -> anyhow::Result<(Vec<Value>, [Vec<Point>; 2])> 
         levels: LogSnrDraws::for_eigenvalues(gaussian.eigenvalues()),
         draws: size.draws,
     };
-    let mut model = trainer.averaged();
+    let mut model = trainer.averaged()?;
     let data = sample(size.points, job.seed + FRESH);
     let mut rng = Rng::new(job.seed, ESTIMATES);
     let moved: Vec<f32> = data.data().iter().map(|x| x + (OFF * rng.normal()) as f32).collect();

@@ -138,7 +138,7 @@ fn kept(
     let seed = config.run.seed;
     let (trainer, seconds) =
         trained(config, data.clone(), weights).with_context(|| format!("{name}, seed {seed}"))?;
-    let (network, mut card) = (trainer.averaged(), trainer.card());
+    let (network, mut card) = (trainer.averaged()?, trainer.card());
     card.push((SETTINGS.to_owned(), settings));
     write_whole(&path, &network.to_safetensors(&card, Precision::F32)?)
         .with_context(|| path.display().to_string())?;

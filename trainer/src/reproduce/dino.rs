@@ -181,7 +181,7 @@ fn one(args: &DinoArgs, loss: LossKind, seed: u64) -> anyhow::Result<(Value, Vec
     let config = args.config(loss, seed);
     let betas = config.noise.betas()?;
     let (trainer, seconds) = trained(config, args.data.sample(8000, seed)?, None)?;
-    let mut network = for_sampling(&trainer.averaged())?;
+    let mut network = for_sampling(&trainer.averaged()?)?;
     let fresh = args.data.sample(args.samples, seed.wrapping_add(FRESH))?;
     let mmd = |x: &[f32]| GaussianKernel::default().mmd(x, &fresh.data(), 2);
     let mut row = json!({ "loss": loss.name(), "seed": seed, "train_seconds": seconds });

@@ -125,7 +125,8 @@ fn run(job: &Job, size: &Size) -> anyhow::Result<(Value, Vec<f64>)> {
     (config.run.steps, config.run.seed) = (size.steps, job.seed);
     let (trainer, seconds) = trained(config, data, None)
         .with_context(|| format!("{}, {}, seed {}", job.data, job.loss.name(), job.seed))?;
-    let Errors { inside, outside, weighted, map } = errors(&mut trainer.averaged(), &truth, trainer.table())?;
+    let Errors { inside, outside, weighted, map } =
+        errors(&mut trainer.averaged()?, &truth, trainer.table())?;
     let row = json!({
         "data": job.data, "loss": job.loss.name(), "seed": job.seed, "train_seconds": seconds,
         "inside": inside, "outside": outside, "inside_weighted": weighted,

@@ -145,7 +145,7 @@ fn sample(trainer: &Trainer, job: &Job, steps: usize, count: usize) -> anyhow::R
     let mut levels = vec![Level::default(); steps + 1];
     let grid = trainer.config().noise.betas()?.trailing(steps, &mut levels)?;
     let (mut made, mut read) = (vec![Node::default(); steps + 1], vec![Node::default(); steps + 1]);
-    let model = trainer.averaged();
+    let model = trainer.averaged()?;
     let prediction = match job.arm.prediction {
         OutputName::Sample => Prediction::Sample,
         _ => Prediction::Epsilon,

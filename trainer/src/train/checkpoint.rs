@@ -1,6 +1,7 @@
 //! Everything that a run needs to go on, in one file.
 
 use super::config::check;
+use super::engine::{State, provider};
 use super::trainer::{Best, sizes};
 use super::{Config, ConfigError, LogState, TrainError, Trainer, write_whole};
 use crate::data::{DataConfig, DataError, Dataset};
@@ -163,7 +164,7 @@ impl Origin {
 }
 
 /// A run and where its data comes from: what a checkpoint file holds.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Checkpoint {
     /// The run.
     pub trainer: Trainer,
@@ -217,25 +218,25 @@ impl Checkpoint {
     /// The file system's.
     pub fn save(&self, path: &Path) -> Result<(), CheckpointError> {
         let trainer = &self.trainer;
+        let state = trainer.engine.state()?;
         let header = Header {
             config: self.config().to_text()?,
             data_hash: hash(trainer),
             step: trainer.step,
-            adam_steps: trainer.adam.steps(),
-            ema_steps: trainer.ema.steps(),
+            adam_steps: state.adam_steps,
+            ema_steps: state.ema_steps,
             best: trainer.best.as_ref().map(|best| BestHeader { step: best.step, loss: best.loss }),
             worse: trainer.worse,
             log: self.log,
         };
         let format = |reason: String| CheckpointError::Format { path: path.to_owned(), reason };
         let header = serde_json::to_string(&header).map_err(|error| format(error.to_string()))?;
-        let (mean, square) = trainer.adam.state();
         let best = trainer.best.as_ref().map(|best| ("best", &best.weights[..]));
         let tensors: Vec<(&str, Vec<u8>)> = [
-            ("parameters", trainer.task.model.parameters()),
-            ("adam.mean", mean),
-            ("adam.square", square),
-            ("ema", trainer.ema.average()),
+            ("parameters", &*state.parameters),
+            ("adam.mean", &*state.mean),
+            ("adam.square", &*state.square),
+            ("ema", &*state.average),
         ]
         .into_iter()
         .chain(best)
@@ -254,13 +255,21 @@ impl Checkpoint {
 }
 
 impl Trainer {
-    /// Takes a run up where a checkpoint left it.
+    /// Takes a run up where a checkpoint left it, on the device that it was on.
     ///
     /// # Errors
     /// A file that is no checkpoint, or data that is gone or another. What the file says is checked before anything
     /// is allocated for it. [`CheckpointError::OwnResidual`] for a run of [`Trainer::with_residual`].
     pub fn resume(path: &Path) -> Result<Checkpoint, CheckpointError> {
-        Self::take_up(path, None)
+        Self::take_up(path, None, None)
+    }
+
+    /// [`Trainer::resume`] on another device, as [`RunConfig::device`](super::RunConfig::device) names it.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn resume_on(path: &Path, device: Option<&str>) -> Result<Checkpoint, CheckpointError> {
+        Self::take_up(path, None, device)
     }
 
     /// [`Trainer::resume`] of a run that was begun with physics of one's own; the residual is the one it was begun with, which is
@@ -272,12 +281,13 @@ impl Trainer {
         path: &Path,
         residual: Arc<dyn Residual<f32>>,
     ) -> Result<Checkpoint, CheckpointError> {
-        Self::take_up(path, Some(residual))
+        Self::take_up(path, Some(residual), None)
     }
 
     pub(super) fn take_up(
         path: &Path,
         residual: Option<Arc<dyn Residual<f32>>>,
+        device: Option<&str>,
     ) -> Result<Checkpoint, CheckpointError> {
         let bytes = std::fs::read(path).map_err(|error| match error.kind() {
             ErrorKind::NotFound | ErrorKind::NotADirectory => {
@@ -294,7 +304,11 @@ impl Trainer {
             .and_then(|entries| entries.get(KEY))
             .ok_or_else(|| format(format!("it has no `{KEY}` entry")))?;
         let header: Header = serde_json::from_str(header).map_err(|error| format(error.to_string()))?;
-        let config = Config::parse(&header.config).map_err(|error| format(error.to_string()))?;
+        let mut config = Config::parse(&header.config).map_err(|error| format(error.to_string()))?;
+        if let Some(device) = device {
+            provider(device)?;
+            config.train.run.device = device.to_owned();
+        }
         check(&config.train).map_err(|error| format(error.to_string()))?;
         header.check(config.train.run.steps).map_err(&format)?;
         let (loss, own) = (&config.train.loss, config.train.loss.physics.residual == ResidualName::Custom);
@@ -338,9 +352,14 @@ impl Trainer {
         if hash(&trainer) != header.data_hash {
             return Err(CheckpointError::OtherData { path: path.to_owned(), source_name });
         }
-        trainer.task.model.parameters_mut().copy_from_slice(&parameters);
-        trainer.adam.restore(&mean, &square, header.adam_steps);
-        trainer.ema.restore(&ema, header.ema_steps);
+        trainer.engine.restore(&State {
+            parameters: parameters.into(),
+            mean: mean.into(),
+            square: square.into(),
+            average: ema.into(),
+            adam_steps: header.adam_steps,
+            ema_steps: header.ema_steps,
+        })?;
         (trainer.step, trainer.best, trainer.worse) = (header.step, best, header.worse);
         Ok(Checkpoint { trainer, origin, log: header.log })
     }

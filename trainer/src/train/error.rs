@@ -40,6 +40,14 @@ pub enum TrainError {
         /// Why it is singular.
         error: LossError,
     },
+    /// The device that the run is to be trained on cannot be used, or failed.
+    #[error(
+        "{reason}; `run.device = \"native\"` (`--device native`) trains on the processor without ONNX Runtime"
+    )]
+    Device {
+        /// Why.
+        reason: String,
+    },
     /// Held-out items are other ones than those that are trained on.
     #[error(
         "the held-out items have the shape {held_out:?} and those that are trained on {trained:?}: split one set"

@@ -127,8 +127,7 @@ impl Run {
                 check_card(Path::new(&from), trainer.config(), trainer.data())?;
             }
             let map = if map.is_empty() { NameMap::default() } else { NameMap::read(Path::new(&map))? };
-            let layout = checkpoint.trainer.averaged().layout().to_vec();
-            let weights = read_weights(Path::new(&from), &map, &layout)?;
+            let weights = read_weights(Path::new(&from), &map, checkpoint.trainer.layout())?;
             checkpoint.trainer = checkpoint.trainer.with_weights(&weights)?;
         }
         std::fs::create_dir_all(folder).map_err(|error| files.error(folder.to_owned(), error))?;
@@ -148,7 +147,15 @@ impl Run {
     /// # Errors
     /// [`RunError`].
     pub fn resume(folder: &Path) -> Result<Self, RunError> {
-        Self::resume_told(folder, None)
+        Self::resume_told(folder, None, None)
+    }
+
+    /// [`Run::resume`] on another device, as [`RunConfig::device`](super::RunConfig::device) names it.
+    ///
+    /// # Errors
+    /// [`RunError`].
+    pub fn resume_on(folder: &Path, device: Option<&str>) -> Result<Self, RunError> {
+        Self::resume_told(folder, None, device)
     }
 
     /// [`Run::resume`] of a run of [`Run::begin_with_residual`], with the residual that it was begun with.
@@ -156,16 +163,20 @@ impl Run {
     /// # Errors
     /// As there, and as [`Trainer::resume_with_residual`].
     pub fn resume_with_residual(folder: &Path, residual: Arc<dyn Residual<f32>>) -> Result<Self, RunError> {
-        Self::resume_told(folder, Some(residual))
+        Self::resume_told(folder, Some(residual), None)
     }
 
-    fn resume_told(folder: &Path, residual: Option<Arc<dyn Residual<f32>>>) -> Result<Self, RunError> {
+    fn resume_told(
+        folder: &Path,
+        residual: Option<Arc<dyn Residual<f32>>>,
+        device: Option<&str>,
+    ) -> Result<Self, RunError> {
         let files = Files { folder: folder.to_owned() };
         if !files.checkpoint().exists() {
             return Err(CheckpointError::Missing { path: files.checkpoint() }.into());
         }
         let lock = lock(&files)?;
-        Self::open(Trainer::take_up(&files.checkpoint(), residual)?, files, lock)
+        Self::open(Trainer::take_up(&files.checkpoint(), residual, device)?, files, lock)
     }
 
     fn open(checkpoint: Checkpoint, files: Files, lock: File) -> Result<Self, RunError> {
@@ -319,7 +330,7 @@ impl Run {
 /// Samples of the averaged weights [n, dim], told conditions of the data, the same noise every time; `None` where [`evaluate::sample`] does
 /// not know how to draw them: another process than the variance-preserving one, or EDM's output.
 fn samples(trainer: &Trainer) -> Result<Option<Vec<f32>>, RunError> {
-    let (config, network) = (trainer.config(), trainer.averaged());
+    let (config, network) = (trainer.config(), trainer.averaged()?);
     let loss = &config.loss;
     if loss.process() != Process::Vp || loss.output().prediction().is_none() {
         return Ok(None);

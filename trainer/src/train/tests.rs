@@ -35,7 +35,8 @@ fn end(config: TrainConfig) -> (Vec<f32>, Vec<f32>) {
     while !trainer.is_finished() {
         trainer.step().unwrap();
     }
-    (trainer.task.model.parameters().to_vec(), trainer.averaged().parameters().to_vec())
+    let state = trainer.engine.state().unwrap();
+    (state.parameters.to_vec(), trainer.averaged().unwrap().parameters().to_vec())
 }
 
 #[test]
@@ -53,6 +54,10 @@ fn hostile_sizes_are_refused_with_their_value() {
         assert!(refused(|c| c.run.samples = huge).contains(&said));
         assert!(refused(|c| c.optimiser.accumulate = huge).contains(&said));
     }
+    for device in ["gpu", "", "CUDA", "cuda:x", "tensorrt", "auto", "native:1"] {
+        let said = refused(|c| c.run.device = device.into());
+        assert!(said.contains(&format!("`run.device` is `{device}`")) && said.contains("cuda:N"), "{said}");
+    }
     assert!(refused(|c| c.run.seed = u64::MAX).contains("18446744073709551615"));
     // Each setting is in range, and all together are too much.
     let said = refused(|c| {
@@ -65,11 +70,11 @@ fn hostile_sizes_are_refused_with_their_value() {
 #[test]
 fn the_estimate_covers_the_buffers() {
     let trainer = Trainer::new(TrainConfig::default(), moons(10)).unwrap();
-    let parameters = trainer.task.model.parameters().len();
+    let parameters = trainer.engine.model().parameters().len();
     let config = &trainer.config;
     let network = sizes(config, &trainer.data).unwrap();
     assert_eq!(Network::<f32>::count(&network).unwrap(), parameters);
-    let rows = trainer.task.model.max_batch();
+    let rows = trainer.engine.model().max_batch();
     assert_eq!(rows, 512);
     // At least twelve vectors of parameters and fourteen blocks of activations.
     let least = 4 * (12 * parameters + 14 * 128 * rows);
@@ -130,7 +135,7 @@ fn a_steps_gradient_is_the_mean_over_its_batches() {
     let (loss, batch) = (&config.loss, config.run.batch);
     let statistics = Statistics::of(&trainer.data, loss).unwrap();
     let mut objective = Objective::new(loss, trainer.table().clone(), &statistics, batch).unwrap();
-    let mut model = trainer.task.model.clone();
+    let mut model = trainer.engine.model().clone();
     model.zero_gradients();
     let mut total = 0.0;
     for batch in 0..3 {
@@ -157,15 +162,15 @@ fn a_loss_that_is_none_stops_and_names_its_items() {
     let mut trainer = Trainer::with_held_out(config, rest, Some(held_out)).unwrap();
     let held: Vec<usize> = (0..20).map(|i| trainer.held_out().unwrap().original(i)).collect();
     let error = loop {
-        let (weights, average) = (trainer.averaged().parameters().to_vec(), trainer.adam.clone());
+        let before = trainer.engine.state().unwrap().into_owned();
         if let Err(error) = trainer.step() {
-            assert!(weights == trainer.averaged().parameters() && average == trainer.adam);
+            assert!(before == trainer.engine.state().unwrap());
             break error;
         }
         assert!(!trainer.is_finished());
     };
     let TrainError::NotFinite { step, items: Items(items), .. } = &error else { panic!("{error}") };
-    assert_eq!((*step, items.len()), (trainer.steps() + 1, trainer.task.objective.items()));
+    assert_eq!((*step, items.len()), (trainer.steps() + 1, trainer.objective.items()));
     assert!(items.iter().all(|item| *item < 40 && !held.contains(item)), "places in the file: {items:?}");
     let said = error.to_string();
     assert!(said.starts_with(&format!("step {step}: the loss is ")), "{said}");
@@ -219,7 +224,7 @@ fn a_residual_of_ones_own_is_not_taken_for_a_named_one() {
         while !trainer.is_finished() {
             trainer.step().unwrap();
         }
-        trainer.task.model.parameters().to_vec()
+        trainer.engine.model().parameters().to_vec()
     };
     let whole = end(Checkpoint::begin_with_residual(config(), own()).unwrap());
     let mut checkpoint = Checkpoint::begin_with_residual(config(), own()).unwrap();
@@ -275,10 +280,10 @@ fn patience_stops_with_the_best_weights() {
     while !trainer.is_finished() {
         trainer.step().unwrap();
         if trainer.judge().unwrap().unwrap().best {
-            kept = trainer.ema.average().to_vec();
+            kept = trainer.engine.average().unwrap().to_vec();
         }
     }
-    assert!(trainer.averaged().parameters() == kept);
+    assert!(trainer.averaged().unwrap().parameters() == kept);
     let error = Trainer::new(small(|c| (c.run.patience, c.run.evaluate_every) = (1, 1)), rest).unwrap_err();
     assert!(error.to_string().contains("`run.patience` is 1"), "{error}");
     assert!(refused(|c| c.run.patience = 3).contains("evaluate-every"));
@@ -288,9 +293,9 @@ fn patience_stops_with_the_best_weights() {
 fn judging_changes_nothing_else_and_always_draws_the_same() {
     let config = small(|c| c.run.evaluate_every = 2);
     let (rest, held_out) = moons(200).split(0.3, 0).unwrap();
-    let mut trainer = Trainer::with_held_out(config, rest, Some(held_out)).unwrap();
-    trainer.step().unwrap();
-    let mut judged = trainer.clone();
+    let run = || Trainer::with_held_out(config.clone(), rest.clone(), Some(held_out.clone())).unwrap();
+    let (mut trainer, mut judged) = (run(), run());
+    assert_eq!(trainer.step().unwrap(), judged.step().unwrap());
     let (first, second) = (judged.judge().unwrap().unwrap(), judged.judge().unwrap().unwrap());
     assert!(first.best && !second.best && first.terms == second.terms && first.terms.total() > 0.0);
     assert_eq!(trainer.step().unwrap(), judged.step().unwrap());

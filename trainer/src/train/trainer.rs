@@ -2,14 +2,14 @@
 
 use super::batch::{Drawer, Drawn, Draws, Place, Prefetch, generator};
 use super::config::check;
-use super::task::Task;
+use super::engine::{Engine, State, Told, Updated};
 use super::{Items, LossKind, Terms, TrainConfig, TrainError};
 use crate::data::Dataset;
 use crate::evaluate;
 use crate::export::{About, metadata};
 use crate::loss::{Gaussian, NoiseTable, Objective, Process, ResidualName, Statistics};
-use crate::model::{Network, NetworkConfig, has_room};
-use crate::optimiser::{Adam, Ema, Rate, clip_scale};
+use crate::model::{Network, NetworkConfig, Parameter, has_room};
+use crate::optimiser::Rate;
 use crate::physics::Residual;
 use crate::rng::Rng;
 use serde::Serialize;
@@ -50,7 +50,9 @@ pub struct Judgement {
 
 /// A training run: network, optimiser, average, losses.
 ///
-/// The result is a function of the settings and the data: threads and prefetching do not change a bit of it.
+/// The result is a function of the settings and the data: threads and prefetching do not change a bit of it. With
+/// [`RunConfig::device`](super::RunConfig::device) another than `native`, network, optimiser and average stay on that device; the
+/// result is then the same up to rounding.
 ///
 /// ```
 /// use picardy_trainer::data::Builtin;
@@ -64,14 +66,13 @@ pub struct Judgement {
 /// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Trainer {
     pub(super) config: TrainConfig,
     pub(super) data: Arc<Dataset>,
     pub(super) held_out: Option<Arc<Dataset>>,
-    pub(super) task: Task,
-    pub(super) adam: Adam<f32>,
-    pub(super) ema: Ema<f32>,
+    pub(super) engine: Engine,
+    pub(super) objective: Objective<f32>,
     pub(super) step: u64,
     pub(super) best: Option<Best>,
     /// Evaluations since the best one.
@@ -155,7 +156,7 @@ impl Trainer {
             }
             None => Objective::new(loss, table, &statistics, batch)?,
         };
-        let task = Task { model: Network::new(&network, objective.rows(), config.run.seed)?, objective };
+        let engine = Engine::new(&config, &network, &config.loss.sizes(batch))?;
         let condition = network.condition;
         if let Some(held_out) = &held_out
             && (held_out.shape() != data.shape() || held_out.conditions().width() != condition)
@@ -163,20 +164,17 @@ impl Trainer {
             let (held_out, trained) = (held_out.shape().to_vec(), data.shape().to_vec());
             return Err(TrainError::HeldOut { held_out, trained });
         }
-        let weights = task.model.parameters();
         let accumulate = config.optimiser.accumulate;
         let data = Arc::new(data);
         let drawer = Drawer {
             data: Arc::clone(&data),
             seed: config.run.seed,
-            items: task.objective.items(),
+            items: objective.items(),
             condition,
             flip: false,
             accumulate,
         };
         Ok(Self {
-            adam: Adam::new(config.optimiser.adam(), weights.len()),
-            ema: Ema::new(config.optimiser.decay(config.run.batch.saturating_mul(accumulate)), weights),
             rate: config.optimiser.rate(config.run.steps),
             prefetch: Prefetch::new(config.run.prefetch),
             step: 0,
@@ -187,7 +185,8 @@ impl Trainer {
             held_out: held_out.map(Arc::new),
             config,
             data,
-            task,
+            engine,
+            objective,
             drawer,
         })
     }
@@ -207,13 +206,15 @@ impl Trainer {
     /// # Errors
     /// [`TrainError::Model`] where they are not as many as the network's.
     pub fn with_weights(mut self, weights: &[f32]) -> Result<Self, TrainError> {
-        let (expected, got) = (self.task.model.parameters().len(), weights.len());
+        let (expected, got) = (self.engine.model().parameters().len(), weights.len());
         if expected != got {
             let error = picardy::nn::ShapeError { argument: "weights", expected, got };
             return Err(crate::model::NetworkError::from(error).into());
         }
-        self.task.model.parameters_mut().copy_from_slice(weights);
-        self.ema.restore(weights, 0);
+        let state = self.engine.state()?;
+        let state = State { parameters: weights.into(), average: weights.into(), ema_steps: 0, ..state };
+        let state = state.into_owned();
+        self.engine.restore(&state)?;
         Ok(self)
     }
 
@@ -221,7 +222,7 @@ impl Trainer {
     ///
     /// # Errors
     /// [`TrainError::NotFinite`] or [`TrainError::Step`]; weights and averages are then those before the step.
-    /// [`TrainError::Diverged`]; they are then good for nothing.
+    /// [`TrainError::Diverged`]; they are then good for nothing, on a device those before the step. [`TrainError::Device`].
     pub fn step(&mut self) -> Result<Step, TrainError> {
         match self.pool.clone() {
             // What the network and the losses compute on several threads is done on these.
@@ -234,38 +235,33 @@ impl Trainer {
         let accumulate = self.config.optimiser.accumulate;
         let mut terms = Terms::default();
         let mut items = Vec::new();
-        self.task.model.zero_gradients();
+        self.engine.begin()?;
         for batch in 0..accumulate {
             let place = Place { step: self.step, batch };
             let drawn = self.prefetch.take(&self.drawer, place);
-            let added = self.task.add(&drawn, &mut generator(self.config.run.seed, place, Draws::Noise));
+            let mut noise = generator(self.config.run.seed, place, Draws::Noise);
+            let added = self.objective.step(self.engine.learner(), &drawn.x0, &drawn.c, &mut noise);
             items.extend(drawn.items.iter().map(|&i| self.data.original(i)));
             match added {
-                Ok(added) => terms.add(&added),
+                Ok(added) => terms.add(&added.into()),
                 Err(error) => {
                     return Err(TrainError::Step { step: self.step + 1, items: Items(items), error });
                 }
             }
         }
-        let count = accumulate as f64;
-        let terms = terms.divided(count);
-        let model = &mut self.task.model;
-        // The gradients are sums over the batches, and the step's is their mean.
-        let (norm, scale) = clip_scale(model.gradients(), self.config.optimiser.clip * count);
-        let (norm, scale, loss) = (norm / count, scale / count, terms.total());
-        if !(loss.is_finite() && norm.is_finite()) {
-            let (step, items) = (self.step + 1, Items(items));
-            return Err(TrainError::NotFinite { step, loss, norm, items });
-        }
-        let rate = self.rate.at(self.step);
-        let (parameters, gradients) = model.parameters_and_gradients();
-        self.adam.step(rate, scale, parameters, gradients);
-        // Without an end before the last: a loop that is one vector instruction.
-        if !parameters.iter().fold(true, |finite, p| finite & p.is_finite()) {
-            self.diverged = true;
-            return Err(TrainError::Diverged { step: self.step + 1, rate, items: Items(items) });
-        }
-        self.ema.update(parameters);
+        let batches = accumulate as f64;
+        let terms = terms.divided(batches);
+        let (loss, rate, step) = (terms.total(), self.rate.at(self.step), self.step + 1);
+        let norm = match self.engine.update(Told { rate, clip: self.config.optimiser.clip, batches, loss })? {
+            Updated::Taken { norm } => norm,
+            Updated::NotFinite { norm } => {
+                return Err(TrainError::NotFinite { step, loss, norm, items: Items(items) });
+            }
+            Updated::Diverged { kept } => {
+                self.diverged = !kept;
+                return Err(TrainError::Diverged { step, rate, items: Items(items) });
+            }
+        };
         self.step += 1;
         Ok(Step { step: self.step, terms, norm, rate })
     }
@@ -285,12 +281,16 @@ impl Trainer {
             let items: Vec<usize> = (first..first + drawer.items).map(|i| i % held_out.len()).collect();
             (drawer.batch(&items), Rng::new(seed, JUDGE_STREAM + index as u64))
         };
-        let judge = || self.task.judge(self.ema.average(), count, batch);
-        let terms = self.pool.as_ref().map_or_else(judge, |pool| pool.install(judge))?;
+        let pool = self.pool.clone();
+        let mut judge = || self.engine.judge(&self.objective, count, batch);
+        let terms = match pool {
+            Some(pool) => pool.install(judge),
+            None => judge(),
+        }?;
         let loss = terms.total();
         let best = loss.is_finite() && self.best.as_ref().is_none_or(|best| loss < best.loss);
         if best {
-            self.best = Some(Best { step: self.step, loss, weights: self.ema.average().to_vec() });
+            self.best = Some(Best { step: self.step, loss, weights: self.engine.average()?.into_owned() });
             self.worse = 0;
         } else {
             self.worse += 1;
@@ -342,18 +342,28 @@ impl Trainer {
     }
 
     /// The network that is exported and evaluated: with the averaged weights, and in a run with patience with those of the lowest
-    /// held-out loss.
-    pub fn averaged(&self) -> Network<f32> {
+    /// held-out loss. From a device they are brought here, and the network is built for one row at a time.
+    ///
+    /// # Errors
+    /// [`TrainError::Device`].
+    pub fn averaged(&self) -> Result<Network<f32>, TrainError> {
         let best = self.best.as_ref().filter(|_| self.config.run.patience > 0);
-        let weights = best.map_or(self.ema.average(), |best| &best.weights);
-        let mut model = self.task.model.clone();
-        model.parameters_mut().copy_from_slice(weights);
-        model
+        let mut model = self.engine.model().clone();
+        match best {
+            Some(best) => model.parameters_mut().copy_from_slice(&best.weights),
+            None => model.parameters_mut().copy_from_slice(&self.engine.average()?),
+        }
+        Ok(model)
+    }
+
+    /// Names, shapes and places of the network's parameters.
+    pub fn layout(&self) -> &[Parameter] {
+        self.engine.model().layout()
     }
 
     /// The schedule as the losses use it.
     pub fn table(&self) -> &NoiseTable {
-        self.task.table()
+        self.objective.table()
     }
 
     /// The Gaussian fitted to the data, computed at each call.
@@ -375,7 +385,7 @@ impl Trainer {
         else {
             return Vec::new();
         };
-        let network = self.task.model.config();
+        let network = self.engine.model().config();
         let about = About {
             architecture: network.architecture,
             condition: network.condition,
@@ -415,7 +425,7 @@ fn bytes(
     let (loss, batch) = (&config.loss, config.run.batch);
     let size = size_of::<f32>() as u128;
     let buffers = loss.bytes(batch, data.dim(), network.condition, size_of::<f32>());
-    let whole = Network::<f32>::bytes(network, loss.rows(batch))?;
+    let whole = Network::<f32>::bytes(network, Engine::host_rows(config, loss.rows(batch)))?;
     let part = whole.saturating_add(buffers);
     let weights = (Network::<f32>::count(network)? as u128).saturating_mul(size);
     // Adam's two, the average, and the best one.

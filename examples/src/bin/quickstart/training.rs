@@ -67,7 +67,7 @@ fn one(data: Builtin, loss: LossKind, config: TrainConfig, bar: &ProgressBar) ->
         }
     }
     bar.abandon();
-    let (model, card) = (trainer.averaged(), trainer.card());
+    let (model, card) = (trainer.averaged()?, trainer.card());
     let betas = trainer.config().noise.betas().context("the schedule was checked at the start")?;
     let bytes = model.to_safetensors(&card, Precision::F32)?;
     Ok(Network { loss, bytes, betas, model, card })

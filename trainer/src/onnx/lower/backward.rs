@@ -7,8 +7,9 @@ use crate::onnx::OnnxError;
 
 impl Lowering<'_> {
     /// The gradient of `sum(out dout)` with respect to all parameters, as one vector in the graph's order; behind
-    /// [`forward`](Self::forward). dout is `[n, item...]`, channels last.
-    pub(in crate::onnx) fn backward(&mut self, dout: &str) -> Result<String, OnnxError> {
+    /// [`forward`](Self::forward). dout is `[n, item...]`, channels last, and so is the gradient with respect to x, under the name
+    /// `dx`, where it is wanted.
+    pub(in crate::onnx) fn backward(&mut self, dout: &str, dx: Option<&str>) -> Result<String, OnnxError> {
         let steps = self.network.steps();
         self.scope = "dout".to_owned();
         self.slopes = vec![None; self.values.len()];
@@ -17,7 +18,7 @@ impl Lowering<'_> {
             let slope = if plain { dout.to_owned() } else { self.enter(dout, form, shape) };
             self.deposit(Value::of_step(steps.len().saturating_sub(1)), slope);
         }
-        let needs = self.needs();
+        let needs = self.needs(dx.is_some());
         for (i, step) in steps.iter().enumerate().rev() {
             let Some(dy) = self.slopes.get_mut(Value::INPUTS + i).and_then(Option::take) else { continue };
             self.scope = format!("back{i}");
@@ -54,6 +55,16 @@ impl Lowering<'_> {
                 }
             }
         }
+        if let (Some(name), Some(x)) = (dx, self.values.first().cloned()) {
+            self.scope = "dx".to_owned();
+            let slope = match self.slopes.first_mut().and_then(Option::take) {
+                Some(slope) => slope,
+                // Nothing depends on it.
+                None => self.two("Sub", &x.name, &x.name),
+            };
+            let slope = self.leave(&slope, x.form);
+            self.graph.node(name, "Identity", &[&slope], &[]);
+        }
         self.scope = "gradients".to_owned();
         let mut parts = Vec::new();
         for parameter in self.network.layout() {
@@ -71,9 +82,10 @@ impl Lowering<'_> {
         Ok(self.whole(&parts))
     }
 
-    /// Which values depend on a parameter: the others need no gradient.
-    fn needs(&self) -> Vec<bool> {
+    /// Which values depend on a parameter, or on x: the others need no gradient.
+    fn needs(&self, x: bool) -> Vec<bool> {
         let mut needs = vec![false; Value::INPUTS];
+        needs[Value::X.index()] = x;
         for step in self.network.steps() {
             let learns = matches!(step.op, Op::Conv { .. } | Op::LayerNorm | Op::GroupNorm { .. });
             let second = step.op.is_binary() && needs[step.inputs[1].index()];

@@ -196,17 +196,24 @@ impl<'n> Lowering<'n> {
         }
         let Some(last) = self.values.last().filter(|_| !plain).cloned() else { return Ok(()) };
         self.scope = "out".to_owned();
-        let last = match form {
-            Form::Vector => last.name,
-            Form::Image => self.transpose(&last.name, &LAST),
-        };
-        if form == Form::Vector || config.shape.len() != 3 {
-            let shape = config.shape.iter().map(|&extent| extent as i64);
-            let shape: Vec<i64> = std::iter::once(0).chain(shape).collect();
-            self.reshape(&last, &shape);
-        }
+        self.leave(&last.name, form);
         self.graph.rename_last(out);
         Ok(())
+    }
+
+    /// The program's items as they are outside: the way back of [`enter`](Self::enter).
+    fn leave(&mut self, value: &str, form: Form) -> String {
+        let shape = &self.network.config().shape;
+        let value = match form {
+            Form::Vector if shape.len() == 1 => return value.to_owned(),
+            Form::Vector => value.to_owned(),
+            Form::Image => self.transpose(value, &LAST),
+        };
+        if form == Form::Image && shape.len() == 3 {
+            return value;
+        }
+        let extents: Vec<i64> = std::iter::once(0).chain(shape.iter().map(|&extent| extent as i64)).collect();
+        self.reshape(&value, &extents)
     }
 
     /// Items as the program takes them: channels first, or as vectors.

@@ -4,6 +4,7 @@ use super::{OptimiserConfig, RunConfig, TrainConfig};
 use crate::model::NetworkKind;
 use crate::optimiser::{EmaDecay, MAX_SIGMA_REL};
 use crate::train::TrainError;
+use crate::train::engine::provider;
 
 /// The largest [`RunConfig::batch`].
 pub const MAX_ROWS: usize = 1 << 24;
@@ -48,6 +49,7 @@ pub(in crate::train) fn check(config: &TrainConfig) -> Result<(), TrainError> {
             return Err(TrainError::Setting { name, value, expected });
         }
     }
+    provider(&config.run.device)?;
     Ok(config.loss.check()?)
 }
 

@@ -200,6 +200,9 @@ pub struct RunConfig {
     pub seed: u64,
     /// Threads; 0: all cores. The result does not depend on them.
     pub threads: usize,
+    /// Where the network is trained: `native`, by the trainer's own kernels on the processor, or by ONNX Runtime with the weights
+    /// staying there, `cpu`, `cuda`, `cuda:N` or `webgpu`. Evaluation pictures are sampled natively in any case.
+    pub device: String,
     /// Whether the next batch is drawn while a step runs. The result does not depend on it.
     pub prefetch: bool,
     /// Steps between checkpoints.
@@ -231,6 +234,7 @@ impl Default for RunConfig {
             batch: 128,
             seed: 0,
             threads: 0,
+            device: "native".into(),
             prefetch: true,
             checkpoint_every: 1000,
             log_every: 100,

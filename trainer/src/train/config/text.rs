@@ -109,6 +109,10 @@ const COMMENTS: &[(&str, &str)] = &[
     ("run.batch", "items of a batch"),
     ("run.seed", "seed of the weights and of all draws"),
     ("run.threads", "threads, 0: all cores; the result does not depend on them"),
+    (
+        "run.device",
+        "where the network is trained: native, or by ONNX Runtime on cpu, cuda, cuda:N or webgpu, the weights staying there",
+    ),
     ("run.prefetch", "draw the next batch while a step runs; the result does not depend on it"),
     ("run.checkpoint-every", "steps between checkpoints"),
     ("run.log-every", "steps between lines of the log"),
