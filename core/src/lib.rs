@@ -45,6 +45,7 @@
 //! | [`guard`], [`Guided`] | limits and known entries on the data estimate; classifier-free guidance |
 //! | [`sampler`] | [`Sequential`], [`Picard`], [`Parareal`] and [`Speculative`], over the caller's [`Workspace`]; [`Auto`] chooses |
 //! | `Threaded` (feature `std`) | one call of the network on several threads |
+//! | [`likelihood`] | how likely an input is, and how noisy: the noise classifier |
 //! | [`nn`] | inference of the trainer's networks, weights read in place |
 //! | [`Mixture`] | an exact denoiser, for tests |
 //!
@@ -66,6 +67,7 @@ mod grid;
 pub mod guard;
 mod guidance;
 mod level;
+pub mod likelihood;
 mod math;
 mod mixture;
 mod name;
