@@ -8,6 +8,13 @@ use core::fmt;
 pub enum LikelihoodError<E> {
     /// 0 evaluations.
     NoEvaluations,
+    /// Fewer evaluations than a profile takes.
+    TooFewEvaluations {
+        /// The evaluations that are needed.
+        needed: usize,
+        /// Those asked for.
+        given: usize,
+    },
     /// A setting out of range.
     Setting {
         /// Its name.
@@ -70,6 +77,9 @@ impl<E: fmt::Display> fmt::Display for LikelihoodError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoEvaluations => write!(f, "0 evaluations an input; give at least 1, 256 are usual"),
+            Self::TooFewEvaluations { needed, given } => {
+                write!(f, "{given} evaluations an input for a profile; give at least {needed}")
+            }
             Self::Setting { name, value } => {
                 write!(
                     f,
@@ -116,6 +126,8 @@ impl<E: core::error::Error> core::error::Error for LikelihoodError<E> {}
 pub enum ThresholdError {
     /// The rate of false alarms lies outside (0, 1).
     Rate(f64),
+    /// The profiles do not vary, or beyond all numbers.
+    Spread,
     /// Too few scores to promise the rate.
     TooFew {
         /// The scores that are needed.
@@ -136,9 +148,12 @@ impl fmt::Display for ThresholdError {
             Self::Rate(rate) => {
                 write!(f, "a false-alarm rate of {rate}; give one between 0 and 1, 0.01 is usual")
             }
+            Self::Spread => {
+                write!(f, "the held-out profiles do not vary, or overflow; give profiles of different inputs")
+            }
             Self::TooFew { needed, given } => write!(
                 f,
-                "{given} held-out scores cannot promise this false-alarm rate; give at least {needed}, or a higher rate"
+                "{given} held-out inputs are too few (for this false-alarm rate, or to fit profiles); give at least {needed}, or a higher rate"
             ),
             Self::Score { index } => write!(f, "score {index} is not finite; leave such inputs out"),
         }

@@ -11,7 +11,8 @@
 //!
 //! `w` is 1 over the density that l is drawn with ([`LogSnrs`]). The difference `log p_zeta - log p` tells a noisy input from a clean one;
 //! over several levels it gives the posterior over how noisy an input is. Low `log p` says that the input is not of the data:
-//! [`Threshold`] says how low is an alarm.
+//! [`Threshold`] says how low is an alarm. An input may also be too likely (a blurred image), or likely at some noise levels and not at
+//! others: [`Typical`] scores its [`Profile`] over the levels, two-sided.
 //!
 //! **How few evaluations do.** The Gaussian g is round and lies around x itself, `N(x, v I)`, so that most of the noise's part is in both errors and
 //! cancels. Gaussians of other v have known integrals too: they are control variates, with factors fitted to the draws. l is drawn from strata,
@@ -26,6 +27,7 @@ pub use buffers::Buffers;
 pub use buffers::LikelihoodMemory;
 pub use error::{LikelihoodError, ThresholdError};
 pub use log_snrs::{LogSnrs, seen_from, sigmoid};
+pub use profile::{BANDS, Profile, Typical};
 pub use threshold::Threshold;
 pub use view::View;
 
@@ -34,6 +36,7 @@ mod draws;
 mod error;
 mod local;
 mod log_snrs;
+mod profile;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -119,6 +122,7 @@ impl Column {
 #[derive(Clone, Copy, Debug, Default)]
 struct Account {
     tally: Tally,
+    bands: Profile,
     y: f64,
     controls: [f64; CONTROLS],
 }
@@ -171,7 +175,7 @@ impl<V: Fn(f64) -> Option<View>> Likelihood<V> {
         out: &mut [Nats],
     ) -> Result<(), LikelihoodError<D::Error>> {
         let column = Column::of(level, 1.0).ok_or(LikelihoodError::Level { index: 0 })?;
-        self.estimate(denoiser, &[column], x, buffers, out)
+        self.into_nats(denoiser, &[column], x, buffers, out)
     }
 
     /// `log p_level(x) - log p(x)` of inputs `x` [n, dim], in nats, into `out` [n]: above 0 where an input looks more like data at the level's
@@ -192,7 +196,7 @@ impl<V: Fn(f64) -> Option<View>> Likelihood<V> {
     ) -> Result<(), LikelihoodError<D::Error>> {
         let column = Column::of(level, 1.0).ok_or(LikelihoodError::Level { index: 0 })?;
         let data = Column { zeta: f64::INFINITY, scale: 1.0, weight: -1.0 };
-        self.estimate(denoiser, &[column, data], x, buffers, out)
+        self.into_nats(denoiser, &[column, data], x, buffers, out)
     }
 
     /// The posterior over `levels` of one input `x` [dim] that is data at one of them, into `out` [levels]:
@@ -251,7 +255,7 @@ impl<V: Fn(f64) -> Option<View>> Likelihood<V> {
             }
             let column = Column::of(level, 1.0).ok_or(LikelihoodError::Level { index })?;
             let mut found = [Nats::default()];
-            self.estimate(denoiser, &[column], x, buffers, &mut found)?;
+            self.into_nats(denoiser, &[column], x, buffers, &mut found)?;
             let [Nats { value, .. }] = found;
             *out = math::ln(prior) + value;
             top = top.max(*out);
@@ -283,8 +287,38 @@ impl<V: Fn(f64) -> Option<View>> Likelihood<V> {
         Ok(())
     }
 
-    /// The combination of densities `columns` of each input.
-    fn estimate<F: HostTensor, D: Denoiser<F> + ?Sized>(
+    /// The parts of `log p(x)` that bands of log-SNRs have, of inputs `x` [n, dim], in nats, into `out` [n]: what [`Typical`] scores.
+    ///
+    /// ```text
+    /// log p(x) = ln N(x; x, v I) + sum_b profile_b        (without control variates)
+    /// ```
+    ///
+    /// The bands have equal numbers of strata, from low log-SNRs to high ones.
+    ///
+    /// # Errors
+    ///
+    /// As [`log_density`](Self::log_density); [`LikelihoodError::TooFewEvaluations`] where there are fewer than two evaluations a band.
+    pub fn profile<F: HostTensor, D: Denoiser<F> + ?Sized>(
+        &self,
+        denoiser: &mut D,
+        x: &[F::Scalar],
+        buffers: &mut Buffers<'_, F>,
+        out: &mut [Profile],
+    ) -> Result<(), LikelihoodError<D::Error>> {
+        if self.evaluations < 2 * BANDS {
+            return Err(LikelihoodError::TooFewEvaluations { needed: 2 * BANDS, given: self.evaluations });
+        }
+        self.check(buffers.frames.dim(), x.len(), out.len())?;
+        let data = Column { zeta: f64::INFINITY, scale: 1.0, weight: 1.0 };
+        self.estimate(denoiser, &[data], x, buffers, |item, run, account| {
+            if let Some(out) = out.get_mut(item) {
+                let n = run.strata() as f64;
+                *out = account.bands.map(|sum| 0.5 * sum / n);
+            }
+        })
+    }
+
+    fn into_nats<F: HostTensor, D: Denoiser<F> + ?Sized>(
         &self,
         denoiser: &mut D,
         columns: &[Column],
@@ -294,6 +328,23 @@ impl<V: Fn(f64) -> Option<View>> Likelihood<V> {
     ) -> Result<(), LikelihoodError<D::Error>> {
         let dim = buffers.frames.dim();
         self.check(dim, x.len(), out.len())?;
+        self.estimate(denoiser, columns, x, buffers, |item, run, account| {
+            if let Some(out) = out.get_mut(item) {
+                *out = run.finish(dim, account);
+            }
+        })
+    }
+
+    /// The combination of densities `columns` of each input: `done` is told each item's account. The sizes are checked.
+    fn estimate<F: HostTensor, D: Denoiser<F> + ?Sized>(
+        &self,
+        denoiser: &mut D,
+        columns: &[Column],
+        x: &[F::Scalar],
+        buffers: &mut Buffers<'_, F>,
+        mut done: impl FnMut(usize, &Run<'_>, &Account),
+    ) -> Result<(), LikelihoodError<D::Error>> {
+        let dim = buffers.frames.dim();
         if denoiser.guard().is_some() {
             return Err(LikelihoodError::Guarded);
         }
@@ -310,9 +361,7 @@ impl<V: Fn(f64) -> Option<View>> Likelihood<V> {
         // Several items share a call only where each has all its evaluations there.
         let together = if chunk == whole { (rows / whole.max(1)).max(1) } else { 1 };
         let run = Run { draws: self.draws(), local, columns, evaluations: self.evaluations };
-        for (group, (x, out)) in
-            x.chunks(together.saturating_mul(dim)).zip(out.chunks_mut(together)).enumerate()
-        {
+        for (group, x) in x.chunks(together.saturating_mul(dim)).enumerate() {
             let first_item = group * together;
             let mut account = Account::default();
             let mut first = 0;
@@ -323,7 +372,7 @@ impl<V: Fn(f64) -> Option<View>> Likelihood<V> {
                 }
                 let nodes = buffers.nodes.get(..count).unwrap_or(&[]);
                 let frames = &mut buffers.frames;
-                let items = out.len();
+                let items = x.len() / dim.max(1);
                 for (i, x) in x.chunks(dim.max(1)).enumerate() {
                     for (place, node) in nodes.iter().enumerate() {
                         run.show(x, first + place, node, frames.row_mut(i * count + place));
@@ -335,7 +384,7 @@ impl<V: Fn(f64) -> Option<View>> Likelihood<V> {
                 denoiser
                     .evaluate(&call, frames, 0..size, size..2 * size)
                     .map_err(LikelihoodError::Denoiser)?;
-                for ((i, x), out) in x.chunks(dim.max(1)).enumerate().zip(out.iter_mut()) {
+                for (i, x) in x.chunks(dim.max(1)).enumerate() {
                     if first == 0 {
                         account = Account::default();
                     }
@@ -347,7 +396,7 @@ impl<V: Fn(f64) -> Option<View>> Likelihood<V> {
                         }
                     }
                     if first + count == whole {
-                        *out = run.finish(dim, &account);
+                        done(first_item + i, &run, &account);
                     }
                 }
                 first += count;
@@ -383,6 +432,10 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    fn strata(&self) -> usize {
+        self.evaluations.div_ceil(2).max(1)
+    }
+
     /// The stratum of an evaluation, its density, and whether eps is negated there. A stratum's evaluations are neighbours: all
     /// densities with eps, then all with its negative.
     fn place(&self, evaluation: usize) -> (usize, Column, bool) {
@@ -440,6 +493,9 @@ impl Run<'_> {
         let halves = halves.or((done % (2 * columns) == 0).then_some(2.0));
         if let Some(halves) = halves {
             account.tally.add(account.y / halves, account.controls);
+            if let Some(band) = account.bands.get_mut(stratum * BANDS / self.strata()) {
+                *band += account.y / halves;
+            }
             account.y = 0.0;
         }
         true

@@ -274,3 +274,20 @@ fn the_posterior_finds_the_noise() {
         }
     }
 }
+
+/// The bands' parts add up to the log-density without controls, and few evaluations are refused.
+#[test]
+fn profiles_add_up() {
+    let (mut memory, mut nodes) = ([0.0; 1024], [Node::default(); 256]);
+    let mut buffers = Buffers::new(SliceFrames::new(&mut memory, 2), &mut nodes);
+    let mut denoiser = denoiser::from_fn(exact::<f64>);
+    let x = point(3, 0.0);
+    let mut out = [[0.0; BANDS]];
+    likelihood(256, 4).profile(&mut denoiser, &x, &mut buffers, &mut out).unwrap();
+    let sum = out[0].iter().sum::<f64>() - math::ln(core::f64::consts::TAU);
+    assert!((sum - truth(x, 1.0, 0.0)).abs() < 0.8, "{sum} where {}", truth(x, 1.0, 0.0));
+    let error = likelihood(15, 4).profile(&mut denoiser, &x, &mut buffers, &mut out);
+    assert_eq!(error, Err(LikelihoodError::TooFewEvaluations { needed: 16, given: 15 }));
+    let error = likelihood(16, 4).profile(&mut denoiser, &x, &mut buffers, &mut []);
+    assert_eq!(error, Err(LikelihoodError::Results { needed: 1, given: 0 }));
+}

@@ -45,7 +45,7 @@ impl View {
     /// let mut levels = [Level::default(); 1001];
     /// let levels = betas.trailing(1000, &mut levels)?.levels();
     /// let view = View::nearest(levels, Prediction::Epsilon, 0.0).unwrap();
-    /// assert_eq!(view.t, 259.0); // where signal and noise are even
+    /// assert_eq!(view.t, 258.0); // where signal and noise are even
     /// # Ok::<(), picardy::ScheduleError>(())
     /// ```
     pub fn nearest(levels: &[Level], prediction: Prediction, l: f64) -> Option<Self> {
