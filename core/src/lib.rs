@@ -46,6 +46,7 @@
 //! | [`horizon`] | chunks of actions: shifted, held at their overlap, started warm |
 //! | [`sampler`] | [`Sequential`], [`Picard`], [`Parareal`] and [`Speculative`], over the caller's [`Workspace`]; [`Auto`] chooses |
 //! | `Threaded` (feature `std`) | one call of the network on several threads |
+//! | [`likelihood`] | how likely an input is, and how noisy: the noise classifier |
 //! | [`nn`] | inference of the trainer's networks, weights read in place |
 //! | [`Mixture`] | an exact denoiser, for tests |
 //!
@@ -68,6 +69,7 @@ pub mod guard;
 mod guidance;
 pub mod horizon;
 mod level;
+pub mod likelihood;
 mod math;
 mod mixture;
 mod name;

@@ -236,7 +236,7 @@ pub fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
 
 /// Two Box-Muller pairs: `sqrt(-2 ln u) (cos, sin)(2 pi v)`, `u` in (0, 1) so that the logarithm is finite. The
 /// second pair is left out where at most two normals are `wanted`.
-fn normals(bits: [u32; 4], wanted: usize) -> [f64; BLOCK] {
+pub(crate) fn normals(bits: [u32; 4], wanted: usize) -> [f64; BLOCK] {
     let pair = |a: u32, b: u32| {
         let radius = math::sqrt(-2.0 * math::ln((f64::from(a) + 0.5) * (1.0 / 4_294_967_296.0)));
         let (sin, cos) = sin_cos_of_turn(b);

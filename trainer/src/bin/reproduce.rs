@@ -36,6 +36,8 @@ enum Experiment {
     Pinned(Seeds),
     /// arXiv 2407.08946: the digits' samples over S_churn, standard against contrastive training.
     Churn(Seeds),
+    /// The noise classifier: finding corrupted digits and observations, standard against contrastive training.
+    Classifier(Seeds),
 }
 
 #[derive(clap::Args)]
@@ -84,6 +86,7 @@ fn main() -> anyhow::Result<()> {
         }
         Experiment::Pinned(Seeds { seeds }) => reproduce::pinned(&folder("pinned"), quick, seeds),
         Experiment::Churn(Seeds { seeds }) => reproduce::churn(&folder("churn"), quick, seeds),
+        Experiment::Classifier(Seeds { seeds }) => reproduce::classifier(&folder("classifier"), quick, seeds),
     }?;
     Ok(())
 }

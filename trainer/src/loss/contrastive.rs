@@ -22,6 +22,7 @@ use super::{Gaussian, LogSnrDraws, LossError, NoiseTable, Output, Process, items
 use crate::model::{Learner, NetworkError, has_room};
 use crate::op::Element;
 use crate::rng::Rng;
+use picardy::likelihood::seen_from;
 use picardy::nn::ShapeError;
 
 /// How the contrastive loss is estimated.
@@ -276,15 +277,6 @@ fn repeat<T: Copy>(c: &[T], condition: usize, rows: usize, out: &mut Vec<T>) {
     for item in c.chunks_exact(condition.max(1)) {
         (0..rows).for_each(|_| out.extend_from_slice(item));
     }
-}
-
-/// `l' = logit(sig(l) sig(zeta))` and `sqrt(sig(-l) / sig(-l'))`: data at level zeta, noised further by l, is as noisy
-/// as data at l'.
-fn seen_from(l: f64, zeta: f64) -> (f64, f64) {
-    let signal = sigmoid(l) * sigmoid(zeta);
-    // 1 - signal without cancellation.
-    let noise = sigmoid(-l) + sigmoid(l) * sigmoid(-zeta);
-    ((signal / noise).ln(), (sigmoid(-l) / noise).sqrt())
 }
 
 #[cfg(test)]

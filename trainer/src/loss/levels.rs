@@ -3,6 +3,7 @@
 use super::{LossError, pinned_level, sigmoid};
 use crate::rng::Rng;
 use picardy::Level;
+use picardy::likelihood::LogSnrs;
 
 /// The schedule as the losses need it: signal and noise per timestep, and the way back from a log-SNR.
 #[derive(Debug, Clone, PartialEq)]
@@ -193,13 +194,10 @@ impl LogSnrDraws {
     pub fn stratum(&self, k: usize, n: usize, rng: &mut Rng) -> (f64, f64) {
         let u = (k as f64 + rng.uniform_open()) / n as f64;
         match *self {
-            Self::Logistic { loc, scale, clip } => {
-                let mass = (clip / 2.0).tanh();
-                let u = sigmoid(-clip) + mass * u;
-                (loc + scale * (u / (1.0 - u)).ln(), scale * mass / (u * (1.0 - u)))
-            }
-            Self::Uniform { low, high } => (low + (high - low) * u, high - low),
+            Self::Logistic { loc, scale, clip } => LogSnrs::Logistic { loc, scale, clip },
+            Self::Uniform { low, high } => LogSnrs::Uniform { low, high },
         }
+        .at(u)
     }
 
     pub(super) fn check(&self, name: &'static str) -> Result<(), LossError> {

@@ -45,6 +45,7 @@ pub use terms::{
 };
 
 use crate::model::{MAX_BYTES, NetworkError};
+use picardy::likelihood::sigmoid;
 
 /// Why a loss cannot be built or taken.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -191,11 +192,6 @@ fn items(len: usize, dim: usize) -> Result<usize, LossError> {
         _ if dim == 0 || !len.is_multiple_of(dim) => Err(LossError::Items { len, dim }),
         _ => Ok(len / dim),
     }
-}
-
-/// The logistic function `1 / (1 + e^-l)`.
-fn sigmoid(l: f64) -> f64 {
-    1.0 / (1.0 + (-l).exp())
 }
 
 /// `ln(1 + e^s)` without overflow.

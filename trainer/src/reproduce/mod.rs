@@ -2,6 +2,8 @@
 
 mod chart;
 mod churn;
+mod classifier;
+mod corrupt;
 mod darcy;
 mod densities;
 mod digits;
@@ -18,6 +20,7 @@ mod report;
 mod spread;
 
 pub use churn::churn;
+pub use classifier::classifier;
 pub use darcy::{DarcySize, darcy};
 pub use densities::densities;
 pub use dino::{DinoArgs, dino, dino_with};

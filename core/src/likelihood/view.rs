@@ -1,0 +1,71 @@
+//! How a network is shown a state, and its estimate of the noise read.
+
+use crate::{Form, Level, Prediction, Readout};
+
+/// How a network is shown the variance-preserving state `z = sqrt(sig(l)) x + sqrt(sig(-l)) eps`, and eps-hat read:
+///
+/// ```text
+/// eps_hat = state z + output network(input z, t)
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct View {
+    /// What the network is told.
+    pub t: f64,
+    /// The three factors.
+    pub read: Readout,
+}
+
+impl View {
+    /// The view of a network of `prediction` that is shown states of `level`'s process at the log-SNR `l`, and told `level.t`.
+    ///
+    /// `level` is the network's own level of (about) that log-SNR: variance preserving, exploding or of a flow.
+    /// `None` where that tells nothing of the noise, or a number is not finite.
+    ///
+    /// ```
+    /// use picardy::{Level, Prediction, likelihood::View};
+    /// // EDM's states x0 + sigma eps are sqrt(1 + sigma^2) times the variance-preserving ones.
+    /// let view = View::new(&Level::ve(2.0), Prediction::Epsilon).unwrap();
+    /// assert!((view.t, view.read.output) == (2.0, 1.0) && (view.read.input - 5f64.sqrt()).abs() < 1e-12);
+    /// ```
+    pub fn new(level: &Level, prediction: Prediction) -> Option<Self> {
+        let Level { alpha, sigma, t } = *level;
+        let input = crate::math::sqrt(alpha * alpha + sigma * sigma);
+        let read = prediction.readout(level, Form::Noise)?;
+        Self { t, read: Readout { input, state: read.state * input, output: read.output } }.sound()
+    }
+
+    /// The view at log-SNR `l` of a network that knows only `levels` (any order): told the nearest one's `t`, shown states of the
+    /// log-SNR itself.
+    ///
+    /// `None` where there is no level with a finite log-SNR, or the output says nothing of the noise there.
+    ///
+    /// ```
+    /// use picardy::{Betas, Level, Prediction, likelihood::View};
+    /// let betas = Betas::linear(1000, 1e-4, 2e-2);
+    /// let mut levels = [Level::default(); 1001];
+    /// let levels = betas.trailing(1000, &mut levels)?.levels();
+    /// let view = View::nearest(levels, Prediction::Epsilon, 0.0).unwrap();
+    /// assert_eq!(view.t, 258.0); // where signal and noise are even
+    /// # Ok::<(), picardy::ScheduleError>(())
+    /// ```
+    pub fn nearest(levels: &[Level], prediction: Prediction, l: f64) -> Option<Self> {
+        let far = |level: &Level| {
+            let distance = (level.log_snr() - l).abs();
+            if distance.is_nan() { f64::INFINITY } else { distance }
+        };
+        let mut best = (f64::INFINITY, None);
+        for level in levels {
+            let distance = far(level);
+            if distance < best.0 {
+                best = (distance, Some(level));
+            }
+        }
+        Self::new(best.1?, prediction)
+    }
+
+    /// Itself where all numbers are finite.
+    pub(super) fn sound(self) -> Option<Self> {
+        let Readout { input, state, output } = self.read;
+        [self.t, input, state, output].iter().all(|value| value.is_finite()).then_some(self)
+    }
+}
