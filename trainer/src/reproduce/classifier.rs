@@ -4,7 +4,7 @@ use super::chart::{Line, chart};
 use super::corrupt::Corruption;
 use super::digits::contrastive;
 use super::jobs::each;
-use super::network::{Begin, ROWS, for_sampling, trained};
+use super::network::{ROWS, for_sampling, trained};
 use super::report;
 use super::spread::{Spread, summary};
 use crate::data::{Dataset, digits};
@@ -219,11 +219,10 @@ fn of_digits(seed: u64, size: &Size) -> anyhow::Result<Vec<Value>> {
         config
     };
     let run = |part, loss, weights: Option<&[f32]>| {
-        let begin = Begin { weights, ..Begin::default() };
-        trained(config(part, loss), train.clone(), begin).with_context(|| format!("digits, seed {seed}"))
+        trained(config(part, loss), train.clone(), weights).with_context(|| format!("digits, seed {seed}"))
     };
     let (base, common) = run(0, LossConfig::standard(), None)?;
-    let base = base.averaged();
+    let base = base.averaged()?;
     let dim = whole.dim();
     let data = held_out.data();
     let [usual, calibration, _] = size.held_out;
@@ -250,7 +249,7 @@ fn of_digits(seed: u64, size: &Size) -> anyhow::Result<Vec<Value>> {
         let (trainer, seconds) = run(1, loss, Some(base.parameters()))?;
         let about =
             json!({ "data": "digits", "loss": name, "seed": seed, "train_seconds": common + seconds });
-        let mut model = for_sampling(&trainer.averaged())?;
+        let mut model = for_sampling(&trainer.averaged()?)?;
         rows.extend(judged(
             &about,
             &mut model,
@@ -303,11 +302,12 @@ fn of_observations(seed: u64, size: &Size) -> anyhow::Result<Vec<Value>> {
     for (name, loss) in LOSSES.into_iter().zip([LossKind::Standard, LossKind::Contrastive]) {
         let mut config = TrainConfig { loss: loss.config(), ..TrainConfig::default() };
         (config.run.steps, config.run.seed) = (size.steps[2], seed);
-        let (trainer, seconds) = trained(config, train.clone(), Begin::default())
-            .with_context(|| format!("observations, seed {seed}"))?;
+        let (trainer, seconds) =
+            trained(config, train.clone(), None).with_context(|| format!("observations, seed {seed}"))?;
         let about = json!({ "data": "observations", "loss": name, "seed": seed, "train_seconds": seconds });
-        let mut model = Network::new(trainer.averaged().config(), ROWS, 0)?;
-        model.parameters_mut().copy_from_slice(trainer.averaged().parameters());
+        let averaged = trainer.averaged()?;
+        let mut model = Network::new(averaged.config(), ROWS, 0)?;
+        model.parameters_mut().copy_from_slice(averaged.parameters());
         rows.extend(judged(
             &about,
             &mut model,
