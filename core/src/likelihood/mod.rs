@@ -175,7 +175,7 @@ impl<V: Fn(f64) -> Option<View>> Likelihood<V> {
         out: &mut [Nats],
     ) -> Result<(), LikelihoodError<D::Error>> {
         let column = Column::of(level, 1.0).ok_or(LikelihoodError::Level { index: 0 })?;
-        self.write_nats(denoiser, &[column], x, buffers, out)
+        self.densities(denoiser, &[column], x, buffers, out)
     }
 
     /// `log p_level(x) - log p(x)` of inputs `x` [n, dim], in nats, into `out` [n]: above 0 where an input looks more like data at the level's
@@ -196,7 +196,7 @@ impl<V: Fn(f64) -> Option<View>> Likelihood<V> {
     ) -> Result<(), LikelihoodError<D::Error>> {
         let column = Column::of(level, 1.0).ok_or(LikelihoodError::Level { index: 0 })?;
         let data = Column { zeta: f64::INFINITY, scale: 1.0, weight: -1.0 };
-        self.write_nats(denoiser, &[column, data], x, buffers, out)
+        self.densities(denoiser, &[column, data], x, buffers, out)
     }
 
     /// The posterior over `levels` of one input `x` [dim] that is data at one of them, into `out` [levels]:
@@ -255,7 +255,7 @@ impl<V: Fn(f64) -> Option<View>> Likelihood<V> {
             }
             let column = Column::of(level, 1.0).ok_or(LikelihoodError::Level { index })?;
             let mut found = [Nats::default()];
-            self.write_nats(denoiser, &[column], x, buffers, &mut found)?;
+            self.densities(denoiser, &[column], x, buffers, &mut found)?;
             let [Nats { value, .. }] = found;
             *out = math::ln(prior) + value;
             top = top.max(*out);
@@ -318,7 +318,7 @@ impl<V: Fn(f64) -> Option<View>> Likelihood<V> {
         })
     }
 
-    fn write_nats<F: HostTensor, D: Denoiser<F> + ?Sized>(
+    fn densities<F: HostTensor, D: Denoiser<F> + ?Sized>(
         &self,
         denoiser: &mut D,
         columns: &[Column],
