@@ -196,7 +196,9 @@ fn points(args: &EvalArgs, run: Option<&Checkpoint>, card: &ModelCard<'_>) -> an
     // As many classes as the network knows: the data may have fewer.
     let classes = if config.observations.is_empty() { card.condition } else { 0 };
     let data = DataConfig { classes, ..config }.load(fresh(args.seed))?;
-    let note = of_training(&data, card).then(|| TRAINED_ON.to_owned());
+    // A built-in set's points are drawn afresh; its moments are known, and those of every draw.
+    let drawn = matches!(args.data, Some(Source::Builtin(_)));
+    let note = (!drawn && of_training(&data, card)).then(|| TRAINED_ON.to_owned());
     Ok(Points { data, note })
 }
 
