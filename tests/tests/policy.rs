@@ -1,6 +1,6 @@
 //! A diffusion policy of PyTorch's, taken over and run here, makes the plans that diffusers makes with it.
 //!
-//! `tests/data/policy` was made by `tests/peers/policy.py tests/data/policy --horizon 8 --widths 8,16 --embedding 8 --groups 4
+//! `tests/data/policy` was made by `tests/peers/policy.py tests/data/policy --horizon 8 --widths 8,16 --embedding 8
 //! --condition 5`.
 
 use picardy::config::SchedulerConfig;
@@ -120,6 +120,17 @@ fn both_namings_are_known() {
         theirs.insert(format!("ema_model.model.{name}"), zeros);
         theirs.insert(format!("model.{name}"), tensor.clone());
     }
+    let bare = |name: &String| name.strip_prefix("model.").map(str::to_owned);
+    let mut without: Tensors =
+        theirs.iter().filter_map(|(name, tensor)| Some((bare(name)?, tensor.clone()))).collect();
+    let other = changed(&without, |_| {});
+    assert!(
+        Policy::read(other.path()).unwrap().network.parameters()
+            == Policy::read(&folder()).unwrap().network.parameters()
+    );
+    without.insert("local_cond_encoder.0.bias".to_owned(), (vec![1], vec![0.0]));
+    let error = Policy::read(changed(&without, |_| {}).path()).unwrap_err().to_string();
+    assert!(error.contains("local_cond_encoder.0.bias"), "{error}");
     theirs.insert("obs_encoder.backbone.weight".to_owned(), (vec![2], vec![1.0, 2.0]));
     let other = changed(&theirs, |_| {});
     let (a, b) = (Policy::read(&folder()).unwrap(), Policy::read(other.path()).unwrap());
@@ -152,7 +163,9 @@ fn what_does_not_fit_is_named() {
     fails(&own, &|c| c["down_dims"] = serde_json::json!([8, 32]), &["belongs there"]);
     fails(&own, &|c| c["down_dims"] = serde_json::json!([]), &["widths"]);
     fails(&own, &|c| c["diffusion_step_embed_dim"] = 64.into(), &["64"]);
-    fails(&own, &|c| c["n_groups"] = 3.into(), &["groups", "3"]);
+    fails(&own, &|c| c["n_groups"] = 3.into(), &["n_groups", "3", "8"]);
+    fails(&own, &|c| c["clip_sample_range"] = (-1.0).into(), &["clip_sample_range", "-1"]);
+    fails(&own, &|c| c["prediction_type"] = "flow".into(), &["flow", "v_prediction"]);
     fails(&own, &|c| c["horizon"] = 0.into(), &["0"]);
     fails(&own, &|c| c["beta_schedule"] = "cubic".into(), &["beta_schedule", "cubic", "squaredcos_cap_v2"]);
     fails(&own, &|c| c["num_train_timesteps"] = 0.into(), &["num_train_timesteps"]);

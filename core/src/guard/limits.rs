@@ -11,7 +11,8 @@ use crate::{HostTensor, Real, Row, math};
 ///
 /// with the Euclidean length over the channels of a place ([`new`](Self::new)), or each channel by itself
 /// ([`each`](Self::each)). A robot of `v` m/s at `dt` seconds a step, whose data were divided by `scale` metres, has a velocity
-/// of `v dt / scale` and an acceleration of `a dt^2 / scale`.
+/// of `v dt / scale` and an acceleration of `a dt^2 / scale`; of columns with scales of their own, [`each`](Self::each) takes each by its
+/// own.
 ///
 /// Two passes: [`sweeps`](Self::sweeps) over the places, each pair and triple that breaks a limit moved by the least that mends
 /// it (projections in turns), which spread a mend over its neighbours; then once from the front, each place as near its own as

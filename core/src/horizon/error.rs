@@ -48,7 +48,10 @@ impl fmt::Display for HorizonError {
                 write!(f, "a chunk of {places} places with {channels} channels; give at least one of both")
             }
             Self::Length { needed, given } => {
-                write!(f, "{given} numbers where {needed}, or whole multiples, are needed; give whole items")
+                write!(
+                    f,
+                    "{given} numbers where {needed} are needed (or, of items, so many for each); give whole items"
+                )
             }
             Self::Executed { executed, places } => {
                 write!(

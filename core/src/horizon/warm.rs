@@ -4,7 +4,8 @@ use super::error::{HorizonError, check};
 use crate::{Form, Level, Noise, Plan, Real};
 
 /// The state of data at a noise level, `x = alpha data + sigma z` with each item's `z` of node 0, over `[batch, dim]`: where a
-/// sequential run starts partway ([`Grid::tail`](crate::Grid::tail); SDEdit, arXiv 2108.01073).
+/// sequential run starts partway ([`Grid::tail`](crate::Grid::tail); SDEdit, arXiv 2108.01073). A tape has noise for the nodes after
+/// the start alone: record the start's own and add it.
 ///
 /// # Errors
 /// [`HorizonError::Length`] for no whole items or two lengths, [`HorizonError::NotFinite`] for data that are not.
@@ -65,7 +66,10 @@ pub fn follow<T: Real>(
     check(data, dim)?;
     check(x, dim)?;
     let needed = data.len().saturating_mul(states);
-    if x.len() != data.len() || guess.len() != needed {
+    if x.len() != data.len() {
+        return Err(HorizonError::Length { needed: data.len(), given: x.len() });
+    }
+    if guess.len() != needed {
         return Err(HorizonError::Length { needed, given: guess.len() });
     }
     let items = data.chunks_exact(dim).zip(x.chunks_exact(dim));

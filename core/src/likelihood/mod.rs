@@ -128,7 +128,7 @@ struct Account {
 }
 
 impl<V: Fn(f64) -> Option<View>> Likelihood<V> {
-    /// `log p(x)` of inputs `x` [n, dim], in nats, into `out` [n].
+    /// `log p(x)` of inputs `x` [n, dim], in nats, into `out` `[n]`.
     ///
     /// `evaluations` evaluations an input, in calls as large as the buffers take.
     ///
@@ -146,7 +146,7 @@ impl<V: Fn(f64) -> Option<View>> Likelihood<V> {
         self.log_density_at(denoiser, &Level::DATA, x, buffers, out)
     }
 
-    /// `log p_level(x)`: the density of `alpha x0 + sigma eps` at inputs `x` [n, dim], in nats, into `out` [n].
+    /// `log p_level(x)`: the density of `alpha x0 + sigma eps` at inputs `x` [n, dim], in nats, into `out` `[n]`.
     ///
     /// # Errors
     ///
@@ -178,7 +178,7 @@ impl<V: Fn(f64) -> Option<View>> Likelihood<V> {
         self.densities(denoiser, &[column], x, buffers, out)
     }
 
-    /// `log p_level(x) - log p(x)` of inputs `x` [n, dim], in nats, into `out` [n]: above 0 where an input looks more like data at the level's
+    /// `log p_level(x) - log p(x)` of inputs `x` [n, dim], in nats, into `out` `[n]`: above 0 where an input looks more like data at the level's
     /// noise than like data (arXiv 2407.08946).
     ///
     /// `2 evaluations` evaluations an input. Both densities share their draws, and the error is the difference's own.
@@ -199,7 +199,7 @@ impl<V: Fn(f64) -> Option<View>> Likelihood<V> {
         self.densities(denoiser, &[column, data], x, buffers, out)
     }
 
-    /// The posterior over `levels` of one input `x` [dim] that is data at one of them, into `out` [levels]:
+    /// The posterior over `levels` of one input `x` `[dim]` that is data at one of them, into `out` `[levels]`:
     ///
     /// ```text
     /// P(level | x) = prior(level) p_level(x) / sum over levels
@@ -287,13 +287,13 @@ impl<V: Fn(f64) -> Option<View>> Likelihood<V> {
         Ok(())
     }
 
-    /// The parts of `log p(x)` that bands of log-SNRs have, of inputs `x` [n, dim], in nats, into `out` [n]: what [`Typical`] scores.
+    /// The parts of `log p(x)` that bands of log-SNRs have, of inputs `x` [n, dim], in nats, into `out` `[n]`: what [`Typical`] scores.
     ///
     /// ```text
     /// log p(x) = ln N(x; x, v I) + sum_b profile_b        (without control variates)
     /// ```
     ///
-    /// The bands have equal numbers of strata, from low log-SNRs to high ones.
+    /// The bands have as many strata, or one more or less, from low log-SNRs to high ones.
     ///
     /// # Errors
     ///
@@ -489,7 +489,8 @@ impl Run<'_> {
         let columns = self.columns.len().max(1);
         let done = evaluation + 1;
         // The last stratum of an odd budget has one half.
-        let halves = if done == self.evaluations * columns && !negated { Some(1.0) } else { None };
+        let halves =
+            if done == self.evaluations.saturating_mul(columns) && !negated { Some(1.0) } else { None };
         let halves = halves.or((done % (2 * columns) == 0).then_some(2.0));
         if let Some(halves) = halves {
             account.tally.add(account.y / halves, account.controls);

@@ -90,25 +90,28 @@ impl Policy {
 
         let list = |value: &str| vec![value; config.horizon * actions].join(",");
         let (shape, mean, scale) = (format!("{},{actions}", config.horizon), list("0"), list("1"));
-        let mut metadata = Vec::new();
-        if let (Some(shape), Some(data_mean), Some(data_scale)) =
+        let (Some(shape), Some(data_mean), Some(data_scale)) =
             (Numbers::new(&shape), Numbers::new(&mean), Numbers::new(&scale))
-        {
-            let card = ModelCard {
-                architecture,
-                condition,
-                schedule,
-                prediction,
-                shape,
-                loss: "standard",
-                seed: 0,
-                data_mean,
-                data_scale,
-                data_variance: 1.0,
-                weights: WeightFormat::F32,
-            };
-            card.entries(|key, value| metadata.push((key.to_owned(), value.to_string())));
-        }
+        else {
+            return Err(format(format!(
+                "plans of the shape {shape} have no description: they have too many axes or numbers"
+            )));
+        };
+        let card = ModelCard {
+            architecture,
+            condition,
+            schedule,
+            prediction,
+            shape,
+            loss: "standard",
+            seed: 0,
+            data_mean,
+            data_scale,
+            data_variance: 1.0,
+            weights: WeightFormat::F32,
+        };
+        let mut metadata = Vec::new();
+        card.entries(|key, value| metadata.push((key.to_owned(), value.to_string())));
         Ok(Self { network, config, metadata })
     }
 }

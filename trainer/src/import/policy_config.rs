@@ -6,6 +6,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::path::Path;
 
+/// Groups of the norms: in both published codes the last block's are these, whatever `n_groups` says.
+const GROUPS: usize = 8;
+
 /// What of a policy's configuration matters here: the U-Net's sizes and the noise schedule, under LeRobot's keys and with its
 /// defaults. Other keys (cameras, optimiser, normalisation) are not looked at.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -33,7 +36,7 @@ pub struct PolicyConfig {
     pub beta_start: f64,
     /// Its last.
     pub beta_end: f64,
-    /// `epsilon` or `sample`.
+    /// `epsilon`, `sample` or `v_prediction`.
     pub prediction_type: String,
     /// Whether the estimate of the actions is clipped at every step.
     pub clip_sample: bool,
@@ -89,6 +92,15 @@ impl PolicyConfig {
                 "give DDPM or DDIM",
             ));
         }
+        if config.n_groups != GROUPS {
+            let mend =
+                "the last block of such a policy has 8 groups whatever the others have; only 8 is known here";
+            return Err(setting(path, "n_groups", &config.n_groups.to_string(), mend));
+        }
+        if !(config.clip_sample_range > 0.0 && config.clip_sample_range.is_finite()) {
+            let range = config.clip_sample_range.to_string();
+            return Err(setting(path, "clip_sample_range", &range, "give a positive number"));
+        }
         Ok(config)
     }
 
@@ -109,9 +121,15 @@ impl PolicyConfig {
 
     /// What the network returns.
     pub(super) fn prediction(&self, path: &Path) -> Result<Prediction, ImportError> {
-        self.prediction_type.parse().map_err(|_| {
-            setting(path, "prediction_type", &self.prediction_type, "give epsilon, sample or v_prediction")
-        })
+        match self.prediction_type.parse() {
+            Ok(prediction) if prediction != Prediction::Flow => Ok(prediction),
+            _ => Err(setting(
+                path,
+                "prediction_type",
+                &self.prediction_type,
+                "give epsilon, sample or v_prediction",
+            )),
+        }
     }
 
     /// diffusers' scheduler_config.json of the same runs.

@@ -176,11 +176,15 @@ impl<'a> Weights<'a> {
             own.filter(|name| !self.used.contains(*name)).map(str::to_owned).collect();
         if self.prefix.is_empty() {
             // Beside a U-Net whose names have no prefix anything may lie.
-            left.retain(|name| {
-                ["down_modules", "up_modules", "mid_modules", "final_conv"]
-                    .iter()
-                    .any(|p| name.starts_with(p))
-            });
+            let stems = [
+                "diffusion_step_encoder",
+                "local_cond_encoder",
+                "down_modules",
+                "mid_modules",
+                "up_modules",
+                "final_conv",
+            ];
+            left.retain(|name| stems.iter().any(|stem| name.starts_with(stem)));
         }
         left.sort();
         left

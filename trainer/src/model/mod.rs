@@ -142,8 +142,6 @@ impl<T: Element> Network<T> {
     /// ([`Builder::double`](picardy::nn::Builder::double)) is drawn as the two convolutions that it is here, within
     /// `1/sqrt(2 inputs)`, not `1/sqrt(4 outputs)` as PyTorch's transposed convolution.
     ///
-    /// Affine layers and convolutions start uniform in +-1/sqrt(inputs of an output), norms at weight 1 and bias 0.
-    ///
     /// # Errors
     ///
     /// [`NetworkError`] naming a size that is out of range; [`NetworkError::Memory`] where the network is too large.

@@ -34,7 +34,7 @@ impl<'a, T> View<'a, T> {
     ///
     /// Where `data` has another length.
     pub fn new(data: &'a [T], rows: usize, columns: usize) -> Self {
-        assert_eq!(data.len(), rows * columns, "a matrix of {rows} x {columns}");
+        assert_eq!(Some(data.len()), rows.checked_mul(columns), "a matrix of {rows} x {columns}");
         Self { data, rows, columns, row_stride: columns, column_stride: 1 }
     }
 
@@ -84,7 +84,7 @@ pub fn gemm<T: Element>(a: View<'_, T>, b: View<'_, T>, beta: T, c: &mut [T]) {
 /// Where the shapes do not fit.
 pub fn gemm_tall<T: Element>(a: View<'_, T>, b: View<'_, T>, add: bool, c: &mut [T]) {
     let columns = b.columns;
-    assert_eq!(c.len(), a.rows * columns, "the result of a product");
+    assert_eq!(Some(c.len()), a.rows.checked_mul(columns), "the result of a product");
     T::product_tall(a, b, add, c, columns);
 }
 
@@ -104,7 +104,7 @@ macro_rules! element {
             fn product(alpha: Self, a: View<'_, Self>, b: View<'_, Self>, beta: Self, c: &mut [Self]) {
                 let (m, k, n) = (a.rows, a.columns, b.columns);
                 assert_eq!(k, b.rows, "the inner dimensions of a product");
-                assert_eq!(c.len(), m * n, "the result of a product");
+                assert_eq!(Some(c.len()), m.checked_mul(n), "the result of a product");
                 // SAFETY: `View::new` and `View::strided` made sure that all rows lie in the slice, and
                 // `transposed` swaps the two together, so every (i, j) of A and B lies in its slice; C is row-major
                 // of just the length asserted above. C is borrowed mutably, so it overlaps neither.
@@ -164,3 +164,20 @@ macro_rules! element {
 
 element!(f32, matrixmultiply::sgemm, gemm_f32::gemm::f32::get_gemm_fn);
 element!(f64, matrixmultiply::dgemm, gemm_f64::gemm::f64::get_gemm_fn);
+
+#[cfg(test)]
+mod tests {
+    use super::View;
+
+    #[test]
+    #[should_panic(expected = "a matrix of")]
+    fn sizes_beyond_all_memory_are_no_matrix() {
+        let _ = View::<f32>::new(&[], 1 << (usize::BITS / 2), 1 << (usize::BITS / 2));
+    }
+
+    #[test]
+    #[should_panic(expected = "a matrix of")]
+    fn rows_lie_apart() {
+        let _ = View::strided(&[0.0f32; 8], 3, 3, 2);
+    }
+}
