@@ -2,7 +2,7 @@
 //! Guidance: against a loop by hand.
 
 use picardy::config::SchedulerConfig;
-use picardy::guard::{self, Clamp, DynamicThreshold, Inpaint, RawNoise};
+use picardy::guard::{self, Clamp, DynamicThreshold, Inpaint, Limits, RawNoise};
 use picardy::{
     Batch, Betas, Ddim, Denoiser, Form, Guard, GuardError, Guarded, Guided, GuidedError, HostTensor, Level,
     Memory, Need, Node, Noise, Picard, Plan, Prediction, Row, Run, SampleError, Sampler, Sequential,
@@ -39,10 +39,11 @@ fn guard<F: HostTensor<Scalar = f64>>(kind: usize) -> Box<dyn Guard<F>> {
         2 => Box::new(inpaint),
         3 => Box::new(project),
         4 => Box::new(()),
+        5 => Box::new((inpaint, Limits::new(1, 0.3, 0.2).unwrap().keeping(1))),
         _ => Box::new((clamp, Some(project), (dynamic, inpaint))),
     }
 }
-const KINDS: usize = 6;
+const KINDS: usize = 7;
 
 struct Boxed(usize);
 
@@ -97,6 +98,10 @@ proptest! {
             let plan = Plan::new(&v, Form::Data).unwrap();
             let x = run::<f32, _, _, _>(&sampler, &plan, &mut model, &noise, 3, 2).unwrap().x;
             prop_assert!(x.iter().all(|x| (-0.5..=0.4).contains(x)), "{x:?}");
+            let limits = Limits::new(1, 0.1, f64::INFINITY).unwrap();
+            let mut model = Guarded::new(ring.mixture().predicting(Prediction::V), limits);
+            let x = run::<f32, _, _, _>(&sampler, &plan, &mut model, &noise, 3, 2).unwrap().x;
+            prop_assert!(x.chunks(2).all(|x| (x[1] - x[0]).abs() <= 0.1 + 1e-6), "{x:?}");
             let dynamic = DynamicThreshold::new(0.5).unwrap();
             let mut model = Guarded::new(ring.mixture().predicting(Prediction::V), dynamic);
             let x = run::<f32, _, _, _>(&sampler, &plan, &mut model, &noise, 3, 2).unwrap().x;

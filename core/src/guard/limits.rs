@@ -19,6 +19,10 @@ use crate::{HostTensor, Real, Row, math};
 /// the ones before it allow. After that the limits hold to rounding, whatever came in: `6 EPSILON` of the largest coordinate.
 /// A finite row stays finite.
 ///
+/// Of a range of positions ([`Clamp`](super::Clamp)) and these limits the one that is applied last holds for certain. After this guard a
+/// clamp brings no two places further apart, so that the velocity holds with it; it may stop a place more sharply than the acceleration
+/// allows. Before this guard, places may pass the range by what it takes to brake.
+///
 /// Known places ([`Inpaint`](super::Inpaint)) come before this guard, and the front ones are told to it
 /// ([`keeping`](Self::keeping)). Where a goal is known and out of reach, the limits win.
 ///

@@ -1,9 +1,13 @@
 //! What the limits promise.
 
-use super::{Guard, GuardError, Limits};
+use super::{Clamp, Guard, GuardError, Limits};
 use crate::{Level, Real, Row, SliceFrames};
 
 const CHANNELS: usize = 2;
+
+fn at(item: usize) -> Row {
+    Row { item, node: 0, level: Level::DATA, conditional: true }
+}
 
 fn apply<T: Real>(limits: &mut Limits<'_, T>, item: usize, x: &mut [T]) -> Result<(), GuardError> {
     let dim = x.len();
@@ -115,4 +119,19 @@ fn what_makes_no_sense_is_refused() {
     assert!(limits.after(&[f64::NAN, 0.0], &[0.0; 2]).is_err() && limits.after(&[], &[]).is_err());
     let mut limits = limits;
     assert_eq!(apply(&mut limits, 0, &mut [0.0; 3]), Err(GuardError::Channels { channels: 2, given: 3 }));
+}
+
+#[test]
+fn a_clamp_behind_it_keeps_the_velocity() {
+    let (position, velocity) = ([0.0, 0.0], [0.1, 0.0]);
+    for seed in 0..20 {
+        let mut x = [0.0; 32];
+        wild(seed, 32, &mut x);
+        let limits = Limits::new(CHANNELS, 0.3, 0.05).unwrap().after(&position, &velocity).unwrap();
+        let mut chain = (limits, Clamp::new(-0.5, 0.4).unwrap());
+        chain.apply(&at(0), &mut SliceFrames::new(&mut x, 32), 0).unwrap();
+        assert!(x.iter().all(|x| (-0.5..=0.4).contains(x)));
+        let (norm, _) = largest(&x, &position, &velocity);
+        assert!(norm[0] <= 0.3 + 1e-12, "{seed}: {norm:?}");
+    }
 }

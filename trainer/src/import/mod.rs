@@ -7,29 +7,17 @@ mod policy_weights;
 pub use policy::Policy;
 pub use policy_config::PolicyConfig;
 
-use crate::model::{NetworkError, SaveError};
+use crate::model::NetworkError;
+use crate::train::WeightsError;
 use std::path::PathBuf;
 
 /// Why a network cannot be taken over.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImportError {
-    /// A file cannot be read.
-    #[error("{}: {error}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        error: std::io::Error,
-    },
-    /// A file is not what it should be.
-    #[error("{}: {reason}", path.display())]
-    Format {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it, and the mend.
-        reason: String,
-    },
+    /// A file that cannot be read, is not what it should be, or holds tensors that do not fit.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
     /// A setting of the checkpoint that this crate has nothing for.
     #[error("{}: `{key}` is {value}: {mend}", path.display())]
     Setting {
@@ -42,18 +30,7 @@ pub enum ImportError {
         /// What is possible.
         mend: &'static str,
     },
-    /// Tensors that do not fit, all of them.
-    #[error("{}: {}", path.display(), wrong.join("; "))]
-    Tensors {
-        /// The weights' file.
-        path: PathBuf,
-        /// What is wrong with each.
-        wrong: Vec<String>,
-    },
     /// The network's sizes.
     #[error(transparent)]
     Network(#[from] NetworkError),
-    /// The network's file.
-    #[error(transparent)]
-    Save(#[from] SaveError),
 }

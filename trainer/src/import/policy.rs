@@ -3,6 +3,7 @@
 use super::policy_weights::Weights;
 use super::{ImportError, PolicyConfig};
 use crate::model::{Network, NetworkConfig, NetworkKind};
+use crate::train::WeightsError;
 use picardy::nn::{ModelCard, Numbers, WeightFormat};
 use safetensors::SafeTensors;
 use std::path::Path;
@@ -27,14 +28,14 @@ impl Policy {
     /// or Diffusion Policy's own, any prefix before them, and other networks' beside them.
     ///
     /// # Errors
-    /// [`ImportError`], which names the file, and every tensor that is missing, left over, of another shape or not finite.
+    /// [`ImportError`], which names the file and the mend, and every tensor that is missing, left over, of another shape or not finite.
     pub fn read(folder: &Path) -> Result<Self, ImportError> {
         let path = folder.join("config.json");
         let config = PolicyConfig::read(&path)?;
         let (schedule, prediction) = (config.schedule(&path)?, config.prediction(&path)?);
         let path = folder.join("model.safetensors");
-        let bytes = std::fs::read(&path).map_err(|error| ImportError::File { path: path.clone(), error })?;
-        let format = |reason: String| ImportError::Format { path: path.clone(), reason };
+        let bytes = std::fs::read(&path).map_err(|error| WeightsError::File { path: path.clone(), error })?;
+        let format = |reason: String| WeightsError::Format { path: path.clone(), reason };
         let file = SafeTensors::deserialize(&bytes).map_err(|error| {
             format(format!(
                 "it is no safetensors file ({error}); convert it with safetensors.torch.save_file"
@@ -85,7 +86,7 @@ impl Policy {
         wrong.extend(weights.left().into_iter().map(|name| format!("`{name}` is left over")));
         wrong.dedup();
         if !wrong.is_empty() {
-            return Err(ImportError::Tensors { path, wrong });
+            return Err(WeightsError::Tensors { path, wrong }.into());
         }
 
         let list = |value: &str| vec![value; config.horizon * actions].join(",");
@@ -95,7 +96,8 @@ impl Policy {
         else {
             return Err(format(format!(
                 "plans of the shape {shape} have no description: they have too many axes or numbers"
-            )));
+            ))
+            .into());
         };
         let card = ModelCard {
             architecture,

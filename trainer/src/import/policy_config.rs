@@ -1,6 +1,7 @@
 //! A diffusion policy's config.json.
 
 use super::ImportError;
+use crate::train::WeightsError;
 use picardy::{Betas, Prediction};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -76,8 +77,8 @@ impl PolicyConfig {
     /// ([`ImportError::Setting`]).
     pub fn read(path: &Path) -> Result<Self, ImportError> {
         let text = std::fs::read_to_string(path)
-            .map_err(|error| ImportError::File { path: path.to_owned(), error })?;
-        let config: Self = serde_json::from_str(&text).map_err(|error| ImportError::Format {
+            .map_err(|error| WeightsError::File { path: path.to_owned(), error })?;
+        let config: Self = serde_json::from_str(&text).map_err(|error| WeightsError::Format {
             path: path.to_owned(),
             reason: format!("{error}; give the config.json that lies beside a diffusion policy's weights"),
         })?;
@@ -112,7 +113,7 @@ impl PolicyConfig {
             let mend = "give linear, scaled_linear, squaredcos_cap_v2 or sigmoid";
             setting(path, "beta_schedule", &self.beta_schedule, mend)
         })?;
-        betas.check().map_err(|error| ImportError::Format {
+        betas.check().map_err(|error| WeightsError::Format {
             path: path.to_owned(),
             reason: format!("num_train_timesteps, beta_start and beta_end make no schedule: {error}"),
         })?;

@@ -139,7 +139,8 @@ impl OrtTrainer {
         self.steps
     }
 
-    /// One step on `sum_r weight_r |out_r - target_r|^2`, in one run of one graph: what a loss of any form needs three for.
+    /// One step on `sum_r weight_r |out_r - target_r|^2`, in one run of one graph: what a loss of any form needs three for. Gradients
+    /// summed before are forgotten, since they are of other parameters; go forward again before going back.
     ///
     /// # Errors
     /// [`OrtTrainError::Rows`], [`OrtTrainError::Length`] and [`OrtTrainError::Rate`] about what is given,
@@ -150,6 +151,9 @@ impl OrtTrainer {
         let part = self.part(n)?;
         length("target", batch.target.len(), n * dim)?;
         length("weight", batch.weight.len(), n)?;
+        if self.is_summing {
+            self.forget()?;
+        }
         let part = &mut self.parts[part];
         part.show(batch.x, batch.t, batch.condition)?;
         let (rows, items) = ([part.rows], part.items.clone());

@@ -52,6 +52,20 @@ impl Conv {
         room: &mut [T],
     ) -> Result<(), ShapeError> {
         let patch = self.patches.len();
+        let (item, out) = (self.patches.shape.len(), self.places * self.outputs);
+        let items = x.len().checked_div(item).unwrap_or(0);
+        let lengths = [
+            ("weight", self.outputs * patch, weight.len()),
+            ("bias", self.outputs, bias.len()),
+            ("x", items * item, x.len()),
+            ("y", items * out, y.len()),
+            ("room", self.room(items), room.len().min(self.room(items))),
+        ];
+        if let Some((argument, expected, got)) =
+            lengths.into_iter().find(|(_, expected, got)| expected != got)
+        {
+            return Err(ShapeError { argument, expected, got });
+        }
         if self.patches.are_places() {
             if self.places == 1 {
                 return linear(x, weight, bias, y);
@@ -59,7 +73,6 @@ impl Conv {
             product(weight, bias, x, patch, y);
             return Ok(());
         }
-        let (item, out) = (self.patches.shape.len(), self.places * self.outputs);
         let together = self.together();
         for (x, y) in x.chunks(together * item).zip(y.chunks_mut(together * out)) {
             let rows = &mut room[..y.len() / self.outputs * patch];
@@ -72,6 +85,10 @@ impl Conv {
     }
 
     /// `dweight += sum dy^T patches`, `dbias += sum dy`, and where it is wanted dx [n, item], which is written.
+    ///
+    /// # Panics
+    ///
+    /// Where the lengths do not fit; those of [`Conv::forward`] were checked there.
     pub fn backward<T: Element>(
         &self,
         weight: &[T],
@@ -203,6 +220,28 @@ mod tests {
         check_gradient(&w, &dw, |w| weighted(&run(w, &b, &x), &up));
         check_gradient(&b, &db, |b| weighted(&run(&w, b, &x), &up));
         check_gradient(&x, &dx, |x| weighted(&run(&w, &b, x), &up));
+    }
+
+    #[test]
+    fn lengths_that_do_not_fit_are_errors() {
+        let shape = Shape::series(4, 2);
+        let patches =
+            Patches { shape, kernel: [1, 3], stride: 1, padding: Padding::series(1, 1), columns: 4 };
+        let conv = Conv { patches, outputs: 3, places: 4 };
+        let room = conv.room(2);
+        let wrong = |weight: usize, bias: usize, x: usize, y: usize, room: usize| {
+            let mut y = vec![0.0; y];
+            let ones = |len| vec![1.0f64; len];
+            conv.forward(&ones(weight), &ones(bias), &ones(x), &mut y, &mut ones(room))
+                .err()
+                .map(|e| e.argument)
+        };
+        assert_eq!(wrong(18, 3, 16, 24, room), None);
+        assert_eq!(wrong(17, 3, 16, 24, room), Some("weight"));
+        assert_eq!(wrong(18, 2, 16, 24, room), Some("bias"));
+        assert_eq!(wrong(18, 3, 15, 24, room), Some("x"));
+        assert_eq!(wrong(18, 3, 16, 23, room), Some("y"));
+        assert_eq!(wrong(18, 3, 16, 24, room - 1), Some("room"));
     }
 
     #[test]

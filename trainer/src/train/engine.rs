@@ -207,6 +207,11 @@ impl Engine {
                 native.ema.restore(average, *ema_steps);
             }
             Self::Device(device) => {
+                // One count serves both there.
+                if adam_steps != ema_steps {
+                    let reason = format!("Adam's {adam_steps} steps and the average's {ema_steps} differ");
+                    return Err(TrainError::Device { reason });
+                }
                 device.trainer.restore(parameters, [mean, square], average, *adam_steps)?;
             }
         }
