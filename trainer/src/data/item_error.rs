@@ -124,6 +124,19 @@ pub enum ItemError {
         /// The data's name.
         name: String,
     },
+    /// A map to the network's coordinates that is none.
+    #[error(
+        "{name}: items are to be (p - mean)/scale with the mean {mean:e} and the scale {scale:e}: give finite ones, the scale positive, \
+         with which all items stay within single precision"
+    )]
+    Affine {
+        /// The data's name.
+        name: String,
+        /// What is subtracted.
+        mean: f64,
+        /// What is divided by.
+        scale: f64,
+    },
     /// Two ways to give conditions at once.
     #[error(
         "`data.{first}` and `data.{second}` are both set: a condition is a label or an observation; leave one"

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | built-in: the dino, five more shapes of the plane, a 1-D mixture | [`Builtin`] |
 //! | a user's `.csv`, `.tsv` or `.npy` file | [`read_file`] |
-//! | either, by name | [`Source`] |
+//! | a program's own numbers | [`Dataset::from_points`], [`Dataset::from_scaled`] |
+//! | built-in or a file, by name | [`Source`] |
 //! | either, with shape, labels or observations | [`DataConfig`] |
 //! | a folder of PNG images | [`DataConfig`], [`Source`] |
 //! | finite sets, whose exact denoisers are known | [`digits`], [`dino_points`] |
@@ -23,6 +24,7 @@ mod dino;
 mod eight_gaussians;
 mod error;
 mod file;
+mod given;
 mod images;
 mod item_error;
 mod npy;
