@@ -1,5 +1,5 @@
-//! The pictures of `quickstart`: samples side by side, how a parallel run converges, and where a
-//! denoiser is wrong.
+//! The pictures of `quickstart` (samples side by side, how a parallel run converges, and where a denoiser is wrong) and of
+//! `navigate` (a robot's ways).
 //!
 //! Each takes plain numbers and a path, and writes a PNG file that appears whole or not at all.
 //! Numbers that are not finite, and lengths that disagree, are errors that name them; nothing is
@@ -9,6 +9,7 @@ mod axes;
 mod canvas;
 mod check;
 mod colour;
+mod course;
 mod error_map;
 mod samples;
 mod trajectory;
@@ -17,6 +18,7 @@ mod trajectory;
 mod probe;
 
 pub use colour::{CONTRASTIVE, DATA, STANDARD};
+pub use course::{Course, Disc, Tick, courses, film};
 pub use error_map::{ErrorMap, error_map};
 pub use samples::{Panel, samples};
 pub use trajectory::{RoundPath, RoundsPanel, Trajectory, trajectory};

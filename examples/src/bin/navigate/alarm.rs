@@ -1,0 +1,83 @@
+//! When a plan is no longer one that the network would make.
+
+use crate::demonstrations::DIM;
+use crate::observation::{Observation, WIDTH};
+use crate::pilot::{Pilot, Plan};
+use picardy::likelihood::{Likelihood, LikelihoodMemory, LogSnrs, Nats, View};
+use picardy::{Betas, Level, Prediction};
+
+/// Evaluations of the network for a density.
+const EVALUATIONS: usize = 32;
+/// All scores share their draws.
+const DRAWS: u64 = 11;
+
+/// The noise classifier's answer to one question: how much less likely is the plan that is followed, now that the obstacles move
+/// otherwise than they did?
+///
+/// ```text
+/// score = log p(plan | what was seen) - log p(plan | what would have been seen)        nats
+/// ```
+///
+/// What would have been seen is the moment of the plan again, with obstacles that had always moved as they do now. Where none has turned, the
+/// two are the same and the score is 0; both densities share their draws, so that it has no noise of its own.
+pub(crate) struct Alarm {
+    levels: Vec<Level>,
+    memory: LikelihoodMemory<f32>,
+}
+
+/// A plan with what it was made for.
+#[derive(Clone, Debug)]
+pub(crate) struct Followed {
+    pub(crate) plan: Plan,
+    pub(crate) seen: Observation,
+    /// Ticks since.
+    pub(crate) age: usize,
+}
+
+impl Alarm {
+    pub(crate) fn new() -> anyhow::Result<Self> {
+        let mut levels = vec![Level::default(); 101];
+        Betas::cosine(100).trailing(100, &mut levels)?;
+        Ok(Self { levels, memory: LikelihoodMemory::new() })
+    }
+
+    /// The score, and the evaluations that it took.
+    pub(crate) fn score(
+        &mut self,
+        pilot: &mut Pilot<'_, '_>,
+        followed: &Followed,
+        now: &Observation,
+    ) -> anyhow::Result<(f64, usize)> {
+        let then = &followed.seen.robot;
+        let rewound = now.rewound(then, followed.age);
+        let origin = then.position;
+        let chunk = followed.plan.relative(origin);
+        let mut told = Vec::with_capacity(2 * (WIDTH + 1));
+        for seen in [&followed.seen, &rewound] {
+            told.extend(seen.numbers());
+            told.push(1.0);
+        }
+        if told[..=WIDTH] == told[WIDTH + 1..] {
+            return Ok((0.0, 0));
+        }
+        let x: Vec<f32> = [chunk, chunk].concat();
+        let levels = &self.levels;
+        let view = |l: f64| View::nearest(levels, Prediction::Sample, l);
+        let likelihood = Likelihood {
+            levels: LogSnrs::Logistic { loc: 2.0, scale: 1.5, clip: 3.0 },
+            evaluations: EVALUATIONS,
+            variance: 1.0,
+            seed: DRAWS,
+            view,
+        };
+        let mut found = [Nats::default(); 2];
+        let mut buffers = self.memory.buffers(2 * EVALUATIONS, DIM);
+        likelihood.log_density(&mut pilot.denoiser(&told), &x, &mut buffers, &mut found)?;
+        Ok((found[0].value - found[1].value, 2 * EVALUATIONS))
+    }
+}
+
+/// A plan that is begun.
+pub(crate) fn followed(plan: Plan, seen: Observation) -> Followed {
+    Followed { plan, seen, age: 0 }
+}
