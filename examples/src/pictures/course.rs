@@ -207,7 +207,7 @@ mod tests {
             robot: [-2.0 + 0.1 * i as f64, 0.0],
             discs: vec![([0.0, 1.0], 0.4)],
             plan: vec![[-2.0 + 0.1 * i as f64, 0.0], [-1.0, 0.0]],
-            fresh: i % 4 == 0,
+            fresh: i.is_multiple_of(4),
         };
         let ticks = (0..40).map(tick).collect();
         Course { title: "a way".into(), ticks, goal: [2.7, 0.0], radius: 0.15, colour: STANDARD }

@@ -1,13 +1,14 @@
 //! When a plan is no longer one that the network would make.
 
-use crate::demonstrations::DIM;
-use crate::observation::{Observation, WIDTH};
-use crate::pilot::{Pilot, Plan};
+use crate::pilot::{Pilot, tell};
 use picardy::likelihood::{Likelihood, LikelihoodMemory, LogSnrs, Nats, View};
 use picardy::{Betas, Level, Prediction};
+use picardy_robot::{DIM, Observation, Obstacle, Plan, Point, Robot, WIDTH};
 
 /// Evaluations of the network for a density.
 const EVALUATIONS: usize = 32;
+/// Numbers of an observation that differ by less are the same.
+const SAME: f32 = 1e-4;
 /// All scores share their draws.
 const DRAWS: u64 = 11;
 
@@ -29,9 +30,18 @@ pub(crate) struct Alarm {
 #[derive(Clone, Debug)]
 pub(crate) struct Followed {
     pub(crate) plan: Plan,
-    pub(crate) seen: Observation,
+    pub(crate) robot: Robot,
+    pub(crate) goal: Point,
+    pub(crate) obstacles: Vec<Obstacle>,
     /// Ticks since.
     pub(crate) age: usize,
+}
+
+impl Followed {
+    pub(crate) fn new(plan: Plan, seen: &Observation<'_>) -> Self {
+        let Observation { robot, goal, obstacles } = *seen;
+        Self { plan, robot, goal, obstacles: obstacles.to_vec(), age: 0 }
+    }
 }
 
 impl Alarm {
@@ -46,20 +56,20 @@ impl Alarm {
         &mut self,
         pilot: &mut Pilot<'_, '_>,
         followed: &Followed,
-        now: &Observation,
+        now: &Observation<'_>,
     ) -> anyhow::Result<(f64, usize)> {
-        let then = &followed.seen.robot;
-        let rewound = now.rewound(then, followed.age);
-        let origin = then.position;
-        let chunk = followed.plan.relative(origin);
+        let Followed { plan, robot, goal, obstacles, age } = followed;
+        let rewound: Vec<Obstacle> = now.obstacles.iter().map(|o| o.in_ticks(-(*age as f64))).collect();
         let mut told = Vec::with_capacity(2 * (WIDTH + 1));
-        for seen in [&followed.seen, &rewound] {
-            told.extend(seen.numbers());
-            told.push(1.0);
+        for obstacles in [obstacles, &rewound] {
+            tell(&Observation { robot: *robot, goal: *goal, obstacles }, &mut told);
         }
-        if told[..=WIDTH] == told[WIDTH + 1..] {
+        let (then, since) = told.split_at(WIDTH + 1);
+        // Moving there and back again rounds.
+        if then.iter().zip(since).all(|(a, b)| (a - b).abs() < SAME) {
             return Ok((0.0, 0));
         }
+        let chunk = plan.relative(robot.position);
         let x: Vec<f32> = [chunk, chunk].concat();
         let levels = &self.levels;
         let view = |l: f64| View::nearest(levels, Prediction::Sample, l);
@@ -75,9 +85,4 @@ impl Alarm {
         likelihood.log_density(&mut pilot.denoiser(&told), &x, &mut buffers, &mut found)?;
         Ok((found[0].value - found[1].value, 2 * EVALUATIONS))
     }
-}
-
-/// A plan that is begun.
-pub(crate) fn followed(plan: Plan, seen: Observation) -> Followed {
-    Followed { plan, seen, age: 0 }
 }

@@ -1,11 +1,14 @@
 //! A closed loop at 10 Hz: look, plan where it is time to, move.
 
-use crate::alarm::{Alarm, Followed, followed};
-use crate::observation::Observation;
-use crate::pilot::{Features, NOW_TO_NEXT, Pilot, Source, breaks};
-use crate::world::{DT, Map, Obstacle, Point, World, add, length, less};
+use crate::alarm::{Alarm, Followed};
+use crate::pilot::Pilot;
+use crate::world::{Map, World};
 use picardy::likelihood::Threshold;
+use picardy_robot::{
+    DELAY, DT, Features, Observation, Obstacle, PLACES, Plan, Point, Source, add, breaks, length, less,
+};
 use picardy_trainer::rng::Rng;
+use std::time::Duration;
 
 /// Ticks after which a run is given up.
 const MOST: usize = 150;
@@ -30,6 +33,8 @@ pub(crate) enum Replan {
 pub(crate) struct Settings {
     pub(crate) map: Map,
     pub(crate) features: Features,
+    /// What a cycle may take; over it, the best plan so far is followed.
+    pub(crate) deadline: Option<Duration>,
     /// Ticks between plans.
     pub(crate) every: usize,
     pub(crate) replan: Replan,
@@ -86,7 +91,7 @@ pub(crate) fn run(
     let mut out = Outcome { nearest: f64::INFINITY, goal: world.goal, ..Outcome::default() };
     let mut acceleration = [0.0; 2];
     for tick in 0..MOST {
-        let seen = Observation::of(&world, &robot)?;
+        let seen = Observation::new(robot, world.goal, &world.obstacles)?;
         let mut fresh = followed_plan.is_none();
         if let Some(now) = &followed_plan {
             fresh = now.age >= settings.every;
@@ -102,7 +107,7 @@ pub(crate) fn run(
                     Replan::Scheduled => false,
                     Replan::Classifier(threshold) => threshold.is_alarm(score),
                     Replan::Chance(rate) => chance.uniform() < rate,
-                    Replan::Geometry => now.plan.touches_after(&seen, now.age),
+                    Replan::Geometry => now.plan.touches(&seen, now.age) < PLACES,
                 };
                 out.alarms += usize::from(early);
                 fresh = early;
@@ -110,17 +115,18 @@ pub(crate) fn run(
         }
         if fresh {
             let last = followed_plan.as_ref().map(|now| (&now.plan, now.age));
-            let plan = pilot.plan(&seen, last, &settings.features, seed * 1000 + tick as u64)?;
+            let seed = seed.wrapping_mul(1000).wrapping_add(tick as u64);
+            let (plan, seconds) = pilot.plan(&seen, last, &settings.features, settings.deadline, seed)?;
             out.plans += 1;
             out.sampled += usize::from(matches!(plan.source, Source::Sampled | Source::Early));
             out.evaluations += plan.evaluations;
             out.planned_broken += plan.violations();
-            out.planned += plan.moves();
-            out.seconds.push(plan.seconds);
-            followed_plan = Some(followed(plan, seen));
+            out.planned += Plan::MOVES;
+            out.seconds.push(seconds);
+            followed_plan = Some(Followed::new(plan, &seen));
         }
         let Some(now) = &mut followed_plan else { continue };
-        let next = now.plan.places[NOW_TO_NEXT + now.age];
+        let next = now.plan.next(now.age);
         let before = robot;
         robot.go(next);
         if before != robot || tick > 0 {
@@ -129,7 +135,7 @@ pub(crate) fn run(
         let changed = less(robot.velocity(), before.velocity()).map(|v| v / DT);
         // The new plan's own first move comes after the committed one.
         let jerk = length(less(changed, acceleration)) / DT;
-        if out.plans > 1 && now.age == crate::pilot::DELAY {
+        if out.plans > 1 && now.age == DELAY {
             out.joins.push(jerk);
         } else {
             out.within.push(jerk);

@@ -1,12 +1,13 @@
 //! What each feature is worth: runs with and without it.
 
 use crate::episode::{self, Outcome, Replan, Settings};
-use crate::pilot::{Features, with_pilot};
+use crate::pilot::with_pilot;
 use crate::report::Row;
-use crate::training::{Loss, Trained};
+use crate::training::Trained;
 use crate::world::Map;
 use anyhow::Context;
 use picardy::likelihood::Threshold;
+use picardy_robot::Features;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -27,8 +28,13 @@ pub(crate) struct Runs {
     pub(crate) seed: u64,
 }
 
-const BASE: Settings =
-    Settings { map: Map::Known, features: Features::ALL, every: EVERY, replan: Replan::Scheduled };
+const BASE: Settings = Settings {
+    map: Map::Known,
+    features: Features::ALL,
+    deadline: None,
+    every: EVERY,
+    replan: Replan::Scheduled,
+};
 
 impl Runs {
     /// The runs of one kind, all of the same courses.
@@ -71,7 +77,7 @@ impl Runs {
 
     /// One network, each feature by itself.
     pub(crate) fn features(&self, network: &Trained) -> anyhow::Result<Vec<Row>> {
-        let held = Features { hard: true, ..Features::NONE };
+        let held = Features { committed: true, ..Features::NONE };
         let features = [
             ("no guards", Features::NONE),
             ("committed actions held", held),
@@ -82,12 +88,14 @@ impl Runs {
             ("all, warm, 5 steps", Features { warm: Some(5), ..Features::ALL }),
             ("all, warm, 3 steps", Features { warm: Some(3), ..Features::ALL }),
             ("all, cold, 5 steps", Features { steps: 5, ..Features::ALL }),
-            ("all, deadline 0", Features { deadline: Some(Duration::ZERO), ..Features::ALL }),
         ];
-        features
-            .iter()
-            .map(|(name, features)| self.row(network, name, &Settings { features: *features, ..BASE }))
-            .collect()
+        let row = |(name, features): &(&str, Features)| {
+            self.row(network, name, &Settings { features: *features, ..BASE })
+        };
+        let mut rows: Vec<Row> = features.iter().map(row).collect::<anyhow::Result<_>>()?;
+        let hurried = Settings { deadline: Some(Duration::ZERO), ..BASE };
+        rows.push(self.row(network, "all, deadline 0", &hurried)?);
+        Ok(rows)
     }
 
     /// A map that was never seen: plans every second, and before that where somebody or something asks for one.
@@ -141,12 +149,4 @@ impl Runs {
             episode::run(pilot, &Settings { map, features, ..BASE }, seed, false)
         })
     }
-}
-
-/// Which network the features are tried with: the one that knows the limits.
-pub(crate) fn main_network(networks: &[Trained]) -> anyhow::Result<&Trained> {
-    networks
-        .iter()
-        .find(|network| network.loss == Loss::Physics)
-        .context("there is no network of the physics loss")
 }

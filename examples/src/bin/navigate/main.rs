@@ -6,20 +6,18 @@
 //!
 //! | what | where |
 //! |---|---|
-//! | the robot and what moves around it | `world` |
-//! | what it sees | `observation` |
+//! | the robot, what it sees, and one cycle from there to a plan | the package `picardy-robot`, which firmware runs too |
+//! | courses | `world` |
 //! | who shows how it is done, and what is learnt of it | `planner`, `demonstrations` |
 //! | the three losses | `training`, `physics` |
-//! | one cycle: observation and last plan to next plan | `pilot`, `avoid` |
+//! | the cycle with a network from a file | `pilot` |
 //! | when to plan before it is time | `alarm` |
 //! | the closed loop, and what each feature is worth in it | `episode`, `experiments`, `report` |
 
 mod alarm;
-mod avoid;
 mod demonstrations;
 mod episode;
 mod experiments;
-mod observation;
 mod physics;
 mod pilot;
 mod planner;
@@ -31,16 +29,16 @@ use anyhow::Context;
 use clap::Parser;
 use demonstrations::demonstrations;
 use episode::Outcome;
-use experiments::{Runs, main_network};
+use experiments::Runs;
 use picardy_examples::pictures::{CONTRASTIVE, Course, STANDARD, Tick, courses, film};
+use picardy_robot::{DT, Features, RADIUS};
 use picardy_trainer::train::write_whole;
-use pilot::Features;
 use report::Row;
 use serde_json::json;
 use std::path::PathBuf;
 use std::time::Instant;
 use training::{Loss, Trained, Training, train};
-use world::{DT, Map, RADIUS};
+use world::Map;
 
 /// Demonstrates, trains, and drives a robot through moving obstacles.
 #[derive(Parser)]
@@ -63,6 +61,9 @@ struct Args {
     /// Weight of the limits in the physics-informed loss.
     #[arg(long, default_value_t = 1e-3)]
     weight: f64,
+    /// The losses; the last one's network is tried feature by feature.
+    #[arg(long, value_delimiter = ',', default_values_t = Loss::ALL)]
+    losses: Vec<Loss>,
     /// Take the networks that are in `--out` already.
     #[arg(long)]
     trained: bool,
@@ -84,7 +85,7 @@ fn drive(args: &Args) -> anyhow::Result<()> {
     let runs = Runs { episodes: args.episodes, seed: args.seed };
     println!("3. {} runs of each kind on the known map, a plan every 0.4 s\n{}", args.episodes, Row::head());
     let by_network = runs.networks(&networks)?;
-    let main = main_network(&networks)?;
+    let main = networks.last().context("`--losses` names none: give standard, contrastive or physics")?;
     println!("4. Feature by feature\n{}", Row::head());
     let features = runs.features(main)?;
     println!("5. A map that was never seen, whose obstacles turn without warning\n{}", Row::head());
@@ -113,7 +114,7 @@ fn networks(args: &Args) -> anyhow::Result<Vec<Trained>> {
                 .with_context(|| format!("{}: run without `--trained` first", path.display()))?;
             Ok(Trained { loss, bytes, seconds: 0.0 })
         };
-        return Loss::ALL.into_iter().map(read).collect();
+        return args.losses.iter().copied().map(read).collect();
     }
     println!("1. {} courses, demonstrated by a planner", args.worlds);
     let begin = Instant::now();
@@ -132,7 +133,7 @@ fn networks(args: &Args) -> anyhow::Result<Vec<Trained>> {
         seed: args.seed,
         weight: args.weight,
     };
-    Loss::ALL.into_iter().map(|loss| train(loss, &settings, &data, &args.out)).collect()
+    args.losses.iter().map(|loss| train(*loss, &settings, &data, &args.out)).collect()
 }
 
 fn pictures(args: &Args, runs: &Runs, network: &Trained) -> anyhow::Result<()> {
@@ -189,6 +190,7 @@ mod tests {
             seed: 3,
             widths: vec![8, 16],
             weight: 1e-3,
+            losses: Loss::ALL.to_vec(),
             trained: false,
             out: out.clone(),
         };

@@ -1,8 +1,7 @@
 //! The robot's limits as inequalities of a chunk.
 
-use crate::demonstrations::NOW;
-use crate::world::{ACCELERATION, DT, VELOCITY};
 use picardy::Real;
+use picardy_robot::{ACCELERATION, DT, NOW, VELOCITY};
 use picardy_trainer::physics::Residual;
 
 /// The part of a limit that training asks for, so that what is left of an error stays within the whole.

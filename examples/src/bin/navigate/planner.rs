@@ -4,10 +4,11 @@
 //! 2. Alternately: the path's bends are evened out, it is pushed out of obstacles, and brought within the robot's limits.
 //! 3. What still touches an obstacle or does not arrive is thrown away.
 
-use crate::world::{ACCELERATION, DT, Obstacle, Point, Robot, VELOCITY, World, add, length, less};
+use crate::world::World;
 use anyhow::Context;
 use picardy::guard::{Guard, Limits};
 use picardy::{Level, Row, SliceFrames};
+use picardy_robot::{ACCELERATION, DT, Obstacle, Point, Robot, VELOCITY, add, length, less};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -19,8 +20,8 @@ const LAYERS: usize = 30;
 /// Cells from the middle to the border of what is searched.
 const SIDE: i32 = 38;
 /// Metres that are kept from obstacles in the search, and at least in the end.
-const WIDE: f64 = 0.15;
-const NEAR: f64 = 0.06;
+const WIDE: f64 = 0.25;
+const NEAR: f64 = 0.12;
 /// Ticks for coming to rest.
 const REST: usize = 16;
 const ROUNDS: usize = 4;
@@ -153,16 +154,16 @@ fn smooth(path: &mut [Point], robot: &Robot, future: &Future) {
     };
     for _ in 0..SMOOTHINGS {
         let before = path.to_vec();
-        for i in 1..n - 1 {
+        for (i, at) in path.iter_mut().enumerate().take(n - 1).skip(1) {
             let j = i as isize;
             let slope =
                 add(add(second(&before, j - 1), second(&before, j), -2.0), second(&before, j + 1), 1.0);
-            path[i] = add(path[i], slope, -0.06);
+            *at = add(*at, slope, -0.06);
             for obstacle in future.0.get(i).map_or(&[][..], Vec::as_slice) {
-                let missing = WIDE - obstacle.clearance(path[i]);
-                let away = less(path[i], obstacle.at);
+                let missing = WIDE - obstacle.clearance(*at);
+                let away = less(*at, obstacle.at);
                 if missing > 0.0 && length(away) > 1e-6 {
-                    path[i] = add(path[i], away, 0.5 * missing / length(away));
+                    *at = add(*at, away, 0.5 * missing / length(away));
                 }
             }
         }
@@ -189,8 +190,8 @@ fn limit(path: &mut [Point], robot: &Robot) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pilot::breaks;
     use crate::world::Map;
+    use picardy_robot::breaks;
 
     #[test]
     fn ways_are_free_within_limits_and_arrive() {

@@ -76,7 +76,7 @@ impl Row {
             latency_99: 1e3 * quantile(&seconds, 0.99),
             jerk_at_joins: mean(outcomes.iter().flat_map(|o| o.joins.iter().copied())),
             jerk_elsewhere: mean(outcomes.iter().flat_map(|o| o.within.iter().copied())),
-            seconds: mean(outcomes.iter().filter(|o| o.reached).map(|o| o.ticks as f64 * crate::world::DT)),
+            seconds: mean(outcomes.iter().filter(|o| o.reached).map(|o| o.ticks as f64 * picardy_robot::DT)),
         }
     }
 

@@ -1,20 +1,18 @@
 //! Three networks of one architecture: the standard loss, the contrastive one, and the standard one with the robot's limits.
 
-use crate::demonstrations::PLACES;
 use crate::physics::WithinLimits;
 use indicatif::{ProgressBar, ProgressStyle};
+use picardy_robot::PLACES;
 use picardy_trainer::data::Dataset;
 use picardy_trainer::export;
 use picardy_trainer::loss::{Draws, LossConfig, OutputName, WeightingName};
 use picardy_trainer::model::{NetworkKind, Precision};
 use picardy_trainer::train::{TrainConfig, Trainer};
-use serde::Serialize;
 use std::path::Path;
 use std::sync::Arc;
 
 /// What a network is trained with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Loss {
     Standard,
     Contrastive,
@@ -30,6 +28,12 @@ impl Loss {
             Self::Contrastive => "contrastive",
             Self::Physics => "physics",
         }
+    }
+}
+
+impl std::fmt::Display for Loss {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
     }
 }
 

@@ -1,78 +1,7 @@
-//! The robot, what is in its way, and how that moves.
+//! Obstacle courses: how they are drawn, and how they move.
 
+use picardy_robot::{ARENA, DT, Obstacle, Robot, VELOCITY, add, length};
 use picardy_trainer::rng::Rng;
-
-/// Seconds of a tick: the loop runs at 10 Hz.
-pub(crate) const DT: f64 = 0.1;
-/// The robot's limits, in m/s and m/s^2, and its radius in m.
-pub(crate) const VELOCITY: f64 = 1.0;
-pub(crate) const ACCELERATION: f64 = 2.0;
-pub(crate) const RADIUS: f64 = 0.15;
-/// Half a side of the square that obstacles stay in, in m.
-pub(crate) const ARENA: f64 = 3.0;
-
-/// Metres in the plane.
-pub(crate) type Point = [f64; 2];
-
-pub(crate) fn add(a: Point, b: Point, factor: f64) -> Point {
-    [a[0] + factor * b[0], a[1] + factor * b[1]]
-}
-
-pub(crate) fn less(a: Point, b: Point) -> Point {
-    add(a, b, -1.0)
-}
-
-pub(crate) fn length(a: Point) -> f64 {
-    a[0].hypot(a[1])
-}
-
-/// A point that is moved through the plane, with where it was one tick before.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Robot {
-    pub(crate) previous: Point,
-    pub(crate) position: Point,
-}
-
-impl Robot {
-    pub(crate) fn at_rest(position: Point) -> Self {
-        Self { previous: position, position }
-    }
-
-    /// In m/s.
-    pub(crate) fn velocity(&self) -> Point {
-        less(self.position, self.previous).map(|d| d / DT)
-    }
-
-    pub(crate) fn go(&mut self, to: Point) {
-        *self = Self { previous: self.position, position: to };
-    }
-}
-
-/// A disc that moves.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Obstacle {
-    pub(crate) at: Point,
-    /// In m/s.
-    pub(crate) velocity: Point,
-    pub(crate) radius: f64,
-}
-
-impl Obstacle {
-    /// One tick on, back from the arena's border.
-    fn step(&mut self) {
-        self.at = add(self.at, self.velocity, DT);
-        for (at, velocity) in self.at.iter().zip(&mut self.velocity) {
-            if at.abs() > ARENA && at * *velocity > 0.0 {
-                *velocity = -*velocity;
-            }
-        }
-    }
-
-    /// Metres between the robot's and the disc's edge; below 0 they touch.
-    pub(crate) fn clearance(&self, robot: Point) -> f64 {
-        length(less(robot, self.at)) - self.radius - RADIUS
-    }
-}
 
 /// Kinds of places to cross.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +25,7 @@ impl Map {
 #[derive(Clone, Debug)]
 pub(crate) struct World {
     pub(crate) obstacles: Vec<Obstacle>,
-    pub(crate) goal: Point,
+    pub(crate) goal: picardy_robot::Point,
     /// The probability with which an obstacle turns in a tick.
     turning: f64,
     rng: Rng,

@@ -1,0 +1,144 @@
+//! A plan in the world's coordinates.
+
+use crate::{
+    ACCELERATION, DIM, DT, KNOWN, NOW, Observation, PLACES, Point, Robot, SCALE, add, breaks, length, less,
+};
+
+/// Where a plan is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Sampled to the end.
+    Sampled,
+    /// The best when time was up.
+    Early,
+    /// The rest of the last plan: the new one touches an obstacle sooner.
+    Kept,
+    /// Braking: every other plan touches an obstacle sooner.
+    Braking,
+}
+
+/// Where the robot will be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Plan {
+    /// The places, from one tick before the plan on.
+    pub places: [Point; PLACES],
+    /// Where it is from.
+    pub source: Source,
+    /// Evaluations of the network that the cycle took.
+    pub evaluations: usize,
+}
+
+impl Plan {
+    /// The chunk of a robot that is at `origin`.
+    pub(crate) fn new(chunk: &[f32; DIM], origin: Point, source: Source) -> Self {
+        let mut places = [origin; PLACES];
+        for (place, x) in places.iter_mut().zip(chunk.chunks_exact(2)) {
+            if let [x, y] = *x {
+                *place = add(origin, [f64::from(x), f64::from(y)], SCALE);
+            }
+        }
+        Self { places, source, evaluations: 0 }
+    }
+
+    /// The places relative to a point, in the network's unit, `[PLACES, 2]`.
+    pub fn relative(&self, origin: Point) -> [f32; DIM] {
+        let mut out = [0.0; DIM];
+        write(&self.places, origin, &mut out);
+        out
+    }
+
+    /// Where the robot goes `age` ticks after the plan.
+    pub fn next(&self, age: usize) -> Point {
+        self.places[(NOW + 1 + age).min(PLACES - 1)]
+    }
+
+    /// The first place after `age` ticks that touches an obstacle, as far as can be foreseen; `PLACES` where none does. What is seen is seen
+    /// now, `age` ticks after the plan.
+    pub fn touches(&self, seen: &Observation<'_>, age: usize) -> usize {
+        let now = NOW + age;
+        let hit = |(place, at): (usize, &Point)| {
+            place > now
+                && seen.obstacles.iter().any(|o| o.in_ticks(place as f64 - now as f64).clearance(*at) < 0.0)
+        };
+        self.places.iter().enumerate().position(hit).unwrap_or(PLACES)
+    }
+
+    /// Moves that were not known before.
+    pub const MOVES: usize = PLACES - KNOWN;
+
+    /// Of these, how many break a limit.
+    pub fn violations(&self) -> usize {
+        let robots = self.places.windows(2).map(|pair| Robot { previous: pair[0], position: pair[1] });
+        let (before, after) = (robots.clone(), robots.skip(1));
+        before.zip(after).skip(KNOWN - 2).filter(|(before, after)| breaks(before, after)).count()
+    }
+}
+
+/// Places of the world as numbers of a chunk.
+pub(crate) fn write(places: &[Point], origin: Point, out: &mut [f32]) {
+    for (out, place) in out.chunks_exact_mut(2).zip(places) {
+        out.copy_from_slice(&less(*place, origin).map(|x| (x / SCALE) as f32));
+    }
+}
+
+/// The same places before `from`, and from there coming to rest as fast as can be.
+pub(crate) fn braking(chunk: &[f32; DIM], from: usize) -> [f32; DIM] {
+    let mut chunk = *chunk;
+    let most = ACCELERATION * DT * DT / SCALE;
+    for place in from.max(2)..PLACES {
+        let at = |place: usize| [f64::from(chunk[2 * place]), f64::from(chunk[2 * place + 1])];
+        let step = less(at(place - 1), at(place - 2));
+        let speed = length(step);
+        let factor = if speed > most { 1.0 - most / speed } else { 0.0 };
+        let to = add(at(place - 1), step, factor);
+        chunk[2 * place..2 * place + 2].copy_from_slice(&to.map(|x| x as f32));
+    }
+    chunk
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Obstacle;
+
+    /// 1 m/s along x.
+    fn steady() -> [f32; DIM] {
+        let mut chunk = [0.0f32; DIM];
+        for (place, x) in chunk.chunks_exact_mut(2).enumerate() {
+            x[0] = (0.1 * (place as f64 - 1.0) / SCALE) as f32;
+        }
+        chunk
+    }
+
+    #[test]
+    fn braking_stops_as_fast_as_can_be() {
+        let plan = Plan::new(&braking(&steady(), KNOWN), [0.0; 2], Source::Braking);
+        assert_eq!(plan.violations(), 0);
+        // v^2/2a less half a step.
+        let way = plan.places[PLACES - 1][0] - plan.places[KNOWN - 1][0];
+        assert!((way - 0.2).abs() < 1e-6, "{way}");
+        assert!(length(less(plan.places[PLACES - 1], plan.places[PLACES - 2])) < 1e-6);
+    }
+
+    #[test]
+    fn touches_and_violations_are_found_where_they_are() {
+        let mut chunk = steady();
+        let plan = Plan::new(&chunk, [1.0, 0.0], Source::Sampled);
+        assert_eq!((plan.violations(), plan.next(0), plan.next(99)), (0, plan.places[2], plan.places[15]));
+        assert!((plan.next(0)[0] - 1.1).abs() < 1e-6);
+        let back = plan.relative([1.0, 0.0]);
+        assert!(back.iter().zip(&chunk).all(|(a, b)| (a - b).abs() < 1e-6));
+        // Met half way by a disc at 1 m/s: 1.01 m of clearance, closed at 2 m/s.
+        let disc = [Obstacle { at: [2.36, 0.0], velocity: [-1.0, 0.0], radius: 0.2 }];
+        let seen = Observation { robot: Robot::at_rest([1.0, 0.0]), goal: [3.0, 0.0], obstacles: &disc };
+        assert_eq!(plan.touches(&seen, 0), NOW + 6);
+        // The same moment, two ticks later.
+        let later = [disc[0].in_ticks(2.0)];
+        assert_eq!(plan.touches(&Observation { obstacles: &later, ..seen }, 2), NOW + 6);
+        assert_eq!(plan.touches(&Observation { obstacles: &[], ..seen }, 0), PLACES);
+        chunk[20] += 0.2;
+        // One move too fast, and the next one's change of speed.
+        let bent = Plan::new(&chunk, [1.0, 0.0], Source::Sampled).violations();
+        assert!((2..=3).contains(&bent), "{bent}");
+    }
+}
