@@ -64,7 +64,7 @@ grep -E '^(sample|run)' "$output"
 echo "-- the same on the host"
 host=$(rustc -vV | sed -n 's/^host: //p')
 cargo test -q --target "$host" -p picardy-firmware-twin -p picardy-firmware-shared >/dev/null
-twin() { cargo run -q --release --target "$host" -p picardy-firmware-twin -- "$1"; }
+twin() { cargo run -q --release --target "$host" -p picardy-firmware-twin -- "$@"; }
 agreement=$(twin "$output")
 echo "$TARGET: $agreement"
 compile $RISCV build --release --bin sample --bin kernels
@@ -72,6 +72,11 @@ riscv=$CARGO_TARGET_DIR/$RISCV/release
 emulate_riscv "$riscv/sample" >"$output.riscv" || fail "sample ends with $? on $RISCV; its output is $output.riscv"
 agreement=$(twin "$output.riscv")
 echo "$RISCV: $agreement"
+
+emulate "$images/navigate" >"$output.navigate" || fail "navigate ends with $?; its output is $output.navigate"
+grep -E '^(run|stack)' "$output.navigate"
+agreement=$(twin navigate "$output.navigate")
+echo "$TARGET: navigate: $agreement"
 
 echo "-- kernels"
 # Opt-level s and 3, and a Cortex-M4 without its FPU: three builds of the kernels for a Cortex-M.

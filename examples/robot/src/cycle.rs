@@ -1,6 +1,6 @@
 //! One cycle: from an observation and the last plan to the next plan.
 
-use crate::plan::{braking, write};
+use crate::plan::{braking, goes_on, write};
 use crate::{
     ACCELERATION, Avoid, DIM, DT, KNOWN, NOW, Observation, ObservationError, PLACES, Plan, SCALE, Source,
     VELOCITY,
@@ -142,6 +142,8 @@ pub fn plan<'b, D: Denoiser<SliceFrames<'b, f32>>>(
         rest = last.relative(origin);
         shift(chunk, done, &mut rest)?;
         executed = done;
+        // A robot that is on its way goes on: a plan that stops at its end would make the next one slower.
+        goes_on(&mut rest, PLACES - done);
     }
     write(&[seen.robot.previous, origin], origin, &mut rest[..2 * (NOW + 1)]);
     if last.is_none() {

@@ -1,13 +1,17 @@
 //! What the robot sees.
 
-use crate::{Obstacle, Point, Robot, VELOCITY, length, less};
+use crate::{Obstacle, Point, RADIUS, Robot, VELOCITY, length, less};
 use core::fmt;
 
-/// Obstacles that the network is told, the nearest first, and how far they are seen, in m.
-const NEAREST: usize = 5;
-const RANGE: f64 = 2.5;
+/// Directions in which the robot looks, evenly around it, and how far, in m.
+const RAYS: usize = 16;
+const RANGE: f64 = 2.0;
+/// When the obstacles are looked at, in ticks from now, if they go on as they do.
+const MOMENTS: [f64; 3] = [0.0, 6.0, 12.0];
+/// Metres beside an obstacle over which it fades out of sight.
+const FADE: f64 = 0.3;
 /// Numbers of an observation.
-pub const WIDTH: usize = 4 + 5 * NEAREST;
+pub const WIDTH: usize = 4 + MOMENTS.len() * RAYS;
 
 /// Why there is nothing to plan from.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -95,8 +99,8 @@ impl<'a> Observation<'a> {
         if speed > 1.001 * VELOCITY { Err(ObservationError::TooFast { speed }) } else { Ok(()) }
     }
 
-    /// What the network is told, `[WIDTH]`: velocity and goal, then place, velocity and radius of the nearest obstacles, all relative to the
-    /// robot. Of a far goal the direction; of an obstacle out of sight zeros.
+    /// What the network is told, `[WIDTH]`: the velocity; the goal, or of a far one the direction; and how near obstacles are in each
+    /// direction, now and at two moments to come, from 0 (none within 2 m) to 1 (touching).
     pub fn numbers(&self) -> [f32; WIDTH] {
         let mut told = [0.0; WIDTH];
         let Robot { position, .. } = self.robot;
@@ -104,29 +108,35 @@ impl<'a> Observation<'a> {
         let [x, y] = less(self.goal, position);
         let far = length([x, y]);
         let near = if far > 1.5 { 1.5 / far } else { 1.0 };
-        let (own, others) = told.split_at_mut(4);
+        let (own, scans) = told.split_at_mut(4);
         own.copy_from_slice(&[u, v, near * x, near * y].map(|v| v as f32));
-        let distance = |o: &Obstacle| o.clearance(position);
-        // The next one is the nearest of those that are farther, the first in the list where several are as far.
-        let mut last: Option<(f64, usize)> = None;
-        for slot in others.chunks_exact_mut(5) {
-            let mut next: Option<(f64, usize, &Obstacle)> = None;
-            for (index, obstacle) in self.obstacles.iter().enumerate() {
-                let key = distance(obstacle);
-                let after =
-                    last.is_none_or(|(before, place)| key > before || (key == before && index > place));
-                if after && key < RANGE && next.is_none_or(|(least, ..)| key < least) {
-                    next = Some((key, index, obstacle));
-                }
+        for (scan, ticks) in scans.chunks_exact_mut(RAYS).zip(MOMENTS) {
+            for (k, slot) in scan.iter_mut().enumerate() {
+                let angle = core::f64::consts::TAU * k as f64 / RAYS as f64;
+                let ray = [libm::cos(angle), libm::sin(angle)];
+                let seen =
+                    |o: &Obstacle| nearness(less(o.in_ticks(ticks).at, position), o.radius + RADIUS, ray);
+                *slot = self.obstacles.iter().map(seen).fold(0.0, f64::max) as f32;
             }
-            let Some((key, index, obstacle)) = next else { break };
-            last = Some((key, index));
-            let [x, y] = less(obstacle.at, position);
-            let [u, v] = obstacle.velocity;
-            slot.copy_from_slice(&[x, y, 2.0 * u, 2.0 * v, 2.0 * obstacle.radius].map(|v| v as f32));
         }
         told
     }
+}
+
+/// How near a disc around `at` is along a ray from the origin: `1 - distance/RANGE`, less beside it.
+fn nearness(at: Point, radius: f64, ray: Point) -> f64 {
+    let (along, square) = (at[0] * ray[0] + at[1] * ray[1], at[0] * at[0] + at[1] * at[1]);
+    if square <= radius * radius {
+        return 1.0;
+    }
+    let beside = libm::sqrt(f64::max(0.0, square - along * along));
+    if along <= 0.0 || beside >= radius + FADE {
+        return 0.0;
+    }
+    let inside = f64::min(beside, radius);
+    let distance = along - libm::sqrt(radius * radius - inside * inside);
+    let fade = (beside - inside) / FADE;
+    f64::max(0.0, 1.0 - distance / RANGE) * (1.0 - fade)
 }
 
 #[cfg(test)]
@@ -136,19 +146,42 @@ mod tests {
     const DISC: Obstacle = Obstacle { at: [1.0, 0.0], velocity: [0.0, 0.1], radius: 0.3 };
 
     #[test]
-    fn the_nearest_are_told_first_in_any_order() {
+    fn obstacles_are_seen_where_they_are_and_will_be() {
         let robot = Robot { previous: [-0.05, 0.0], position: [0.0, 0.0] };
-        let at = |x: f64| Obstacle { at: [x, 0.0], ..DISC };
-        let discs = [at(2.0), at(-1.0), at(9.0), at(1.5), at(-1.2), at(1.0), at(2.2)];
-        let mut turned = discs;
-        turned.reverse();
-        let told = |obstacles: &[Obstacle]| Observation::new(robot, [4.0, 3.0], obstacles).unwrap().numbers();
-        let numbers = told(&discs);
-        assert_eq!(numbers[..4], [0.5, 0.0, 1.2, 0.9]);
-        let places = [numbers[4], numbers[9], numbers[14], numbers[19], numbers[24]];
-        assert_eq!(places, [-1.0, 1.0, -1.2, 1.5, 2.0]);
-        assert_eq!(told(&turned)[14..], numbers[14..]);
-        assert_eq!(told(&discs[2..3])[4..], [0.0; WIDTH - 4]);
+        // Ahead and coming; behind and out of sight.
+        let ahead = Obstacle { at: [1.45, 0.0], velocity: [-0.5, 0.0], radius: 0.3 };
+        let behind = Obstacle { at: [-2.6, 0.0], ..DISC };
+        let told = Observation::new(robot, [4.0, 3.0], &[ahead, behind]).unwrap().numbers();
+        assert_eq!(told[..4], [0.5, 0.0, 1.2, 0.9]);
+        let scans: [&[f32]; 3] = core::array::from_fn(|k| &told[4 + k * RAYS..4 + (k + 1) * RAYS]);
+        // Edges at 1.0 m, 0.7 m and 0.4 m.
+        for (scan, near) in scans.into_iter().zip([0.5, 0.65, 0.8]) {
+            assert!((scan[0] - near).abs() < 1e-6 && scan[1] == scan[15] && scan[1] < near, "{scan:?}");
+            assert!(scan[4..13].iter().all(|s| *s == 0.0), "{scan:?}");
+        }
+        assert!(scans[2][1] > scans[0][1]);
+        let turned = Obstacle { at: [0.0, 1.45], velocity: [0.0, -0.5], radius: 0.3 };
+        let other = Observation::new(robot, [4.0, 3.0], &[behind, turned]).unwrap().numbers();
+        for (k, seen) in other[4..4 + RAYS].iter().enumerate() {
+            assert!((seen - scans[0][(k + 12) % RAYS]).abs() < 1e-6, "{k}");
+        }
+    }
+
+    #[test]
+    fn what_is_seen_changes_little_with_the_place() {
+        let mut last = None;
+        for i in 0..2000 {
+            let now = nearness([0.8, -1.5 + 0.0015 * f64::from(i)], 0.5, [1.0, 0.0]);
+            assert!(
+                (0.0..=1.0).contains(&now) && last.is_none_or(|last: f64| (now - last).abs() < 0.05),
+                "{i}"
+            );
+            last = Some(now);
+        }
+        assert_eq!(
+            (nearness([0.2, 0.3], 0.5, [1.0, 0.0]), nearness([-1.0, 0.0], 0.5, [1.0, 0.0])),
+            (1.0, 0.0)
+        );
     }
 
     #[test]

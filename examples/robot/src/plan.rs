@@ -81,6 +81,13 @@ pub(crate) fn write(places: &[Point], origin: Point, out: &mut [f32]) {
     }
 }
 
+/// From place `from` on, goes on as before.
+pub(crate) fn goes_on(chunk: &mut [f32; DIM], from: usize) {
+    for i in 2 * from.max(2)..DIM {
+        chunk[i] = 2.0 * chunk[i - 2] - chunk[i - 4];
+    }
+}
+
 /// The same places before `from`, and from there coming to rest as fast as can be.
 pub(crate) fn braking(chunk: &[f32; DIM], from: usize) -> [f32; DIM] {
     let mut chunk = *chunk;

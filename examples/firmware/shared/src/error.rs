@@ -2,6 +2,7 @@
 
 use core::fmt;
 use picardy::nn::{ArtifactError, CardError, ModelError};
+use picardy_robot::{CycleError, ObservationError};
 use picardy::{PlanError, SampleError, ScheduleError};
 
 /// Why there is no sample.
@@ -19,6 +20,10 @@ pub enum Error {
     Plan(PlanError),
     /// The run failed.
     Sample(SampleError<ModelError>),
+    /// The robot sees nothing to plan from.
+    Observation(ObservationError),
+    /// The robot has no plan.
+    Cycle(CycleError<ModelError>),
     /// Its numbers cannot be written.
     Write(fmt::Error),
 }
@@ -32,6 +37,8 @@ impl fmt::Display for Error {
             Self::Schedule(error) => error.fmt(f),
             Self::Plan(error) => error.fmt(f),
             Self::Sample(error) => error.fmt(f),
+            Self::Observation(error) => error.fmt(f),
+            Self::Cycle(error) => error.fmt(f),
             Self::Write(error) => error.fmt(f),
         }
     }
@@ -56,5 +63,7 @@ from!(
     Schedule(ScheduleError),
     Plan(PlanError),
     Sample(SampleError<ModelError>),
+    Observation(ObservationError),
+    Cycle(CycleError<ModelError>),
     Write(fmt::Error),
 );

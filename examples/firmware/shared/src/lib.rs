@@ -5,6 +5,7 @@
 mod determinism;
 mod digest;
 mod error;
+pub mod navigate;
 mod sampling;
 
 pub use determinism::write_digests;

@@ -32,6 +32,7 @@ use episode::Outcome;
 use experiments::Runs;
 use picardy_examples::pictures::{CONTRASTIVE, Course, STANDARD, Tick, courses, film};
 use picardy_robot::{DT, Features, RADIUS};
+use picardy_trainer::model::Precision;
 use picardy_trainer::train::write_whole;
 use report::Row;
 use serde_json::json;
@@ -61,6 +62,9 @@ struct Args {
     /// Weight of the limits in the physics-informed loss.
     #[arg(long, default_value_t = 1e-3)]
     weight: f64,
+    /// Write the weights in half precision, as firmware has them.
+    #[arg(long)]
+    half: bool,
     /// The losses; the last one's network is tried feature by feature.
     #[arg(long, value_delimiter = ',', default_values_t = Loss::ALL)]
     losses: Vec<Loss>,
@@ -132,6 +136,7 @@ fn networks(args: &Args) -> anyhow::Result<Vec<Trained>> {
         widths: args.widths.clone(),
         seed: args.seed,
         weight: args.weight,
+        precision: if args.half { Precision::F16 } else { Precision::F32 },
     };
     args.losses.iter().map(|loss| train(*loss, &settings, &data, &args.out)).collect()
 }
@@ -190,6 +195,7 @@ mod tests {
             seed: 3,
             widths: vec![8, 16],
             weight: 1e-3,
+            half: true,
             losses: Loss::ALL.to_vec(),
             trained: false,
             out: out.clone(),

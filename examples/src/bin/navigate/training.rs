@@ -46,6 +46,8 @@ pub(crate) struct Training {
     pub(crate) seed: u64,
     /// The weight of the limits in the physics-informed loss.
     pub(crate) weight: f64,
+    /// What the weights are written in.
+    pub(crate) precision: Precision,
 }
 
 /// A trained network as its file, and what the training took.
@@ -57,7 +59,7 @@ pub(crate) struct Trained {
 
 /// Trains and writes `NAME.safetensors` and `NAME.onnx` into `out`.
 pub(crate) fn train(loss: Loss, settings: &Training, data: &Dataset, out: &Path) -> anyhow::Result<Trained> {
-    let Training { steps, batch, ref widths, seed, weight } = *settings;
+    let Training { steps, batch, ref widths, seed, weight, precision } = *settings;
     let mut config = TrainConfig { loss: LossConfig::standard(), ..TrainConfig::default() };
     config.network =
         NetworkKind::Unet1d { widths: widths.clone(), embedding: 32, kernel: 5, groups: 8, scale: true };
@@ -75,7 +77,6 @@ pub(crate) fn train(loss: Loss, settings: &Training, data: &Dataset, out: &Path)
     }
     let mut trainer = if loss == Loss::Physics {
         config.loss.physics.inequality = weight;
-        config.loss.physics.ceiling = 50.0;
         Trainer::with_residual(config, data.clone(), None, Arc::new(WithinLimits { places: PLACES }))?
     } else {
         Trainer::new(config, data.clone())?
@@ -91,7 +92,7 @@ pub(crate) fn train(loss: Loss, settings: &Training, data: &Dataset, out: &Path)
     bar.finish();
     let seconds = begin.elapsed().as_secs_f64();
     let network = trainer.averaged()?;
-    export::write(out, loss.name(), &network, &trainer.card(), Precision::F32)?;
+    export::write(out, loss.name(), &network, &trainer.card(), precision)?;
     let bytes = std::fs::read(out.join(format!("{}.safetensors", loss.name())))?;
     Ok(Trained { loss, bytes, seconds })
 }
