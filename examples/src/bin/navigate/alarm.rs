@@ -86,3 +86,48 @@ impl Alarm {
         Ok((found[0].value - found[1].value, 2 * EVALUATIONS))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::demonstrations::demonstrations;
+    use crate::pilot::with_pilot;
+    use crate::training::{Loss, Training, train};
+    use crate::world::{Map, World};
+    use picardy_robot::{Features, add};
+    use picardy_trainer::model::Precision;
+
+    #[test]
+    fn only_what_moves_otherwise_is_asked_about() {
+        let (data, _) = demonstrations(4, 1).unwrap();
+        let (widths, precision) = (vec![8, 16], Precision::F32);
+        let settings = Training { steps: 20, batch: 32, widths, seed: 1, weight: 1e-3, precision };
+        let place = tempfile::tempdir().unwrap();
+        let network = train(Loss::Standard, &settings, &data, place.path()).unwrap();
+        with_pilot(&network.bytes, |pilot| {
+            let (mut world, mut robot) = World::draw(Map::Known, false, 6);
+            let seen = Observation::new(robot, world.goal, &world.obstacles)?;
+            let plan = pilot.plan(&seen, None, &Features::ALL, None, 0)?.0;
+            let mut followed = Followed::new(plan, &seen);
+            for _ in 0..3 {
+                robot.go(plan.next(followed.age));
+                world.step();
+                followed.age += 1;
+            }
+            let mut alarm = Alarm::new()?;
+            let now = Observation::new(robot, world.goal, &world.obstacles)?;
+            assert_eq!(alarm.score(pilot, &followed, &now)?, (0.0, 0));
+            // One that comes the robot's way.
+            let disc =
+                Obstacle { at: add(robot.position, [0.0, 1.2], 1.0), velocity: [0.0, -0.4], radius: 0.4 };
+            world.obstacles.push(disc);
+            let now = Observation::new(robot, world.goal, &world.obstacles)?;
+            let (score, evaluations) = alarm.score(pilot, &followed, &now)?;
+            assert!(score != 0.0 && score.is_finite() && evaluations == 2 * EVALUATIONS, "{score}");
+            // All scores share their draws.
+            assert_eq!(alarm.score(pilot, &followed, &now)?.0, score);
+            Ok(())
+        })
+        .unwrap();
+    }
+}
