@@ -77,6 +77,9 @@ mod tests {
         let chunk = Chunk::new(3, 2).unwrap();
         shift(chunk, 1, &mut x).unwrap();
         assert_eq!(x, [2.0, -2.0, 3.0, -3.0, 3.0, -3.0, 5.0, -5.0, 6.0, -6.0, 6.0, -6.0]);
+        let mut long = [1.0, 2.0, 3.0, 4.0, 5.0];
+        shift(Chunk::new(5, 1).unwrap(), 3, &mut long).unwrap();
+        assert_eq!(long, [4.0, 5.0, 5.0, 5.0, 5.0]);
         let same = x;
         shift(chunk, 0, &mut x).unwrap();
         assert_eq!(x, same);

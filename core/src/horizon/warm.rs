@@ -113,7 +113,8 @@ fn estimate(form: Form, level: &Level) -> (f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Betas, Ddim, Ddpm, DpmSolverPp, Node, Prediction, Solver};
+    use crate::{Batch, Betas, Ddim, Ddpm, DpmSolverPp, Node, Prediction, Sampler, Sequential};
+    use crate::{SliceFrames, Solver, Workspace, denoiser};
 
     /// A path that follows the data ends there, whatever the solver and its noise.
     #[test]
@@ -140,6 +141,33 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// The path is the one that a run takes whose network says the data at every node, noise included.
+    #[test]
+    fn paths_are_those_of_a_run_that_sees_the_data() {
+        const DATA: [f64; 2] = [0.3, -0.7];
+        let noise = Noise::seeded(4);
+        let (mut levels, mut nodes) = ([Level::default(); 13], [Node::default(); 13]);
+        let grid = Betas::linear(1000, 1e-4, 2e-2).trailing(12, &mut levels).unwrap();
+        let plan = Ddpm::default().plan(&grid, Prediction::Sample, &mut nodes).unwrap();
+        let (mut x, mut guess) = ([0.0; 2], [0.0; 26]);
+        plan.start(&noise, 2, &mut x);
+        follow(&plan, &noise, 2, &DATA, &x, &mut guess).unwrap();
+        let mut compared = 0;
+        let mut model = denoiser::from_fn(|batch: &Batch<'_>, x: &[f64], out: &mut [f64]| {
+            let node = batch.iter().next().unwrap().node;
+            for (x, want) in x.iter().zip(&guess[2 * node..]) {
+                assert!((x - want).abs() < 1e-9, "node {node}: {x} {want}");
+            }
+            compared += 1;
+            out.copy_from_slice(&DATA);
+            Ok::<(), core::convert::Infallible>(())
+        });
+        let mut memory = [0.0; 8];
+        let mut workspace = Workspace::new(SliceFrames::new(&mut memory, 2), &mut []);
+        Sequential.run(&plan, &mut model, &noise, &mut x, &mut workspace).unwrap();
+        assert_eq!(compared, 12);
     }
 
     #[test]
