@@ -3,7 +3,7 @@
 use crate::plan::{braking, goes_on, write};
 use crate::{
     ACCELERATION, Avoid, DIM, DT, KNOWN, NOW, Observation, ObservationError, PLACES, Plan, SCALE, Source,
-    VELOCITY,
+    VELOCITY, length,
 };
 use core::fmt;
 use core::ops::ControlFlow;
@@ -16,6 +16,9 @@ use picardy::{
 
 /// The most DDIM steps.
 pub const STEPS: usize = 20;
+
+/// The part of its speed below which a robot counts as stuck.
+const STUCK: f64 = 0.3;
 
 /// What of all this is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +33,7 @@ pub struct Features {
     pub soft: bool,
     /// DDIM steps, at most [`STEPS`].
     pub steps: usize,
-    /// How many of them follow a warm start.
+    /// How many of them follow a warm start, where the robot moves by a plan that the network made.
     pub warm: Option<usize>,
 }
 
@@ -166,7 +169,11 @@ pub fn plan<'b, D: Denoiser<SliceFrames<'b, f32>>>(
     let Buffers { levels, nodes, rows } = buffers;
     let levels = levels.get_mut(..=features.steps).unwrap_or(&mut []);
     let whole = Betas::cosine(100).trailing(features.steps, levels)?;
-    let warm = features.warm.filter(|_| last.is_some());
+    // From a plan that no network made (the last one's rest, braking), or standing still, a warm start would not find out of where
+    // the robot is stuck.
+    let sampled = |(last, _): (&Plan, usize)| matches!(last.source, Source::Sampled | Source::Early);
+    let moves = length(seen.robot.velocity()) > STUCK * VELOCITY;
+    let warm = features.warm.filter(|_| moves && last.is_some_and(sampled));
     let grid = whole.tail(warm.unwrap_or(features.steps))?;
     let plan = Ddim { eta: 0.0 }.plan(&grid, Prediction::Sample, nodes)?;
     let (noise, mut x) = (Noise::seeded(seed), [0.0f32; DIM]);
@@ -231,13 +238,17 @@ mod tests {
         assert_eq!((first.places[0], first.places[NOW]), (robot.previous, robot.position));
         assert_eq!((first.violations(), first.evaluations, first.source), (0, 10, Source::Sampled));
         assert!(first.places[15][0] > 1.0, "{first:?}");
-        // Two moves on: the next action is the last plan's.
-        let moved = Robot { previous: first.places[2], position: first.places[3] };
+        // Five moves on: the next action is the last plan's.
+        let moved = Robot { previous: first.places[5], position: first.places[6] };
         let seen = Observation::new(moved, [2.0, 1.0], &[FAR]).unwrap();
         let warm = Features { warm: Some(5), ..Features::ALL };
-        let second = planned(&seen, Some((&first, 2)), &warm, false).unwrap();
+        let second = planned(&seen, Some((&first, 5)), &warm, false).unwrap();
         assert_eq!((second.evaluations, second.violations()), (5, 0));
-        assert!(length(less(second.next(0), first.places[4])) < 1e-6);
+        assert!(length(less(second.next(0), first.places[7])) < 1e-6);
+        // Where it hardly moves, it begins anew.
+        let slow = Robot { previous: first.places[1], position: first.places[2] };
+        let seen_slow = Observation::new(slow, [2.0, 1.0], &[FAR]).unwrap();
+        assert_eq!(planned(&seen_slow, Some((&first, 1)), &warm, false).unwrap().evaluations, 10);
         let all = planned(&seen, Some((&first, PLACES)), &warm, false);
         assert!(matches!(all, Err(CycleError::Horizon(_))), "{all:?}");
         for steps in [0, STEPS + 1] {

@@ -86,6 +86,7 @@ impl Runs {
             ("and both", Features { limits: true, obstacles: true, ..held }),
             ("and soft overlap: all", Features::ALL),
             ("all, warm, 5 steps", Features { warm: Some(5), ..Features::ALL }),
+            ("all, warm, 4 steps", Features { warm: Some(4), ..Features::ALL }),
             ("all, warm, 3 steps", Features { warm: Some(3), ..Features::ALL }),
             ("all, cold, 5 steps", Features { steps: 5, ..Features::ALL }),
         ];

@@ -22,6 +22,8 @@ const SIDE: i32 = 38;
 /// Metres that are kept from obstacles in the search, and at least in the end.
 const WIDE: f64 = 0.25;
 const NEAR: f64 = 0.12;
+/// The part of the robot's limits that is used.
+const PART: f64 = 0.95;
 /// Ticks for coming to rest.
 const REST: usize = 16;
 const ROUNDS: usize = 4;
@@ -132,7 +134,7 @@ fn timed(cells: &[Point], start: Point, goal: Point) -> Vec<Point> {
     let (mut path, mut layer, mut speed) = (vec![start], 0.0, 0.2);
     while layer < end {
         speed = f64::min(1.0, speed + 0.2);
-        layer = f64::min(end, layer + speed / TICKS as f64);
+        layer = f64::min(end, layer + PART * speed / TICKS as f64);
         let (whole, part) = (layer.floor() as usize, layer.fract());
         let from = cells[whole.min(cells.len() - 1)];
         let to = cells[(whole + 1).min(cells.len() - 1)];
@@ -173,7 +175,7 @@ fn smooth(path: &mut [Point], robot: &Robot, future: &Future) {
 /// Brings the path within the robot's limits.
 fn limit(path: &mut [Point], robot: &Robot) -> anyhow::Result<()> {
     let velocity = less(robot.position, robot.previous);
-    let limits = Limits::new(2, VELOCITY * DT, ACCELERATION * DT * DT)?
+    let limits = Limits::new(2, PART * VELOCITY * DT, PART * ACCELERATION * DT * DT)?
         .after(&robot.position, &velocity)
         .context("the robot's own speed")?
         .sweeps(40);

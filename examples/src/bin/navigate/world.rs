@@ -63,7 +63,7 @@ impl World {
         let mut robot = Robot::at_rest(start);
         if anywhere && rng.uniform() < 0.7 {
             let (sin, cos) = (std::f64::consts::TAU * rng.uniform()).sin_cos();
-            let speed = VELOCITY * rng.uniform().sqrt();
+            let speed = 0.95 * VELOCITY * rng.uniform().sqrt();
             robot.previous = add(start, [speed * cos, speed * sin], -DT);
         }
         (Self { obstacles, goal, turning, rng }, robot)
