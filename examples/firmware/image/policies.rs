@@ -74,7 +74,7 @@ fn entry(
         "/// The network's file, its sizes, and the bits of the host's plan.\nmod {name} {{\n\
          {section}pub(crate) static FILE: picardy::nn::Aligned<[u8; {len}]> = picardy::nn::Aligned(*include_bytes!({path:?}));\n\
          pub(crate) const PARAMETERS: usize = {parameters};\npub(crate) const RAM: usize = {ram};\n\
-         pub(crate) type Room = picardy_firmware::Room<{steps}, {scratch}, {condition}, {states}>;\n\
+         pub(crate) type Room = crate::room::Room<{steps}, {scratch}, {condition}, {states}>;\n\
          pub(crate) static PLAN: [u32; {dim}] = {plan:?};\n}}\n",
         states = 3 * dim,
     ))

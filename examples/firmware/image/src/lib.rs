@@ -7,13 +7,11 @@ mod model;
 mod output;
 mod paint;
 pub mod plans;
-mod policy;
 
 #[cfg(target_arch = "arm")]
 pub use cortex_m_rt::entry;
 pub use model::Model;
 pub use output::Output;
 pub use paint::Paint;
-pub use policy::Room;
 #[cfg(target_arch = "riscv32")]
 pub use riscv_rt::entry;

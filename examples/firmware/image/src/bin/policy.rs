@@ -4,6 +4,9 @@
 #![no_std]
 #![no_main]
 
+#[path = "../room.rs"]
+mod room;
+
 use picardy_firmware::entry;
 use picardy_firmware_shared::{Error, Policy};
 use semihosting::{eprintln, process};

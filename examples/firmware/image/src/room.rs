@@ -1,13 +1,18 @@
-//! A diffusion policy's plan, in static memory.
+//! A diffusion policy's plan, in static memory. (No part of the library: the samplers' images would link what it needs.)
 
-use crate::Paint;
 use picardy::nn::{Step, Weights};
+use picardy_firmware::Paint;
 use picardy_firmware_shared::{Error, Policy, PolicyMemory, plan_actions};
 use semihosting::println;
 
 /// All the memory of a plan but levels, nodes and stack.
 #[derive(Debug)]
-pub struct Room<const STEPS: usize, const SCRATCH: usize, const OBSERVATION: usize, const STATES: usize> {
+pub(crate) struct Room<
+    const STEPS: usize,
+    const SCRATCH: usize,
+    const OBSERVATION: usize,
+    const STATES: usize,
+> {
     program: [Step<Weights<'static>>; STEPS],
     scratch: [f32; SCRATCH],
     observation: [f32; OBSERVATION],
@@ -18,7 +23,7 @@ impl<const STEPS: usize, const SCRATCH: usize, const OBSERVATION: usize, const S
     Room<STEPS, SCRATCH, OBSERVATION, STATES>
 {
     /// Nothing in it yet.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             program: [Step::default(); STEPS],
             scratch: [0.0; SCRATCH],
@@ -32,7 +37,7 @@ impl<const STEPS: usize, const SCRATCH: usize, const OBSERVATION: usize, const S
     ///
     /// # Errors
     /// Weights that are not the policy's.
-    pub fn run(
+    pub(crate) fn run(
         &mut self,
         name: &str,
         policy: &Policy,
@@ -55,13 +60,5 @@ impl<const STEPS: usize, const SCRATCH: usize, const OBSERVATION: usize, const S
             want.len()
         );
         Ok(others)
-    }
-}
-
-impl<const STEPS: usize, const SCRATCH: usize, const OBSERVATION: usize, const STATES: usize> Default
-    for Room<STEPS, SCRATCH, OBSERVATION, STATES>
-{
-    fn default() -> Self {
-        Self::new()
     }
 }
