@@ -4,6 +4,7 @@
 #   - that no panic is left in the images of the samplers and solvers;
 #   - that the network's kernels take few enough instructions (tests/firmware_count.sh), with the host's bits;
 #   - that networks of odd sizes give the host's bits too, in every build of the kernels;
+#   - that a diffusion policy plans with the host's bits, a small one and one of 4.2 million weights, within 512 KiB of memory;
 #   - that they fit: examples/firmware/sizes-*.toml has what they take, and they may not grow by more than 2%.
 # The first also on a RISC-V without an FPU, and that core builds for a Cortex-M0, which has no atomics, and a Cortex-M33.
 #
@@ -52,7 +53,7 @@ done
 
 echo "-- images"
 cd examples/firmware
-compile $TARGET build --release
+compile $TARGET build --release --features wide
 images=$CARGO_TARGET_DIR/$TARGET/release
 for image in solvers stored ddim every; do
     emulate "$images/$image" || fail "$image ends with $?: 1 is a run that failed, 2 a panic, 124 one that hangs"
@@ -65,6 +66,7 @@ echo "-- the same on the host"
 host=$(rustc -vV | sed -n 's/^host: //p')
 cargo test -q --target "$host" -p picardy-firmware-twin -p picardy-firmware-shared >/dev/null
 twin() { cargo run -q --release --target "$host" -p picardy-firmware-twin -- "$@"; }
+twin need data/dino.safetensors
 agreement=$(twin "$output")
 echo "$TARGET: $agreement"
 compile $RISCV build --release --bin sample --bin kernels
@@ -93,6 +95,17 @@ kernels_agree "$TARGET" emulate "$images/kernels"
 kernels_agree "$TARGET, fast" emulate "$CARGO_TARGET_DIR/$TARGET/fast/kernels"
 kernels_agree "$SOFT" emulate "$CARGO_TARGET_DIR/$SOFT/release/kernels"
 kernels_agree "$RISCV" emulate_riscv "$riscv/kernels"
+
+echo "-- policies"
+# The weights of the wide one lie in memory that stands for flash outside of the chip.
+for image in policy policy_wide; do
+    emulate "$images/$image" >"$output.$image" || fail "$image ends with $?: 1 is plans of other bits than the host's, 2 a panic. It printed:
+$(cat "$output.$image")"
+    cat "$output.$image"
+done
+memory=$(awk '{ for (i = 1; i < NF; i++) if ($i == "memory" || $i == "stack") sum += $(i + 1) } END { print sum + 0 }' "$output.policy_wide")
+[ "$memory" -gt 0 ] && [ "$memory" -le $((512 * 1024)) ] || fail "the wide policy takes $memory bytes of memory, more than 512 KiB"
+echo "the wide policy: $memory bytes of memory of $((512 * 1024)), stack included"
 
 echo "-- panics"
 # A panic needs a function of core::panicking, which the linker keeps only where something calls it. That the symbols would be

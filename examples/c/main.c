@@ -104,6 +104,29 @@ static int step(const picardy_plan_spec *spec, const picardy_denoiser *denoiser)
     return 0;
 }
 
+// Between two plans of a robot: what was executed is shifted out, the rest is held less and less and is where the next run starts
+// warm; a plan is brought within what the robot can do, from how it moves.
+static int receding(void) {
+    picardy_detail detail;
+    const picardy_chunk chunk = {.batch = 1, .places = BATCH, .channels = DIM};
+    const picardy_level level = {.alpha = 0.6, .sigma = 0.8, .t = 40.0};
+    const float position[DIM] = {0.0f, 0.0f}, moving[DIM] = {0.1f, 0.0f};
+    const picardy_limits limits = {.velocity = 0.4, .acceleration = 0.3, .position = position, .moving = moving};
+    float x[BATCH * DIM], weights[BATCH * DIM], warm[BATCH * DIM];
+    for (int i = 0; i < BATCH * DIM; i++) {
+        x[i] = 0.5f * (float)i - 0.25f;
+    }
+    if (picardy_chunk_shift(&chunk, 1, x, &detail) || picardy_chunk_overlap(&chunk, 0, 1, weights, &detail) ||
+        picardy_chunk_renoise(&chunk, &level, 7, 0, x, warm, &detail) ||
+        picardy_limits_apply(&limits, &chunk, x, &detail)) {
+        return fail("receding", &detail);
+    }
+    show("held", weights);
+    show("warm", warm);
+    show("limited", x);
+    return 0;
+}
+
 int main(void) {
     picardy_detail detail;
     const picardy_network *network;
@@ -131,5 +154,6 @@ int main(void) {
     return sample("ddim", &ddim, sequential, &trained, NULL) || sample("dpmpp2m", &dpm, sequential, &trained, NULL) ||
            sample("ddpm", &ddpm, sequential, &trained, NULL) || sample("picard", &ddpm, picard, &trained, NULL) ||
            sample("stopped", &ddim, sequential, &trained, three_rounds) || sample("exact", &own, sequential, &exact, NULL) ||
-           sample("exact-picard", &own, picard, &exact, NULL) || step(&ddim, &trained);
+           sample("exact-picard", &own, picard, &exact, NULL) || step(&ddim, &trained) ||
+           receding();
 }

@@ -1,9 +1,11 @@
 //! What examples/c/main.c prints, by core itself: `reference MODEL.safetensors`. tests/c.sh compares them.
 
+use picardy::guard::{Guard, Limits};
+use picardy::horizon::{Chunk, Overlap, renoise, shift};
 use picardy::nn::{Aligned, Artifact, MlpDenoiser, ResidualMlp};
 use picardy::{
     Betas, Ddim, Ddpm, Denoiser, DpmSolverPp, Level, Mark, Mixture, Node, Noise, Picard, Plan, Prediction,
-    Run, Sampler, Sequential, SliceFrames, Solver, Span, Workspace,
+    Row, Run, Sampler, Sequential, SliceFrames, Solver, Span, Workspace,
 };
 use std::error::Error;
 
@@ -69,5 +71,26 @@ fn main() -> Result<(), Box<dyn Error>> {
     sample("exact", &own, &Sequential, &mut exact, 100)?;
     sample("exact-picard", &own, &picard, &mut exact, 100)?;
     sample("best-after-3", &ddim, &Sequential, &mut trained, 3)?;
-    sample("stepped", &ddim, &Sequential, &mut trained, 100)
+    sample("stepped", &ddim, &Sequential, &mut trained, 100)?;
+    receding()
+}
+
+/// Between two plans of a robot.
+fn receding() -> Result<(), Box<dyn Error>> {
+    let chunk = Chunk::new(2, 2)?;
+    let mut x: [f32; 4] = core::array::from_fn(|i| 0.5 * i as f32 - 0.25);
+    let (mut weights, mut warm) = ([0.0f32; 4], [0.0f32; 4]);
+    shift(chunk, 1, &mut x)?;
+    Overlap { delay: 0, executed: 1 }.fill(chunk, &mut weights)?;
+    let level = Level { alpha: 0.6, sigma: 0.8, t: 40.0 };
+    renoise(&level, &x, &Noise::seeded(7), chunk.dim(), &mut warm)?;
+    let mut limits = Limits::new(2, 0.4, 0.3)?.after(&[0.0, 0.0], &[0.1, 0.0])?;
+    let at = Row { item: 0, node: 0, level: Level::DATA, conditional: true };
+    limits.apply(&at, &mut SliceFrames::new(&mut x, chunk.dim()), 0)?;
+    for (name, x) in [("held", weights), ("warm", warm), ("limited", x)] {
+        for (item, x) in x.chunks(2).enumerate() {
+            println!("sample {name} {item} {:.7} {:.7}", x[0], x[1]);
+        }
+    }
+    Ok(())
 }

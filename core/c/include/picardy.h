@@ -131,6 +131,12 @@ enum picardy_error
   PICARDY_ERROR_DIMENSION = 55,
   // A weight that is not finite, or an int8's scale that is not positive.
   PICARDY_ERROR_WEIGHT = 56,
+  // More actions than a chunk has, or has left.
+  PICARDY_ERROR_HORIZON = 60,
+  // A number that is not finite.
+  PICARDY_ERROR_NUMBER = 61,
+  // A speed beyond its own limit.
+  PICARDY_ERROR_SPEED = 62,
   // An error that this border has no code for.
   PICARDY_ERROR_OTHER = 99,
 };
@@ -349,6 +355,16 @@ typedef struct picardy_plan picardy_plan;
 // A run under way: it lies in memory that the caller gave.
 typedef struct picardy_run picardy_run;
 
+// A batch of chunks of actions: `batch` items of `places` actions, each of `channels` numbers.
+typedef struct picardy_chunk {
+  // How many items.
+  size_t batch;
+  // The actions of an item: the horizon.
+  size_t places;
+  // The numbers of an action.
+  size_t channels;
+} picardy_chunk;
+
 // The values of an error. Which count, its text says; the others are 0.
 typedef struct picardy_detail {
   // A `picardy_error`.
@@ -368,6 +384,30 @@ typedef struct picardy_detail {
   // An argument, field, tensor or key; ends with a 0.
   char name[48];
 } picardy_detail;
+
+// A noise level, `z = alpha data + sigma noise`, and what the network is told of it.
+typedef struct picardy_level {
+  // The factor of the data.
+  double alpha;
+  // The factor of the noise.
+  double sigma;
+  // What the network is told: a timestep, or a sigma.
+  double t;
+} picardy_level;
+
+// Limits of a trajectory's differences, in the data's unit per step, of the Euclidean length over the channels.
+typedef struct picardy_limits {
+  // |x[i] - x[i-1]|, at most; infinity for no limit.
+  double velocity;
+  // |x[i] - 2 x[i-1] + x[i-2]|, at most; infinity for no limit.
+  double acceleration;
+  // Where each item stands one step before its first place, [batch, channels]; null for a free first place.
+  const float *position;
+  // What it moves by per step there, [batch, channels]; null where `position` is.
+  const float *moving;
+  // So many first places stay as they come.
+  size_t keeping;
+} picardy_limits;
 
 // A noise schedule. Which fields count, its `kind` says.
 typedef struct picardy_schedule {
@@ -434,16 +474,6 @@ typedef struct picardy_plan_spec {
   // How many steps.
   uint32_t steps;
 } picardy_plan_spec;
-
-// A noise level, `z = alpha data + sigma noise`, and what the network is told of it.
-typedef struct picardy_level {
-  // The factor of the data.
-  double alpha;
-  // The factor of the noise.
-  double sigma;
-  // What the network is told: a timestep, or a sigma.
-  double t;
-} picardy_level;
 
 // `weight` times what stands `back` nodes earlier; `back` 0 is no term.
 typedef struct picardy_term {
@@ -613,6 +643,37 @@ extern "C" {
 // The text of a code: what happened, which values of `picardy_detail` say what, and what mends it. A static string, for
 // every number.
 const char *picardy_error_text(int32_t code);
+
+// Moves the first `executed` actions of each item out of `x`, in place; the last one is repeated behind the rest.
+int32_t picardy_chunk_shift(const struct picardy_chunk *chunk,
+                            size_t executed,
+                            float *x,
+                            struct picardy_detail *detail);
+
+// How far each number of the shifted chunks is held (real-time chunking, arXiv 2506.07339): `weights` become 1 for the first `delay`
+// actions, which are executed before the new chunk is there, then less and less, and 0 for the last `executed`.
+int32_t picardy_chunk_overlap(const struct picardy_chunk *chunk,
+                              size_t delay,
+                              size_t executed,
+                              float *weights,
+                              struct picardy_detail *detail);
+
+// Writes the state of `data` at a noise level into `x`, alpha data + sigma noise, with the start's own noise of a run of that seed
+// and first item: where a run over a plan's later nodes starts warm.
+int32_t picardy_chunk_renoise(const struct picardy_chunk *chunk,
+                              const struct picardy_level *level,
+                              uint64_t seed,
+                              uint64_t first_item,
+                              const float *data,
+                              float *x,
+                              struct picardy_detail *detail);
+
+// Brings each trajectory in `x` within its limits, in place: of a finished sample, or of what a callback returns where the network
+// predicts the data.
+int32_t picardy_limits_apply(const struct picardy_limits *limits,
+                             const struct picardy_chunk *chunk,
+                             float *x,
+                             struct picardy_detail *detail);
 
 // The bytes that a network takes, at an alignment of `PICARDY_ALIGNMENT`.
 size_t picardy_network_size(void);

@@ -84,6 +84,12 @@ pub enum picardy_error {
     PICARDY_ERROR_DIMENSION = 55,
     /// A weight that is not finite, or an int8's scale that is not positive.
     PICARDY_ERROR_WEIGHT = 56,
+    /// More actions than a chunk has, or has left.
+    PICARDY_ERROR_HORIZON = 60,
+    /// A number that is not finite.
+    PICARDY_ERROR_NUMBER = 61,
+    /// A speed beyond its own limit.
+    PICARDY_ERROR_SPEED = 62,
     /// An error that this border has no code for.
     PICARDY_ERROR_OTHER = 99,
 }
@@ -169,6 +175,9 @@ fn text(code: i32) -> &'static CStr {
         PICARDY_ERROR_SCRATCH: c"the network's scratch has `given` numbers, a row needs `needed`: see picardy_network_scratch",
         PICARDY_ERROR_DIMENSION: c"states of `given` numbers for a network of `needed`: set dim to that",
         PICARDY_ERROR_WEIGHT: c"number `index` of the tensor `name` is NaN or infinite, or is `value` where an int8's scale must be positive: export the model again",
+        PICARDY_ERROR_HORIZON: c"`name` of `given` actions, where `needed` are the most: execute fewer before planning again, or plan faster",
+        PICARDY_ERROR_NUMBER: c"number `index` of `name` is `value`: mend the plan or the observation that it came from",
+        PICARDY_ERROR_SPEED: c"item `item` moves at `value` times its limit already: brake first, or give a larger limit",
         PICARDY_ERROR_OTHER: c"an error without a code of its own: use the header and the library of one version",
     }
 }

@@ -35,6 +35,7 @@ mod error;
 mod fault;
 #[cfg(feature = "handler")]
 mod handler;
+mod horizon;
 mod kinds;
 mod memory;
 mod network;
@@ -46,6 +47,10 @@ mod stepping;
 
 pub use denoiser::{picardy_denoiser, picardy_evaluate, picardy_row};
 pub use error::{picardy_detail, picardy_error, picardy_error_text};
+pub use horizon::{
+    picardy_chunk, picardy_chunk_overlap, picardy_chunk_renoise, picardy_chunk_shift, picardy_limits,
+    picardy_limits_apply,
+};
 pub use kinds::{
     picardy_final, picardy_form, picardy_prediction, picardy_sampler_kind, picardy_schedule_kind,
     picardy_slope, picardy_solver_kind, picardy_spacing,

@@ -12,7 +12,12 @@ pub(crate) const MAX_INPUTS: usize = 1 << 17;
 
 /// `f32`s of scratch that a layer of that many inputs needs.
 pub(crate) const fn scratch(inputs: usize) -> usize {
-    (BLOCK * inputs).div_ceil(2)
+    scratch_of(BLOCK, inputs)
+}
+
+/// The same where so many rows are made whole numbers together.
+pub(crate) const fn scratch_of(rows: usize, inputs: usize) -> usize {
+    rows.saturating_mul(inputs).div_ceil(2)
 }
 
 /// `y = x W^T + b`, or `y += x W^T + b`.

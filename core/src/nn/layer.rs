@@ -7,7 +7,7 @@ use half::slice::HalfFloatSliceExt;
 use super::int8::{self, Int8Linear};
 use super::linear::{Linear, SCALAR};
 use super::weight::WidenAll;
-use super::{Artifact, Dtype, ModelError, dispatch};
+use super::{Artifact, Dtype, ModelError, WeightFormat, dispatch};
 use crate::Name;
 
 /// Outputs whose halves are widened together: whole register blocks, and few enough for the first cache.
@@ -41,6 +41,16 @@ impl Default for Layer<'_> {
 }
 
 impl<'a> Layer<'a> {
+    /// A layer of that size without any numbers.
+    pub(crate) const fn sized(format: WeightFormat, inputs: usize) -> Self {
+        let weight = match format {
+            WeightFormat::F32 => Weights::F32(&[]),
+            WeightFormat::F16 => Weights::F16(&[]),
+            WeightFormat::Int8 => Weights::Int8 { weight: &[], scale: &[] },
+        };
+        Self { weight, bias: &[], inputs }
+    }
+
     /// The bias, one for each output.
     pub(crate) const fn bias(&self) -> &'a [f32] {
         self.bias

@@ -7,6 +7,7 @@
 use super::shape::{self, ShapeError};
 use super::weight::Weight;
 use super::{Kernel, Scalar, dispatch};
+use core::ops::Range;
 
 /// `y = x W^T + b`: x is [n, inputs], W [outputs, inputs] (as PyTorch stores it), b `[outputs]`, y [n, outputs].
 ///
@@ -86,8 +87,12 @@ pub(crate) struct Products<'a, X, W, F> {
 
 /// Whether the target has scalar registers alone, and little memory for more.
 pub(crate) const SCALAR: bool = cfg!(any(cortex_m, target_arch = "riscv32"));
-/// Rows and outputs of the main register block. With vectors, 9 sums, 3 weights and an input fit 16 registers.
-pub(crate) const BLOCK: usize = if SCALAR { 1 } else { 3 };
+/// Rows of the main register block.
+pub(crate) const BLOCK: usize = if SCALAR { 1 } else { 4 };
+/// Its outputs. With vectors, 12 sums, 3 weights and a product fill 16 registers; the inputs are read where they lie.
+const WIDE: usize = if SCALAR { 1 } else { 3 };
+/// Rows that stay near while all weights pass once.
+const NEAR: usize = 48;
 /// Outputs of the block for a single row, where only the weights stream.
 const STREAM: usize = if SCALAR { 2 } else { 4 };
 
@@ -97,42 +102,66 @@ impl<X, W: Weight<X>, F: FnMut(usize, usize, &[W::Sum])> Kernel for Products<'_,
     #[inline(always)]
     fn run(mut self) {
         let rows = self.x.len().checked_div(self.inputs).unwrap_or(0);
+        let outputs = self.weight.len().checked_div(self.inputs).unwrap_or(0);
         let mut row = 0;
-        while BLOCK > 1 && row + BLOCK <= rows {
-            let done = self.columns::<BLOCK, BLOCK>(row, 0);
-            self.columns::<BLOCK, 1>(row, done);
-            row += BLOCK;
+        while BLOCK > 1 && row + 1 < rows {
+            let end = (row + NEAR).min(rows);
+            let mut output = 0;
+            while output + WIDE <= outputs {
+                self.rows::<WIDE>(row..end, output);
+                output += WIDE;
+            }
+            while output < outputs {
+                self.rows::<1>(row..end, output);
+                output += 1;
+            }
+            row = end;
         }
         while row < rows {
-            let done = self.columns::<1, STREAM>(row, 0);
-            self.columns::<1, 1>(row, done);
+            let mut output = 0;
+            while output + STREAM <= outputs {
+                self.block::<1, STREAM>(row, output);
+                output += STREAM;
+            }
+            while output < outputs {
+                self.block::<1, 1>(row, output);
+                output += 1;
+            }
             row += 1;
         }
     }
 }
 
 impl<X, W: Weight<X>, F: FnMut(usize, usize, &[W::Sum])> Products<'_, X, W, F> {
-    /// The outputs from `first` on, `C` at a time, for the `R` rows from `row`; gives back where it stopped.
+    /// `C` outputs from `output` on for all those rows: their weights are read once from afar.
     #[inline(always)]
-    fn columns<const R: usize, const C: usize>(&mut self, row: usize, first: usize) -> usize {
+    fn rows<const C: usize>(&mut self, rows: Range<usize>, output: usize) {
+        let mut row = rows.start;
+        while row + BLOCK <= rows.end {
+            self.block::<BLOCK, C>(row, output);
+            row += BLOCK;
+        }
+        while row < rows.end {
+            self.block::<1, C>(row, output);
+            row += 1;
+        }
+    }
+
+    #[inline(always)]
+    fn block<const R: usize, const C: usize>(&mut self, row: usize, output: usize) {
         let k = self.inputs;
         let mut rows = [&self.x[..0]; R];
         for (r, slot) in rows.iter_mut().enumerate() {
             *slot = &self.x[(row + r) * k..(row + r + 1) * k];
         }
-        let mut output = first;
-        while (output + C) * k <= self.weight.len() {
-            let mut weights = [&self.weight[..0]; C];
-            for (c, slot) in weights.iter_mut().enumerate() {
-                *slot = &self.weight[(output + c) * k..(output + c + 1) * k];
-            }
-            let sums = W::products(&rows, &weights);
-            for (r, sums) in sums.iter().enumerate() {
-                (self.put)(row + r, output, sums);
-            }
-            output += C;
+        let mut weights = [&self.weight[..0]; C];
+        for (c, slot) in weights.iter_mut().enumerate() {
+            *slot = &self.weight[(output + c) * k..(output + c + 1) * k];
         }
-        output
+        let sums = W::products(&rows, &weights);
+        for (r, sums) in sums.iter().enumerate() {
+            (self.put)(row + r, output, sums);
+        }
     }
 }
 

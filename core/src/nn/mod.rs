@@ -32,6 +32,7 @@ mod card_tests;
 #[cfg(any(cortex_m_fp, cortex_m_dsp))]
 mod cortex_m;
 mod denoiser;
+mod footprint;
 mod group_norm;
 mod int8;
 mod json;
@@ -57,6 +58,7 @@ pub use attention::attention;
 pub use card::ModelCard;
 pub use card_fields::{CardError, Numbers, key};
 pub use denoiser::{MlpDenoiser, NetworkDenoiser};
+pub use footprint::{Footprint, Machine};
 pub use group_norm::group_norm;
 pub use layer_norm::{EPSILON as LAYER_NORM_EPSILON, layer_norm, layer_norm_with_stats};
 pub use linear::{add, linear, linear_add};

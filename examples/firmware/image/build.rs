@@ -1,6 +1,7 @@
 //! Puts the target's memory.x where the linker looks for it, and computes the plans that images keep in flash.
 
 mod networks;
+mod policies;
 
 use picardy::{Betas, Ddim, DpmSolverPp, Level, Node, Prediction, Solver};
 use std::error::Error;
@@ -25,6 +26,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(out.join("plans.rs"), ddim + &dpm)?;
     println!("cargo:rerun-if-changed=networks.rs");
     networks::write(&out)?;
+    println!("cargo:rerun-if-changed=policies.rs");
+    policies::write(&out, std::env::var_os("CARGO_FEATURE_WIDE").is_some())?;
     Ok(())
 }
 

@@ -82,7 +82,7 @@ fn entries(shape: &Shape, rows: usize, out: &Path) -> Result<String, Box<dyn Err
     Ok(entries)
 }
 
-fn bits(y: &[f32]) -> Vec<u32> {
+pub(crate) fn bits(y: &[f32]) -> Vec<u32> {
     y.iter().map(|y| y.to_bits()).collect()
 }
 
@@ -113,6 +113,11 @@ fn network(shape: &Shape, dtype: &'static str) -> Vec<u8> {
         tensors.push((format!("{name}.weight"), "F32", vec![width]));
         tensors.push((format!("{name}.bias"), "F32", vec![width]));
     }
+    file(tensors)
+}
+
+/// A file of those tensors (name, type, shape), whose numbers are a hash's bits.
+pub(crate) fn file(mut tensors: Vec<(String, &'static str, Vec<usize>)>) -> Vec<u8> {
     // The widest elements first, so that all lie at multiples of their size.
     tensors.sort_by_key(|(_, dtype, _)| *dtype != "F32");
     let (mut entries, mut data, mut state) = (Vec::new(), Vec::new(), 1u32);

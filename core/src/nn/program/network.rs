@@ -81,7 +81,11 @@ impl<'m, 'a> Network<'m, 'a> {
         if got != item.len() {
             return Err(ShapeError { argument: "out", expected: item.len(), got }.into());
         }
-        let (steps, _) = builder.finish();
+        Ok(Self::of_steps(item, condition, builder.finish().0))
+    }
+
+    /// The network of a program that is built.
+    pub(in crate::nn) fn of_steps(item: Shape, condition: usize, steps: &'m mut [Step<Weights<'a>>]) -> Self {
         let values = arena::plan(steps);
         let steps = &*steps;
         let mut network = Self { item, condition, steps, values, shared: [0; 3] };
@@ -90,7 +94,7 @@ impl<'m, 'a> Network<'m, 'a> {
             let [a, b, c] = network.shared;
             network.shared = [a.max(patches), b.max(layer), c.max(other)];
         }
-        Ok(network)
+        network
     }
 
     /// The shape of an item.

@@ -17,6 +17,12 @@ pub(super) enum Kind<'a> {
     Norm(Norm<'a>),
 }
 
+impl<'a> Weights<'a> {
+    pub(in crate::nn) const fn of_layer(layer: Layer<'a>) -> Self {
+        Self(Kind::Layer(layer))
+    }
+}
+
 impl<'a> Source for Tensors<'_, 'a> {
     type Parameters = Weights<'a>;
     type Error = ModelError;

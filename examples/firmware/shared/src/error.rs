@@ -1,9 +1,11 @@
 //! What can go wrong on the way to a sample.
 
+use core::convert::Infallible;
 use core::fmt;
+use picardy::horizon::HorizonError;
 use picardy::nn::{ArtifactError, CardError, ModelError};
+use picardy::{GuardError, MixtureError, PlanError, SampleError, ScheduleError};
 use picardy_robot::{CycleError, ObservationError};
-use picardy::{PlanError, SampleError, ScheduleError};
 
 /// Why there is no sample.
 #[derive(Debug)]
@@ -20,6 +22,14 @@ pub enum Error {
     Plan(PlanError),
     /// The run failed.
     Sample(SampleError<ModelError>),
+    /// There is no such guard.
+    Guard(GuardError),
+    /// A chunk of actions that does not fit.
+    Horizon(HorizonError),
+    /// There is no such mixture.
+    Mixture(MixtureError),
+    /// The run over it failed.
+    Exact(SampleError<Infallible>),
     /// The robot sees nothing to plan from.
     Observation(ObservationError),
     /// The robot has no plan.
@@ -37,6 +47,10 @@ impl fmt::Display for Error {
             Self::Schedule(error) => error.fmt(f),
             Self::Plan(error) => error.fmt(f),
             Self::Sample(error) => error.fmt(f),
+            Self::Guard(error) => error.fmt(f),
+            Self::Horizon(error) => error.fmt(f),
+            Self::Mixture(error) => error.fmt(f),
+            Self::Exact(error) => error.fmt(f),
             Self::Observation(error) => error.fmt(f),
             Self::Cycle(error) => error.fmt(f),
             Self::Write(error) => error.fmt(f),
@@ -63,6 +77,10 @@ from!(
     Schedule(ScheduleError),
     Plan(PlanError),
     Sample(SampleError<ModelError>),
+    Guard(GuardError),
+    Horizon(HorizonError),
+    Mixture(MixtureError),
+    Exact(SampleError<Infallible>),
     Observation(ObservationError),
     Cycle(CycleError<ModelError>),
     Write(fmt::Error),

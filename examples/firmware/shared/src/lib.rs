@@ -5,10 +5,14 @@
 mod determinism;
 mod digest;
 mod error;
+mod horizon;
 pub mod navigate;
+mod policy;
 mod sampling;
 
 pub use determinism::write_digests;
 pub use digest::Digest;
 pub use error::Error;
+pub use horizon::write_horizons;
+pub use policy::{Policy, PolicyMemory, plan_actions};
 pub use sampling::{ARTIFACT, Buffers, DIM, ITEMS, Kind, sample, write_samples};

@@ -7,7 +7,9 @@
 
 use core::fmt::Write;
 use picardy_firmware::{Output, Paint, entry};
-use picardy_firmware_shared::{Buffers, DIM, Error, ITEMS, Kind, sample, write_digests, write_samples};
+use picardy_firmware_shared::{
+    Buffers, DIM, Error, ITEMS, Kind, sample, write_digests, write_horizons, write_samples,
+};
 use semihosting::{eprintln, process};
 use static_cell::ConstStaticCell;
 
@@ -27,6 +29,7 @@ fn main() -> ! {
 
 fn run(buffers: &mut Buffers, out: &mut Output) -> Result<(), Error> {
     write_digests(out)?;
+    write_horizons(out)?;
     for kind in Kind::ALL {
         let mut x = [0.0; ITEMS * DIM];
         let stack = Paint::new();

@@ -1,0 +1,42 @@
+//! A plan of a diffusion policy of PyTorch's usual size (channels 64, 128, 256): int8 weights of 4.2 MB outside of the chip, everything else
+//! in its memory. The bits must be the host's.
+
+#![no_std]
+#![no_main]
+
+#[path = "../room.rs"]
+mod room;
+
+use picardy_firmware::entry;
+use picardy_firmware_shared::{Error, Policy};
+use semihosting::{eprintln, process};
+use static_cell::StaticCell;
+
+include!(concat!(env!("OUT_DIR"), "/policy_wide.rs"));
+
+// What was computed on the host is what it takes here.
+const _: () = assert!(size_of::<int8::Room>() == int8::RAM);
+
+static INT8: StaticCell<int8::Room> = StaticCell::new();
+
+#[entry]
+fn main() -> ! {
+    match run() {
+        Ok(others) => process::exit(i32::from(others > 0)),
+        Err(error) => {
+            eprintln!("error: {error}");
+            process::exit(1)
+        }
+    }
+}
+
+/// Gives back how many numbers have other bits than the host's.
+fn run() -> Result<usize, Error> {
+    INT8.init_with(int8::Room::new).run("int8", &Policy::WIDE, &int8::FILE.0, int8::PARAMETERS, &int8::PLAN)
+}
+
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    eprintln!("{info}");
+    process::exit(2)
+}
