@@ -13,7 +13,7 @@ use crate::{Grid, Level};
 /// | `pinned` | `tau x1 + sqrt(v tau (1 - tau)) eps`, [`Level::pinned`] (arXiv 2305.09605) | the timestep of the betas |
 ///
 /// All solvers go over any of these grids, but those that look levels up in a table of betas (`Tcd`, `DdimStride`, `Pndm`), which
-/// are for `vp` alone.
+/// are for `vp` alone, and `Lcm`, which reckons with timesteps, on `ve`.
 ///
 /// ```
 /// use picardy::{Betas, FlowShift, Level, NoiseSchedule};

@@ -282,6 +282,12 @@ fn solver_of(args: &SampleArgs, process: &Process) -> anyhow::Result<AnySolver> 
             "--solver {named} is for variance-preserving models, and the process of this one is {}: choose another, such as ddim",
             other.process()
         ),
+        // Its boundary condition is in timesteps.
+        (Schedule::Trained(NoiseSchedule::Ve { .. }), AnySolver::Lcm(_)) => {
+            bail!(
+                "--solver lcm reckons with timesteps, and this model is told sigma: choose another, such as ddim"
+            );
+        }
         (Schedule::Trained(NoiseSchedule::Pinned { variance, .. }), AnySolver::Pinned(pinned)) => {
             pinned.variance = *variance;
         }
