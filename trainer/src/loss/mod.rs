@@ -182,14 +182,14 @@ pub enum LossError {
     Levels(ScheduleError),
     /// A density could not be estimated.
     #[error(transparent)]
-    Likelihood(LikelihoodError<NetworkError>),
+    Likelihood(Box<LikelihoodError<NetworkError>>),
 }
 
 impl From<LikelihoodError<NetworkError>> for LossError {
     fn from(error: LikelihoodError<NetworkError>) -> Self {
         match error {
             LikelihoodError::Denoiser(error) => Self::Model(error),
-            error => Self::Likelihood(error),
+            error => Self::Likelihood(Box::new(error)),
         }
     }
 }
