@@ -61,7 +61,7 @@ fn one(input: &[u8]) {
         card.entries(|key, _| assert!(!key.is_empty()));
         // A schedule that a card has is one, though not every solver and prediction goes with it.
         let (mut levels, mut nodes) = ([Level::EMPTY; 3], [Node::EMPTY; 3]);
-        if let Ok(grid) = card.schedule.trailing(2.min(card.schedule.most_steps()), &mut levels) {
+        if let Ok(grid) = card.schedule.trailing(2usize.min(card.schedule.most_steps()), &mut levels) {
             let _ = Ddim::default().plan(&grid, card.prediction, &mut nodes);
         }
     }
