@@ -65,16 +65,41 @@ impl Level {
         if variance > 0.0 { variance } else { 0.0 }
     }
 
+    /// The level of the pinned (Foellmer) process with this one's signal-to-noise ratio: marginals `N(tau x1, v tau (1 - tau) I)`,
+    ///
+    /// ```text
+    /// tau = v a^2/(v a^2 + s^2),    alpha = tau,    sigma = sqrt(v tau (1 - tau))
+    /// ```
+    ///
+    /// (arXiv 2305.09605), v being `variance`. With v = 1 and a variance-preserving level, `tau = a^2` and `z/sqrt(tau)` is that
+    /// level's state.
+    ///
+    /// ```
+    /// use picardy::Level;
+    /// let level = Level::vp(0.36, 7.0).pinned(1.0);
+    /// assert!((level.alpha - 0.36).abs() < 1e-12 && (level.sigma - 0.48).abs() < 1e-12 && level.t == 7.0);
+    /// ```
+    #[must_use]
+    pub fn pinned(&self, variance: f64) -> Self {
+        let (signal, noise) = (variance * self.alpha * self.alpha, self.sigma * self.sigma);
+        let (tau, left) = (signal / (signal + noise), noise / (signal + noise));
+        Self { alpha: tau, sigma: math::sqrt(variance * tau * left), t: self.t }
+    }
+
     /// The level of this one's process whose `sigma / alpha` is `ratio`: EDM where `alpha = 1`, flow matching where
-    /// `alpha + sigma = 1`, variance preserving otherwise.
+    /// `alpha + sigma = 1`, variance preserving where `alpha^2 + sigma^2 = 1`, else pinned, its variance being
+    /// `sigma^2/(alpha (1 - alpha))`; variance preserving where that is none.
     pub(crate) fn with_ratio(&self, ratio: f64, t: f64) -> Self {
-        let sum = self.alpha + self.sigma;
+        let (sum, norm) = (self.alpha + self.sigma, self.alpha * self.alpha + self.sigma * self.sigma);
+        let variance = self.sigma * self.sigma / (self.alpha * (1.0 - self.alpha));
         let scale = if self.alpha == 1.0 {
             1.0
         } else if (sum - 1.0).abs() < 1e-9 {
             1.0 / (1.0 + ratio)
-        } else {
+        } else if (norm - 1.0).abs() < 1e-9 || !(variance > 0.0 && variance.is_finite()) {
             1.0 / math::sqrt(1.0 + ratio * ratio)
+        } else {
+            variance / (variance + ratio * ratio)
         };
         Self { alpha: scale, sigma: scale * ratio, t }
     }

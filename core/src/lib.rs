@@ -105,7 +105,7 @@ pub use sampler::{
     Workspace,
 };
 pub use schedule::{
-    BetaKind, Betas, Curve, Final, FlowShift, ScheduleError, SigmaShape, Sigmas, Spacing, Told,
+    BetaKind, Betas, Curve, Final, FlowShift, NoiseSchedule, ScheduleError, SigmaShape, Sigmas, Spacing, Told,
 };
 pub use solver::{
     AnySolver, Bh, Coordinates, Ddim, DdimStride, Ddpm, Deis, DpmSolverPp, DpmSolverSingle, Edm, Euler,

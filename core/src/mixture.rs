@@ -151,6 +151,7 @@ impl<F: HostTensor> Denoiser<F> for MixtureDenoiser<'_> {
         let (x, out) = frames.slices(x, out);
         for ((row, x), out) in batch.iter().zip(x.chunks(dim)).zip(out.chunks_mut(dim)) {
             let (a, s) = (row.level.alpha, row.level.sigma);
+            // What EDM's is shown is a state of this level, too: the level that the row is told is the shown one.
             self.mixture.denoise(x, &row.level, out);
             for (out, x) in out.iter_mut().zip(x) {
                 let (x, x0) = (x.to_f64(), out.to_f64());
@@ -160,6 +161,10 @@ impl<F: HostTensor> Denoiser<F> for MixtureDenoiser<'_> {
                     Prediction::Sample => x0,
                     Prediction::V => a * eps - s * x0,
                     Prediction::Flow => eps - x0,
+                    edm @ Prediction::Edm { .. } => {
+                        let (data, noise) = edm.target(&row.level);
+                        data * x0 + noise * eps
+                    }
                 });
             }
         }

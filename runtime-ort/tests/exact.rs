@@ -92,7 +92,7 @@ fn its_card_is_enough_to_sample_the_points() {
     let (mut levels, mut nodes) = (vec![Level::default(); 1001], vec![Node::default(); 1001]);
     let card = denoiser.card().unwrap().unwrap();
     let points = Architecture::ExactPoints { points: 142 };
-    assert_eq!((card.architecture, card.dim(), card.schedule), (points, 2, BETAS));
+    assert_eq!((card.architecture, card.dim(), card.schedule), (points, 2, BETAS.into()));
     assert!((card.data_variance - 1.0).abs() < 1e-3);
     let grid = card.schedule.trailing(1000, &mut levels).unwrap();
     let plan = Ddpm::default().plan(&grid, card.prediction, &mut nodes).unwrap();

@@ -78,7 +78,7 @@ fn both_files_carry_the_same_card() {
         assert_eq!(model.metadata().get(key), Some(value), "{key}");
     }
     let card = ModelCard::from_lookup(|key| artifact.metadata(key)).unwrap();
-    assert_eq!(card.schedule, picardy::Betas::linear(1000, 1e-4, 2e-2));
+    assert_eq!(card.schedule, picardy::Betas::linear(1000, 1e-4, 2e-2).into());
     assert_eq!((card.dim(), card.prediction), (2, picardy::Prediction::Epsilon));
     assert!((card.data_variance - 1.0).abs() < 0.05);
 }

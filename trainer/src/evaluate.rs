@@ -5,8 +5,8 @@ use crate::metrics::{GaussianKernel, MetricError, Mmd};
 use crate::model::{Network, NetworkConfig, NetworkError, SaveError, has_room};
 use picardy::nn::{Artifact, ModelCard, ModelError, ShapeError};
 use picardy::{
-    Batch, Betas, Level, Memory, Node, Noise, PlanError, Prediction, SampleError, Sampler, ScheduleError,
-    Sequential, Solver, denoiser,
+    Batch, Level, Memory, Node, Noise, NoiseSchedule, PlanError, Prediction, SampleError, Sampler,
+    ScheduleError, Sequential, Solver, denoiser,
 };
 use rayon::prelude::*;
 
@@ -54,21 +54,23 @@ pub enum EvaluateError {
 const CHUNK: usize = 128;
 
 /// Draws `count` samples `[count, dim]` from a network's safetensors file, in sequence over time and in parallel over
-/// items, on the threads of the rayon pool it is called in. The result depends on the seed alone, not on their number. The network's output is what its card says, the noise
-/// without one. A network that is told a condition is told none.
+/// items, on the threads of the rayon pool it is called in. The result depends on the seed alone, not on their number.
+///
+/// `schedule` is the process and the levels that the network was trained at: its card's, or betas alone where it is variance
+/// preserving. The network's output is what its card says, the noise without one. A network that is told a condition is told none.
 ///
 /// # Errors
 /// A file that is no network, more steps than the schedule has, a network that gives NaN;
 /// [`DataError::PointCount`] unless `count` is 1 to [`MAX_POINTS`].
 pub fn sample(
     network: &[u8],
-    betas: Betas,
+    schedule: impl Into<NoiseSchedule>,
     solver: &impl Solver,
     steps: usize,
     count: usize,
     seed: u64,
 ) -> Result<Vec<f32>, EvaluateError> {
-    sample_told(network, betas, solver, steps, &[], (count, seed))
+    sample_told(network, schedule, solver, steps, &[], (count, seed))
 }
 
 /// The bytes that [`sample`] takes beside the file: the network's copies for so many threads, the samples and their conditions.
@@ -88,7 +90,7 @@ pub(crate) fn bytes(network: &NetworkConfig, count: usize, threads: usize) -> Re
 /// As there; conditions that are no whole rows.
 pub fn sample_told(
     network: &[u8],
-    betas: Betas,
+    schedule: impl Into<NoiseSchedule>,
     solver: &impl Solver,
     steps: usize,
     conditions: &[f32],
@@ -96,9 +98,11 @@ pub fn sample_told(
 ) -> Result<Vec<f32>, EvaluateError> {
     let artifact = Artifact::parse(network).map_err(ModelError::from)?;
     let model = Network::<f32>::from_safetensors(network, CHUNK)?;
-    betas.check()?;
-    if steps > betas.train_steps {
-        return Err(ScheduleError::TooManySteps { asked: steps, train_steps: betas.train_steps }.into());
+    let schedule = schedule.into();
+    schedule.check()?;
+    let most = schedule.most_steps();
+    if steps > most {
+        return Err(ScheduleError::TooManySteps { asked: steps, train_steps: most }.into());
     }
     let dim = model.dim();
     if conditions.len().checked_rem(model.condition()).is_some_and(|rest| rest != 0) {
@@ -115,7 +119,7 @@ pub fn sample_told(
         return Err(DataError::PointCount { asked: count, limit }.into());
     }
     let mut levels = vec![Level::default(); steps + 1];
-    let grid = betas.trailing(steps, &mut levels)?;
+    let grid = schedule.trailing(steps, &mut levels)?;
     let mut nodes = vec![Node::default(); solver.nodes(steps)];
     let card = ModelCard::from_lookup(|key| artifact.metadata(key));
     let prediction = card.map_or(Prediction::Epsilon, |card| card.prediction);
@@ -195,14 +199,14 @@ pub fn conditions_of(data: &Dataset, width: usize, count: usize) -> Result<Vec<f
 /// As [`sample`] and [`GaussianKernel::mmd`].
 pub fn mmd(
     network: &[u8],
-    betas: Betas,
+    schedule: impl Into<NoiseSchedule>,
     solver: &impl Solver,
     steps: usize,
     fresh: &[f32],
     dim: usize,
     seed: u64,
 ) -> Result<Mmd, EvaluateError> {
-    let samples = sample(network, betas, solver, steps, fresh.len() / dim.max(1), seed)?;
+    let samples = sample(network, schedule, solver, steps, fresh.len() / dim.max(1), seed)?;
     Ok(GaussianKernel::default().mmd(&samples, fresh, dim)?)
 }
 
@@ -210,7 +214,7 @@ pub fn mmd(
 mod tests {
     use super::*;
     use crate::model::{MlpConfig, Network, Precision};
-    use picardy::Ddim;
+    use picardy::{Betas, Ddim};
 
     #[test]
     fn hostile_counts_are_refused() {

@@ -5,7 +5,7 @@ use crate::model::{Network, Precision, SaveError};
 use crate::onnx::{OnnxError, export_network};
 use crate::train::stage;
 use picardy::nn::{Architecture, ModelCard, Numbers, WeightFormat};
-use picardy::{Betas, Prediction};
+use picardy::{NoiseSchedule, Prediction};
 use std::path::{Path, PathBuf};
 
 /// Why a network cannot be exported.
@@ -36,7 +36,7 @@ pub(crate) struct About<'a> {
     pub(crate) shape: &'a [usize],
     pub(crate) prediction: Prediction,
     /// Checked.
-    pub(crate) schedule: Betas,
+    pub(crate) schedule: NoiseSchedule,
     pub(crate) loss: &'a str,
     pub(crate) seed: u64,
     /// What the model adds to the variance of the points.

@@ -7,7 +7,7 @@ use crate::rng::Rng;
 use picardy::nn::{
     self, Artifact, CardError, ModelCard, ModelError, ResidualMlp, ShapeError, Step, WeightFormat, key,
 };
-use picardy::{Betas, Ddim};
+use picardy::{Ddim, Level, NoiseSchedule, Prediction};
 use std::fmt;
 
 /// Rows of noised data that the scales are chosen by.
@@ -57,9 +57,9 @@ pub struct Small {
 /// How a network's output differs from another's.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
-    /// Timesteps, and the difference's root mean square over the output's at each, on noised data that no scale was
-    /// chosen by.
-    pub levels: Vec<(usize, f64)>,
+    /// What the network is told of levels, and the difference's root mean square over the output's at each, on noised data that no
+    /// scale was chosen by.
+    pub levels: Vec<(f64, f64)>,
     /// The mean Euclidean distance of samples from the same noise (DDIM, 20 steps), in the network's coordinates.
     pub mean_distance: f64,
     /// The largest one.
@@ -77,8 +77,9 @@ impl fmt::Display for Change {
     }
 }
 
-/// The network with such weights. int8 scales are chosen on three quarters of the data, noised at all timesteps; the change
-/// is measured on the rest. A network that is told a condition is told the data's, in both, and none where the data have none.
+/// The network with such weights. int8 scales are chosen on three quarters of the data, noised at all levels of the process and the
+/// schedule that it was trained with; the change is measured on the rest. What it returns is what `metadata` say, the noise where
+/// they are no card. A network that is told a condition is told the data's, in both, and none where the data have none.
 ///
 /// # Errors
 /// A parameter that cannot be stored so, a network whose output is not finite, or data of another size or with conditions of
@@ -86,10 +87,13 @@ impl fmt::Display for Change {
 pub fn shrink(
     model: &Network<f32>,
     data: &Dataset,
-    betas: Betas,
+    schedule: impl Into<NoiseSchedule>,
     metadata: &[(String, String)],
     weights: WeightFormat,
 ) -> Result<Small, SmallError> {
+    let lookup = |key: &str| metadata.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
+    let prediction = ModelCard::from_lookup(lookup).map_or(Prediction::Epsilon, |card| card.prediction);
+    let task = Task::new(schedule.into(), prediction)?;
     let (expected, got) = (model.dim(), data.dim());
     if expected != got {
         return Err(NetworkError::from(ShapeError { argument: "data", expected, got }).into());
@@ -101,49 +105,76 @@ pub fn shrink(
     let int8 = match weights {
         WeightFormat::F32 => return Ok(Small { bytes: reference, change: None }),
         WeightFormat::F16 => None,
-        WeightFormat::Int8 => Some(Int8::new(model, &calibrate(model, &known, betas)?)?),
+        WeightFormat::Int8 => Some(Int8::new(model, &calibrate(model, &known, &task)?)?),
     };
     let write = |metadata: &[(String, String)]| match &int8 {
         None => model.to_safetensors(metadata, Precision::F16),
         Some(int8) => model.to_int8_safetensors(int8, metadata),
     };
-    let change = measure([&reference, &write(metadata)?], model.condition(), &held_out, betas)?;
+    let change = measure([&reference, &write(metadata)?], model.condition(), &held_out, &task)?;
     let mut metadata = metadata.to_vec();
     metadata.push((key::WEIGHTS_ERROR.to_owned(), change.to_string()));
     Ok(Small { bytes: write(&metadata)?, change: Some(change) })
 }
 
-/// The moments of a network's matrix inputs over data that is noised at random timesteps.
-fn calibrate(model: &Network<f32>, data: &Dataset, betas: Betas) -> Result<Calibration, SmallError> {
+/// What a network is shown.
+struct Task {
+    schedule: NoiseSchedule,
+    prediction: Prediction,
+    /// The levels that it knows, from little noise to much.
+    levels: Vec<Level>,
+}
+
+impl Task {
+    fn new(schedule: NoiseSchedule, prediction: Prediction) -> Result<Self, EvaluateError> {
+        // All timesteps; of a process without any, as many as are usual.
+        let steps = schedule.betas().map_or(schedule.most_steps().min(1000), |betas| betas.train_steps);
+        let mut levels = vec![Level::default(); steps.saturating_add(1)];
+        schedule.trailing(steps, &mut levels)?;
+        // The last is that of the data.
+        levels.pop();
+        levels.reverse();
+        Ok(Self { schedule, prediction, levels })
+    }
+}
+
+/// The moments of a network's matrix inputs over data that is noised at random levels.
+fn calibrate(model: &Network<f32>, data: &Dataset, task: &Task) -> Result<Calibration, SmallError> {
     let mut network = Network::<f32>::new(model.config(), ROWS, 0)?;
     network.parameters_mut().copy_from_slice(model.parameters());
     let mut rng = Rng::new(0, CALIBRATION_STREAM);
-    let alpha_bars: Vec<f64> = betas.alpha_bars().collect();
+    let levels = &task.levels;
     let mut calibration = Calibration::default();
     let mut told = vec![0.0; ROWS * model.condition()];
     for _ in 0..CALIBRATION_ROWS / ROWS {
         // More of them at little noise, where outputs change most with their inputs.
-        let timestep = |u: f64| ((u * u * alpha_bars.len() as f64) as usize).min(alpha_bars.len() - 1);
-        let t: Vec<usize> = (0..ROWS).map(|_| timestep(rng.uniform())).collect();
-        let x = noised(data, &t, &alpha_bars, &mut rng, &mut told);
-        let t: Vec<f32> = t.iter().map(|&t| t as f32).collect();
+        let at = |u: f64| levels[((u * u * levels.len() as f64) as usize).min(levels.len() - 1)];
+        let rows: Vec<Level> = (0..ROWS).map(|_| at(rng.uniform())).collect();
+        let x = noised(data, &rows, task.prediction, &mut rng, &mut told);
+        let t: Vec<f32> = rows.iter().map(|level| level.t as f32).collect();
         calibration.add(&mut network, &x, &t, &told)?;
     }
     Ok(calibration)
 }
 
-/// Random rows of the data, each noised to its timestep: `sqrt(abar) x0 + sqrt(1 - abar) eps`; their conditions go into `told`.
-fn noised(data: &Dataset, t: &[usize], alpha_bars: &[f64], rng: &mut Rng, told: &mut [f32]) -> Vec<f32> {
-    let mut x = Vec::with_capacity(t.len() * data.dim());
-    let width = told.len() / t.len().max(1);
-    for (i, &t) in t.iter().enumerate() {
-        let bar = alpha_bars.get(t).copied().unwrap_or(0.0);
+/// Random rows of the data, each noised to its level as the network is shown it: `input (alpha x0 + sigma eps)`; their conditions go
+/// into `told`.
+fn noised(
+    data: &Dataset,
+    levels: &[Level],
+    prediction: Prediction,
+    rng: &mut Rng,
+    told: &mut [f32],
+) -> Vec<f32> {
+    let mut x = Vec::with_capacity(levels.len() * data.dim());
+    let width = told.len() / levels.len().max(1);
+    for (i, level) in levels.iter().enumerate() {
+        let input = prediction.input(level);
+        let (a, s) = (input * level.alpha, input * level.sigma);
         let index = rng.below(data.len());
         data.conditions().write(index, &mut told[i * width..(i + 1) * width]);
         let row = data.row(index).unwrap_or_default();
-        x.extend(
-            row.iter().map(|x0| (bar.sqrt() * f64::from(*x0) + (1.0 - bar).sqrt() * rng.normal()) as f32),
-        );
+        x.extend(row.iter().map(|x0| (a * f64::from(*x0) + s * rng.normal()) as f32));
     }
     x
 }
@@ -153,21 +184,20 @@ fn measure(
     [reference, small]: [&[u8]; 2],
     condition: usize,
     data: &Dataset,
-    betas: Betas,
+    task: &Task,
 ) -> Result<Change, EvaluateError> {
-    let alpha_bars: Vec<f64> = betas.alpha_bars().collect();
     let mut rng = Rng::new(0, MEASURE_STREAM);
     let mut levels = Vec::new();
     let conditions = conditions_of(data, condition, SAMPLES)?;
     let mut told = vec![0.0; LEVEL_ROWS * condition];
     for level in 0..LEVELS {
-        let t = level * (alpha_bars.len() - 1) / (LEVELS - 1);
-        let x = noised(data, &[t; LEVEL_ROWS], &alpha_bars, &mut rng, &mut told);
-        let [exact, other] = [reference, small].map(|bytes| outputs(bytes, &x, t as f32, &told));
-        levels.push((t, relative(&exact?, &other?)));
+        let level = task.levels[level * (task.levels.len() - 1) / (LEVELS - 1)];
+        let x = noised(data, &[level; LEVEL_ROWS], task.prediction, &mut rng, &mut told);
+        let [exact, other] = [reference, small].map(|bytes| outputs(bytes, &x, level.t as f32, &told));
+        levels.push((level.t, relative(&exact?, &other?)));
     }
-    let steps = STEPS.min(betas.train_steps);
-    let samples = |bytes| sample_told(bytes, betas, &Ddim::default(), steps, &conditions, (SAMPLES, 0));
+    let (schedule, steps) = (task.schedule, STEPS.min(task.schedule.most_steps()));
+    let samples = |bytes| sample_told(bytes, schedule, &Ddim::default(), steps, &conditions, (SAMPLES, 0));
     let (exact, other) = (samples(reference)?, samples(small)?);
     let dim = data.dim();
     let distances: Vec<f64> =
@@ -217,6 +247,7 @@ mod tests {
     use crate::model::{MlpConfig, NetworkKind};
     use crate::optimiser::{Adam, AdamConfig};
     use crate::train::{TrainConfig, Trainer};
+    use picardy::Betas;
     use picardy::nn::{ModelCard, key};
 
     const BETAS: Betas = Betas::linear(1000, 1e-4, 2e-2);
@@ -256,7 +287,10 @@ mod tests {
                 small.bytes.len()
             );
             let change = small.change.unwrap();
-            assert_eq!(change.levels.iter().map(|l| l.0).collect::<Vec<_>>(), [0, 249, 499, 749, 999]);
+            assert_eq!(
+                change.levels.iter().map(|l| l.0).collect::<Vec<_>>(),
+                [0.0, 249.0, 499.0, 749.0, 999.0]
+            );
             assert!(
                 change.levels.iter().all(|&(_, error)| error > 0.0 && error < output),
                 "{weights}: {change}"
@@ -279,11 +313,12 @@ mod tests {
     fn calibration_halves_the_error_of_int8() {
         let data = Builtin::TwoMoons.sample(2000, 7).unwrap();
         let model = trained(&data);
-        let calibrated = calibrate(&model, &data, BETAS).unwrap();
+        let task = Task::new(BETAS.into(), Prediction::Epsilon).unwrap();
+        let calibrated = calibrate(&model, &data, &task).unwrap();
         let reference = model.to_safetensors(&[], Precision::F32).unwrap();
         let error = |int8: &Int8| {
             let bytes = model.to_int8_safetensors(int8, &[]).unwrap();
-            let change = measure([&reference, &bytes], 0, &data, BETAS).unwrap();
+            let change = measure([&reference, &bytes], 0, &data, &task).unwrap();
             change.levels.iter().map(|level| level.1).sum::<f64>() / LEVELS as f64
         };
         let with = error(&Int8::new(&model, &calibrated).unwrap());

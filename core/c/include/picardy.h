@@ -688,7 +688,8 @@ int32_t picardy_network_open(const void *bytes,
                              const struct picardy_network **network,
                              struct picardy_detail *detail);
 
-// What a network was trained for; `PICARDY_ERROR_CARD` where its artifact does not say.
+// What a network was trained for; `PICARDY_ERROR_CARD` where its artifact does not say, or names a process or an output that no
+// `picardy_schedule` and `picardy_prediction` stand for (`pinned`, `edm`).
 int32_t picardy_network_card(const struct picardy_network *network,
                              struct picardy_card *card,
                              struct picardy_detail *detail);

@@ -103,6 +103,7 @@ impl From<ScheduleError> for Fault {
             E::SigmaRange { sigma_max, .. } => Self::new(PICARDY_ERROR_SIGMA_RANGE).value(sigma_max),
             E::Rho(value) => range("rho", value),
             E::Shift(value) => range("shift", value),
+            E::Variance(value) => range("variance", value),
             E::Level { index } | E::NotDecreasing { index } => Self::new(PICARDY_ERROR_LEVEL).index(index),
             _ => Self::new(PICARDY_ERROR_OTHER),
         }

@@ -162,18 +162,21 @@ from_int! {
 }
 
 pub(crate) fn prediction(value: i32) -> Result<Prediction, Fault> {
-    let found = Prediction::ALL.into_iter().find(|known| prediction_value(*known) == value);
+    let found = Prediction::ALL.into_iter().find(|known| prediction_value(*known) == Some(value));
     let unknown = Fault::new(picardy_error::PICARDY_ERROR_UNKNOWN_VALUE).name("prediction");
     found.ok_or(unknown.value(f64::from(value)))
 }
 
-pub(crate) const fn prediction_value(prediction: Prediction) -> i32 {
-    (match prediction {
+/// `None` for EDM's, whose parameter has no place here.
+pub(crate) const fn prediction_value(prediction: Prediction) -> Option<i32> {
+    let value = match prediction {
         Prediction::Epsilon => picardy_prediction::PICARDY_PREDICTION_EPSILON,
         Prediction::Sample => picardy_prediction::PICARDY_PREDICTION_SAMPLE,
         Prediction::V => picardy_prediction::PICARDY_PREDICTION_V,
         Prediction::Flow => picardy_prediction::PICARDY_PREDICTION_FLOW,
-    }) as i32
+        Prediction::Edm { .. } => return None,
+    };
+    Some(value as i32)
 }
 
 pub(crate) fn form(value: i32) -> Result<Form, Fault> {

@@ -133,7 +133,8 @@ pub unsafe extern "C" fn picardy_network_open(
     unsafe { guarded(detail, work) }
 }
 
-/// What a network was trained for; `PICARDY_ERROR_CARD` where its artifact does not say.
+/// What a network was trained for; `PICARDY_ERROR_CARD` where its artifact does not say, or names a process or an output that no
+/// `picardy_schedule` and `picardy_prediction` stand for (`pinned`, `edm`).
 ///
 /// # Safety
 /// Pointers are null or point to what their types say.
@@ -147,12 +148,13 @@ pub unsafe extern "C" fn picardy_network_card(
         // SAFETY: the caller's promise.
         let Sealed { model, card: found, .. } = unsafe { open(network) }?;
         let found = found.as_ref().ok_or(Fault::new(code::PICARDY_ERROR_CARD).name(key::VERSION))?;
+        let wrong = |key| Fault::new(code::PICARDY_ERROR_CARD).name(key);
         let about = picardy_card {
             dim: model.dim(),
             width: model.width(),
             blocks: model.blocks(),
-            schedule: picardy_schedule::of(&found.schedule),
-            prediction: kinds::prediction_value(found.prediction),
+            schedule: picardy_schedule::of(&found.schedule).ok_or(wrong(key::PROCESS))?,
+            prediction: kinds::prediction_value(found.prediction).ok_or(wrong(key::PREDICTION))?,
             data_variance: found.data_variance,
         };
         // SAFETY: the caller's promise.

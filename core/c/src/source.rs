@@ -8,7 +8,7 @@ use crate::kinds::{
 use picardy::schedule::BetaKind;
 use picardy::{
     AnySolver, Betas, Ddim, Ddpm, Deis, DpmSolverPp, DpmSolverSingle, Euler, EulerAncestral, FlowShift, Grid,
-    Heun, Lcm, Level, Lms, Sigmas, Spacing, UniPc,
+    Heun, Lcm, Level, Lms, NoiseSchedule, Sigmas, Spacing, UniPc,
 };
 
 /// A noise schedule. Which fields count, its `kind` says.
@@ -104,8 +104,23 @@ pub extern "C" fn picardy_plan_spec_ddim() -> picardy_plan_spec {
 }
 
 impl picardy_schedule {
-    /// A network's schedule, to be walked from its last timestep.
-    pub(crate) fn of(betas: &Betas) -> Self {
+    /// A network's schedule, to be walked from its noisiest level; `None` of the pinned process.
+    pub(crate) fn of(trained: &NoiseSchedule) -> Option<Self> {
+        // The card's reader has seen that there are no more than `Betas::MOST_STEPS`.
+        let count = |train_steps| u32::try_from(train_steps).unwrap_or(u32::MAX);
+        let none = picardy_schedule_linear(1000, 1e-4, 2e-2);
+        let betas = match *trained {
+            NoiseSchedule::Vp(betas) => betas,
+            NoiseSchedule::Flow(FlowShift { train_steps, shift }) => {
+                let (kind, train_steps) = (schedule::PICARDY_SCHEDULE_FLOW as i32, count(train_steps));
+                return Some(Self { kind, train_steps, shift, ..none });
+            }
+            NoiseSchedule::Ve { sigma_min, sigma_max, rho } => {
+                let kind = schedule::PICARDY_SCHEDULE_KARRAS as i32;
+                return Some(Self { kind, sigma_min, sigma_max, rho, ..none });
+            }
+            NoiseSchedule::Pinned { .. } => return None,
+        };
         let kind = match betas.kind {
             BetaKind::Linear { .. } => schedule::PICARDY_SCHEDULE_LINEAR,
             BetaKind::ScaledLinear { .. } => schedule::PICARDY_SCHEDULE_SCALED_LINEAR,
@@ -113,10 +128,9 @@ impl picardy_schedule {
             _ => schedule::PICARDY_SCHEDULE_COSINE,
         };
         let (start, end) = betas.ends();
-        // The card's reader has seen that there are no more than `Betas::MOST_STEPS`.
-        let train_steps = u32::try_from(betas.train_steps).unwrap_or(u32::MAX);
         let zero_snr = i32::from(betas.zero_snr);
-        Self { kind: kind as i32, zero_snr, ..picardy_schedule_linear(train_steps, start, end) }
+        let linear = picardy_schedule_linear(count(betas.train_steps), start, end);
+        Some(Self { kind: kind as i32, zero_snr, ..linear })
     }
 
     fn grid<'a>(&self, steps: usize, levels: &'a mut [Level]) -> Result<Grid<'a>, Fault> {

@@ -30,9 +30,10 @@ impl View {
     /// ```
     pub fn new(level: &Level, prediction: Prediction) -> Option<Self> {
         let Level { alpha, sigma, t } = *level;
-        let input = crate::math::sqrt(alpha * alpha + sigma * sigma);
+        let scale = crate::math::sqrt(alpha * alpha + sigma * sigma);
         let read = prediction.readout(level, Form::Noise)?;
-        Self { t, read: Readout { input, state: read.state * input, output: read.output } }.sound()
+        let read = Readout { input: scale * read.input, state: scale * read.state, output: read.output };
+        Self { t, read }.sound()
     }
 
     /// The view at log-SNR `l` of a network that knows only `levels` (any order): told the nearest one's `t`, shown states of the

@@ -1,35 +1,31 @@
 //! The one description of a model that both of its files carry.
 
 use core::fmt::{Arguments, Display};
-use core::str::FromStr;
 
 use super::card_fields::key;
+use super::card_reader::{Reader, invalid};
+use super::card_task::{VERSIONS, prediction, put_prediction, put_schedule, schedule, version};
 use super::weight_format::UnknownWeights;
 use super::{Architecture, CardError, MAX_LEVELS, Numbers, Unet1d, Unet2d, WeightFormat, Widths};
-use crate::{Betas, Name, Prediction};
+use crate::{NoiseSchedule, Prediction};
 
-/// The format that is written and read.
-const VERSION: u32 = 1;
 /// The most steps of a network.
 const MAX_STEPS: usize = 4096;
-/// The one noising process of this version.
-const PROCESS: &str = "vp";
-/// The one conditioning number of this version.
-const CONDITIONING: &str = "timestep";
 
 /// What a network was trained for: everything that a runtime must know to sample from it.
 ///
 /// It lies flat, as strings under the keys of [`key`](super::key), in the metadata of the safetensors file and of the
-/// ONNX file, so that both go through one function. The process is variance preserving, and the network is told the
-/// timestep; other values are an error in this version.
+/// ONNX file, so that both go through one function. Version 1 is of variance-preserving networks that return epsilon, x0, v or a
+/// flow's velocity; version 2 knows the other [processes](NoiseSchedule) and EDM's network too. A card is written in the oldest
+/// version that can say what it says.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ModelCard<'a> {
     /// The network and its sizes.
     pub architecture: Architecture,
     /// Numbers of a condition, 0 where the network takes none.
     pub condition: usize,
-    /// The schedule of its training.
-    pub schedule: Betas,
+    /// The process and the schedule of its training.
+    pub schedule: NoiseSchedule,
     /// What its output is.
     pub prediction: Prediction,
     /// One item's shape; its product is the number of coordinates.
@@ -64,51 +60,14 @@ impl<'a> ModelCard<'a> {
     /// assert_eq!(foreign, Err(CardError::Missing { key: key::VERSION }));
     /// ```
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<&'a str>) -> Result<Self, CardError> {
-        let text = |key: &'static str| lookup(key).ok_or(CardError::Missing { key });
-        let version: u32 = number(key::VERSION, text(key::VERSION)?, "a version number")?;
-        if version != VERSION {
+        let reader = Reader(lookup);
+        let version: u32 = reader.number(key::VERSION, "a version number")?;
+        if !VERSIONS.contains(&version) {
             return Err(CardError::Version { got: version });
         }
-        let exactly = |key, expected: &'static str| match text(key)? == expected {
-            true => Ok(()),
-            false => Err(invalid(key, text(key)?, expected)),
-        };
-        exactly(key::PROCESS, PROCESS)?;
-        exactly(key::CONDITIONING, CONDITIONING)?;
-        let positive =
-            |key| number::<usize>(key, text(key)?, "a positive integer").and_then(|n| at_least_one(key, n));
-        let list =
-            |key| Numbers::new(text(key)?).ok_or(invalid(key, text(key)?, "a list of numbers and commas"));
-        let name = text(key::PREDICTION)?;
-        let prediction = name
-            .parse()
-            .map_err(|_| invalid(key::PREDICTION, name, "one of epsilon, sample, v_prediction, flow"))?;
-        let train_steps: usize = number(key::TRAIN_STEPS, text(key::TRAIN_STEPS)?, "a positive integer")?;
-        at_least_one(key::TRAIN_STEPS, train_steps)?;
-        let beta = |key| {
-            number(key, text(key)?, "a number in [0, 1)").and_then(|beta: f64| {
-                match (0.0..1.0).contains(&beta) {
-                    true => Ok(beta),
-                    false => Err(invalid(key, text(key)?, "a number in [0, 1)")),
-                }
-            })
-        };
-        let (start, end) = (beta(key::BETA_START)?, beta(key::BETA_END)?);
-        let kind = text(key::SCHEDULE)?;
-        let schedule = Betas::named(kind, train_steps, start, end).ok_or(invalid(
-            key::SCHEDULE,
-            kind,
-            "one of linear, scaled_linear, cosine, sigmoid",
-        ))?;
-        let flag = |key| match lookup(key) {
-            None | Some("false") => Ok(false),
-            Some("true") => Ok(true),
-            Some(other) => Err(invalid(key, other, "true or false")),
-        };
-        let zero_snr = flag(key::ZERO_SNR)?;
-        let schedule = if zero_snr { schedule.zero_snr() } else { schedule };
-        schedule.check().map_err(|_| invalid(key::BETA_END, end, "the end of betas in (0, 1)"))?;
-        let weights = match lookup(key::WEIGHTS) {
+        let schedule = schedule(&reader, version)?;
+        let prediction = prediction(&reader, version)?;
+        let weights = match reader.optional(key::WEIGHTS) {
             None => WeightFormat::F32,
             Some(name) => {
                 name.parse().map_err(|UnknownWeights| invalid(key::WEIGHTS, name, "one of f32, f16, int8"))?
@@ -116,7 +75,7 @@ impl<'a> ModelCard<'a> {
         };
         let widths = || {
             let mut levels = [0; MAX_LEVELS];
-            let list = list(key::WIDTHS)?;
+            let list = reader.list(key::WIDTHS)?;
             let expected = "1 to 6 positive integers";
             let wrong = || invalid(key::WIDTHS, list, expected);
             for (i, part) in list.as_str().split(',').enumerate() {
@@ -125,37 +84,42 @@ impl<'a> ModelCard<'a> {
             }
             Widths::new(levels.get(..list.len()).unwrap_or(&[])).ok_or_else(wrong)
         };
-        let architecture = match text(key::MODEL)? {
-            "residual-mlp" => {
-                Architecture::ResidualMlp { width: positive(key::WIDTH)?, blocks: positive(key::BLOCKS)? }
-            }
-            "exact-points" => Architecture::ExactPoints { points: positive(key::WIDTH)? },
+        let architecture = match reader.text(key::MODEL)? {
+            "residual-mlp" => Architecture::ResidualMlp {
+                width: reader.count(key::WIDTH)?,
+                blocks: reader.count(key::BLOCKS)?,
+            },
+            "exact-points" => Architecture::ExactPoints { points: reader.count(key::WIDTH)? },
             "unet1d" => Architecture::Unet1d(Unet1d {
                 widths: widths()?,
-                embedding: positive(key::EMBEDDING)?,
-                kernel: positive(key::KERNEL)?,
-                groups: positive(key::GROUPS)?,
-                scale: flag(key::FILM_SCALE)?,
+                embedding: reader.count(key::EMBEDDING)?,
+                kernel: reader.count(key::KERNEL)?,
+                groups: reader.count(key::GROUPS)?,
+                scale: reader.flag(key::FILM_SCALE)?,
             }),
             "unet2d" => Architecture::Unet2d(Unet2d {
                 widths: widths()?,
-                embedding: positive(key::EMBEDDING)?,
-                blocks: positive(key::BLOCKS)?,
-                groups: positive(key::GROUPS)?,
-                heads: positive(key::HEADS)?,
+                embedding: reader.count(key::EMBEDDING)?,
+                blocks: reader.count(key::BLOCKS)?,
+                groups: reader.count(key::GROUPS)?,
+                heads: reader.count(key::HEADS)?,
             }),
             other => {
                 let expected = "one of residual-mlp, unet1d, unet2d, exact-points";
                 return Err(invalid(key::MODEL, other, expected));
             }
         };
-        let condition = match lookup(key::CONDITION) {
+        let condition = match reader.optional(key::CONDITION) {
             None => 0,
-            Some(_) => positive(key::CONDITION)?,
+            Some(_) => reader.count(key::CONDITION)?,
         };
         // So that whoever gives the steps room need not fear the card.
         if architecture.steps(condition) > MAX_STEPS {
-            return Err(invalid(key::BLOCKS, text(key::BLOCKS)?, "fewer: a network has at most 4096 steps"));
+            return Err(invalid(
+                key::BLOCKS,
+                reader.text(key::BLOCKS)?,
+                "fewer: a network has at most 4096 steps",
+            ));
         }
         let card = Self {
             weights,
@@ -163,12 +127,12 @@ impl<'a> ModelCard<'a> {
             condition,
             schedule,
             prediction,
-            shape: list(key::SHAPE)?,
-            loss: text(key::LOSS)?,
-            seed: number(key::SEED, text(key::SEED)?, "an integer")?,
-            data_mean: list(key::DATA_MEAN)?,
-            data_scale: list(key::DATA_SCALE)?,
-            data_variance: number(key::DATA_VARIANCE, text(key::DATA_VARIANCE)?, "a positive number")?,
+            shape: reader.list(key::SHAPE)?,
+            loss: reader.text(key::LOSS)?,
+            seed: reader.number(key::SEED, "an integer")?,
+            data_mean: reader.list(key::DATA_MEAN)?,
+            data_scale: reader.list(key::DATA_SCALE)?,
+            data_variance: reader.number(key::DATA_VARIANCE, "a positive number")?,
         };
         card.check()?;
         Ok(card)
@@ -189,20 +153,11 @@ impl<'a> ModelCard<'a> {
 
     /// Calls `write` with every key and its value; what [`ModelCard::from_lookup`] reads.
     pub fn entries(&self, mut write: impl FnMut(&'static str, Arguments<'_>)) {
-        let mut put = |key, value: &dyn Display| write(key, format_args!("{value}"));
-        put(key::VERSION, &VERSION);
+        let mut put = |key: &'static str, value: &dyn Display| write(key, format_args!("{value}"));
+        put(key::VERSION, &version(&self.schedule, self.prediction));
         put(key::MODEL, &self.architecture.name());
-        put(key::PROCESS, &PROCESS);
-        put(key::SCHEDULE, &self.schedule.name());
-        put(key::TRAIN_STEPS, &self.schedule.train_steps);
-        put(key::BETA_START, &self.schedule.ends().0);
-        put(key::BETA_END, &self.schedule.ends().1);
-        // Absent is false, so that cards without it are as they were.
-        if self.schedule.zero_snr {
-            put(key::ZERO_SNR, &true);
-        }
-        put(key::PREDICTION, &self.prediction);
-        put(key::CONDITIONING, &CONDITIONING);
+        put_schedule(&self.schedule, &mut put);
+        put_prediction(self.prediction, &mut put);
         put(key::SHAPE, &self.shape);
         match &self.architecture {
             Architecture::ResidualMlp { width, blocks } => {
@@ -275,16 +230,4 @@ impl<'a> ModelCard<'a> {
             product.checked_mul(axis).filter(|&product| product > 0)
         })
     }
-}
-
-fn invalid(key: &'static str, got: impl Display, expected: &'static str) -> CardError {
-    CardError::Invalid { key, got: Name::new(format_args!("{got}")), expected }
-}
-
-fn number<N: FromStr>(key: &'static str, text: &str, expected: &'static str) -> Result<N, CardError> {
-    text.trim().parse().map_err(|_| invalid(key, text, expected))
-}
-
-fn at_least_one(key: &'static str, n: usize) -> Result<usize, CardError> {
-    if n > 0 { Ok(n) } else { Err(invalid(key, n, "a positive integer")) }
 }

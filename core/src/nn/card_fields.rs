@@ -5,15 +5,15 @@ use core::fmt;
 
 /// The keys under which both files carry the card.
 pub mod key {
-    /// The card's format, a number; this version writes and reads 1.
+    /// The card's format, a number: 1 or 2.
     pub const VERSION: &str = "picardy.version";
     /// The network: `residual-mlp`, `unet1d`, `unet2d` or `exact-points`.
     pub const MODEL: &str = "picardy.model";
-    /// The noising process: `vp`.
+    /// The noising process: `vp`; of version 2 `flow`, `ve` and `pinned` too.
     pub const PROCESS: &str = "picardy.process";
-    /// The schedule: `linear`, `scaled_linear`, `cosine` or `sigmoid`.
+    /// The schedule of betas (`vp`, `pinned`): `linear`, `scaled_linear`, `cosine` or `sigmoid`.
     pub const SCHEDULE: &str = "picardy.schedule";
-    /// How many timesteps the network was trained on.
+    /// How many timesteps the network was trained on (`vp`, `pinned`, `flow`).
     pub const TRAIN_STEPS: &str = "picardy.train_steps";
     /// The schedule's first beta.
     pub const BETA_START: &str = "picardy.beta_start";
@@ -21,9 +21,23 @@ pub mod key {
     pub const BETA_END: &str = "picardy.beta_end";
     /// Whether the schedule is rescaled to zero terminal SNR: `true` or `false`, absent for `false`.
     pub const ZERO_SNR: &str = "picardy.zero_snr";
-    /// What the network's output is: `epsilon`, `sample`, `v_prediction` or `flow`.
+    /// `alpha_bar` of the last timestep of a schedule of zero terminal SNR, absent for 0; version 2.
+    pub const LAST_ALPHA_BAR: &str = "picardy.last_alpha_bar";
+    /// The shift of a flow's sigmas towards noise, 1 for none (`flow`).
+    pub const SHIFT: &str = "picardy.shift";
+    /// The variance of the noise per unit of time (`pinned`).
+    pub const VARIANCE: &str = "picardy.variance";
+    /// The smallest sigma of a run before none at all (`ve`).
+    pub const SIGMA_MIN: &str = "picardy.sigma_min";
+    /// The largest sigma (`ve`).
+    pub const SIGMA_MAX: &str = "picardy.sigma_max";
+    /// The exponent of Karras' curve between them (`ve`).
+    pub const RHO: &str = "picardy.rho";
+    /// What the network's output is: `epsilon`, `sample`, `v_prediction` or `flow`; of version 2 `edm` too.
     pub const PREDICTION: &str = "picardy.prediction";
-    /// What number the network is told: `timestep`.
+    /// EDM's standard deviation of the data as the network saw them (`edm`).
+    pub const SIGMA_DATA: &str = "picardy.sigma_data";
+    /// What number the network is told: `timestep` (of a flow, timesteps times sigma), and `sigma` of the process `ve`.
     pub const CONDITIONING: &str = "picardy.conditioning";
     /// One item's shape, outermost axis first.
     pub const SHAPE: &str = "picardy.shape";
@@ -79,7 +93,7 @@ pub enum CardError {
         /// What it may be.
         expected: &'static str,
     },
-    /// A card of a later format.
+    /// A card of a format that is not known.
     Version {
         /// The card's format.
         got: u32,
@@ -108,7 +122,10 @@ impl fmt::Display for CardError {
                 write!(f, "the metadata `{key}` is `{got}`, not {expected}; export the model again")
             }
             Self::Version { got } => {
-                write!(f, "the model's metadata is of version {got}, this is version 1: use a newer picardy")
+                write!(
+                    f,
+                    "the model's metadata is of version {got}, and versions 1 and 2 are read here: use a newer picardy"
+                )
             }
             Self::Length { key, expected, got } => {
                 write!(

@@ -2,7 +2,7 @@
 
 use super::card_fields::key;
 use super::{Architecture, CardError, ModelCard, WeightFormat};
-use crate::{Betas, Name};
+use crate::{Betas, FlowShift, Name, NoiseSchedule, Prediction};
 
 const GOOD: [(&str, &str); 17] = [
     (key::VERSION, "1"),
@@ -50,7 +50,7 @@ fn what_is_written_is_what_was_read() {
 /// A card that says nothing of zero SNR has none; one that says so keeps it.
 #[test]
 fn zero_snr_is_carried() {
-    assert!(!read(("", None)).unwrap().schedule.zero_snr);
+    assert!(!read(("", None)).unwrap().schedule.betas().unwrap().zero_snr);
     let lookup = |flag: &'static str| {
         ModelCard::from_lookup(move |key| match key {
             key::ZERO_SNR => Some(flag),
@@ -58,7 +58,7 @@ fn zero_snr_is_carried() {
         })
     };
     let card = lookup("true").unwrap();
-    assert_eq!(card.schedule, Betas::linear(1000, 1e-4, 2e-2).zero_snr());
+    assert_eq!(card.schedule, Betas::linear(1000, 1e-4, 2e-2).zero_snr().into());
     let mut written = 0;
     card.entries(|key, value| {
         written += usize::from(key == key::ZERO_SNR && Name::new(value).as_str() == "true");
@@ -130,8 +130,14 @@ fn every_missing_or_wrong_value_names_its_key() {
         assert_eq!(read((key, None)), Err(CardError::Missing { key }));
     }
     for (key, bad) in [
-        (key::VERSION, "2"),
+        (key::VERSION, "0"),
+        (key::VERSION, "3"),
+        (key::VERSION, "1.0"),
         (key::PROCESS, "ve"),
+        (key::PROCESS, "flow"),
+        (key::CONDITIONING, "sigma"),
+        (key::PREDICTION, "edm"),
+        (key::TRAIN_STEPS, "1000001"),
         (key::SCHEDULE, "linaer"),
         (key::TRAIN_STEPS, "0"),
         (key::BETA_START, "-1"),
@@ -149,5 +155,147 @@ fn every_missing_or_wrong_value_names_its_key() {
         (key::DATA_VARIANCE, "0"),
     ] {
         assert!(read((key, Some(bad))).is_err(), "{key} = {bad}");
+    }
+}
+
+/// The entries of a card of version 2: the first version's common ones, and `task`.
+fn second<'a>(task: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Option<&'a str> {
+    let common = |key: &str| {
+        let own = [key::MODEL, key::SHAPE, key::WIDTH, key::BLOCKS, key::LOSS, key::SEED];
+        let data = [key::DATA_MEAN, key::DATA_SCALE, key::DATA_VARIANCE];
+        let there = own.contains(&key) || data.contains(&key);
+        GOOD.iter().find(|(k, _)| there && *k == key).map(|(_, value)| *value)
+    };
+    move |key: &str| match key {
+        key::VERSION => Some("2"),
+        _ => task.iter().find(|(k, _)| *k == key).map(|(_, value)| *value).or_else(|| common(key)),
+    }
+}
+
+const FLOW: &[(&str, &str)] = &[
+    (key::PROCESS, "flow"),
+    (key::TRAIN_STEPS, "1000"),
+    (key::SHIFT, "3"),
+    (key::CONDITIONING, "timestep"),
+    (key::PREDICTION, "flow"),
+];
+const VE: &[(&str, &str)] = &[
+    (key::PROCESS, "ve"),
+    (key::SIGMA_MIN, "0.002"),
+    (key::SIGMA_MAX, "80"),
+    (key::RHO, "7"),
+    (key::CONDITIONING, "sigma"),
+    (key::PREDICTION, "edm"),
+    (key::SIGMA_DATA, "0.5"),
+];
+const PINNED: &[(&str, &str)] = &[
+    (key::PROCESS, "pinned"),
+    (key::SCHEDULE, "cosine"),
+    (key::TRAIN_STEPS, "100"),
+    (key::BETA_START, "0"),
+    (key::BETA_END, "0"),
+    (key::VARIANCE, "0.4"),
+    (key::CONDITIONING, "timestep"),
+    (key::PREDICTION, "sample"),
+];
+const EDM: &[(&str, &str)] = &[
+    (key::PROCESS, "vp"),
+    (key::SCHEDULE, "linear"),
+    (key::TRAIN_STEPS, "1000"),
+    (key::BETA_START, "0.0001"),
+    (key::BETA_END, "0.02"),
+    (key::ZERO_SNR, "true"),
+    (key::LAST_ALPHA_BAR, "0.000001"),
+    (key::CONDITIONING, "timestep"),
+    (key::PREDICTION, "edm"),
+    (key::SIGMA_DATA, "1"),
+];
+
+#[test]
+fn every_process_is_carried() {
+    let tasks = [
+        (FLOW, NoiseSchedule::Flow(FlowShift { train_steps: 1000, shift: 3.0 }), Prediction::Flow),
+        (
+            VE,
+            NoiseSchedule::Ve { sigma_min: 0.002, sigma_max: 80.0, rho: 7.0 },
+            Prediction::Edm { sigma_data: 0.5 },
+        ),
+        (PINNED, NoiseSchedule::Pinned { betas: Betas::cosine(100), variance: 0.4 }, Prediction::Sample),
+        (
+            EDM,
+            Betas::linear(1000, 1e-4, 2e-2).zero_snr().ending_at(1e-6).into(),
+            Prediction::Edm { sigma_data: 1.0 },
+        ),
+    ];
+    for (task, schedule, prediction) in tasks {
+        let card = ModelCard::from_lookup(second(task)).unwrap();
+        assert_eq!((card.schedule, card.prediction), (schedule, prediction));
+        let mut seen = 0;
+        card.entries(|key, value| {
+            assert_eq!(Some(Name::new(value).as_str()), second(task)(key), "{key}");
+            seen += usize::from(task.iter().any(|(k, _)| *k == key));
+        });
+        assert_eq!(seen, task.len(), "{task:?}");
+    }
+}
+
+/// What version 1 can say is written in it; the second version's word for the same is read too.
+#[test]
+fn the_oldest_version_is_written() {
+    let written = |card: &ModelCard<'_>| {
+        let mut found = None;
+        card.entries(|key, value| {
+            if key == key::VERSION {
+                found = Some(Name::new(value));
+            }
+        });
+        found.map(|name| name.as_str().parse::<u32>())
+    };
+    let first = read(("", None)).unwrap();
+    assert_eq!(written(&first), Some(Ok(1)));
+    let as_second = read((key::VERSION, Some("2"))).unwrap();
+    assert_eq!(as_second, first);
+    for task in [FLOW, VE, PINNED, EDM] {
+        assert_eq!(written(&ModelCard::from_lookup(second(task)).unwrap()), Some(Ok(2)));
+    }
+}
+
+#[test]
+fn wrong_values_of_the_second_version_name_key_value_and_mend() {
+    let other = |task: &'static [(&str, &'static str)], bad: (&'static str, Option<&'static str>)| {
+        let lookup = move |key: &str| if key == bad.0 { bad.1 } else { second(task)(key) };
+        ModelCard::from_lookup(lookup)
+    };
+    for task in [FLOW, VE, PINNED, EDM] {
+        for &(key, _) in task.iter().filter(|(key, _)| ![key::ZERO_SNR, key::LAST_ALPHA_BAR].contains(key)) {
+            assert_eq!(other(task, (key, None)), Err(CardError::Missing { key }), "{key}");
+        }
+    }
+    // The key that is named, where it is another than the one that was changed.
+    for (task, key, value, expected) in [
+        (FLOW, key::SHIFT, "0", "positive"),
+        (FLOW, key::SHIFT, "nan", "positive"),
+        (FLOW, key::SHIFT, "three", "positive"),
+        (FLOW, key::TRAIN_STEPS, "1000001", "at most 1000000"),
+        (FLOW, key::CONDITIONING, "sigma", "timestep"),
+        (FLOW, key::PROCESS, "rectified", "vp, flow, ve, pinned"),
+        (FLOW, key::PREDICTION, "velocity", "edm"),
+        (VE, key::SIGMA_MAX, "0.001", "above picardy.sigma_min"),
+        (VE, key::SIGMA_MAX, "inf", "positive"),
+        (VE, key::SIGMA_MIN, "-1", "positive"),
+        (VE, key::RHO, "0", "positive"),
+        (VE, key::CONDITIONING, "timestep", "sigma"),
+        (VE, key::SIGMA_DATA, "NaN", "positive"),
+        (PINNED, key::VARIANCE, "-0.4", "positive"),
+        (PINNED, key::SCHEDULE, "karras", "cosine"),
+        (PINNED, key::ZERO_SNR, "true", "false"),
+        (EDM, key::SIGMA_DATA, "0", "positive"),
+        (EDM, key::LAST_ALPHA_BAR, "1", "[0, 1)"),
+        (EDM, key::BETA_END, "nan", "[0, 1)"),
+    ] {
+        let error = other(task, (key, Some(value))).unwrap_err();
+        let CardError::Invalid { key: named, got, expected: mend } = error else { panic!("{key}: {error}") };
+        assert_eq!(named, key, "{error}");
+        assert!(got.as_str().eq_ignore_ascii_case(value) && mend.contains(expected), "{error}");
     }
 }

@@ -27,6 +27,8 @@ mod artifact_tests;
 mod attention;
 mod card;
 mod card_fields;
+mod card_reader;
+mod card_task;
 #[cfg(test)]
 mod card_tests;
 #[cfg(any(cortex_m_fp, cortex_m_dsp))]

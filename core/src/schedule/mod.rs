@@ -9,6 +9,7 @@ mod flow;
 mod respaced;
 mod sigmas;
 mod spacing;
+mod trained;
 
 pub(crate) use betas::Table;
 pub use betas::{BetaKind, Betas};
@@ -17,6 +18,7 @@ pub use flow::FlowShift;
 pub use respaced::{Curve, Told};
 pub use sigmas::Sigmas;
 pub use spacing::{Final, Spacing};
+pub use trained::NoiseSchedule;
 
 use crate::Level;
 use core::fmt;
@@ -84,6 +86,8 @@ pub enum ScheduleError {
     },
     /// The shift of a flow is not positive and finite.
     Shift(f64),
+    /// The variance of the pinned process is not positive and finite.
+    Variance(f64),
     /// A level is not finite, is negative, or is all zeros.
     Level {
         /// Its place in the grid.
@@ -149,6 +153,12 @@ impl fmt::Display for ScheduleError {
                 )
             }
             Self::Shift(shift) => write!(f, "shift {shift}; it must be positive and finite (1 is none)"),
+            Self::Variance(variance) => {
+                write!(
+                    f,
+                    "variance {variance} of the pinned process; it must be positive and finite (1 is usual)"
+                )
+            }
             Self::Level { index } => {
                 write!(
                     f,

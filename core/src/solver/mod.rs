@@ -196,7 +196,7 @@ fn placed(
         None => None,
         Some((prediction, form)) => {
             let read = prediction.readout(level, form).ok_or(singular)?;
-            Some(Readout { input, state: read.state * input, output: read.output })
+            Some(Readout { input: input * read.input, state: read.state * input, output: read.output })
         }
     };
     Ok(Node { level: own, evaluate, ..Node::default() })

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use anyhow::{anyhow, bail};
 use picardy::config::{ScheduleConfig, SchedulerConfig};
-use picardy::{Betas, Prediction};
+use picardy::{Betas, FlowShift, NoiseSchedule, Prediction};
 use picardy_ort::OrtDenoiser;
 
 use super::names;
@@ -47,7 +47,7 @@ pub(super) struct Process {
 #[derive(Debug)]
 pub(super) enum Schedule {
     /// A model's own, walked as the flags say.
-    Betas(Betas),
+    Trained(NoiseSchedule),
     /// A scheduler's, which says how it is walked, too.
     Config(SchedulerConfig),
 }
@@ -56,7 +56,7 @@ impl Schedule {
     /// The most steps of a run.
     pub(super) fn train_steps(&self) -> usize {
         match self {
-            Self::Betas(betas) => betas.train_steps,
+            Self::Trained(schedule) => schedule.most_steps(),
             Self::Config(config) => match config.schedule {
                 ScheduleConfig::Spaced { betas, .. } | ScheduleConfig::Curved { betas, .. } => {
                     betas.train_steps
@@ -109,15 +109,15 @@ pub(super) fn of(
         agree(config, card.prediction, card.schedule)?;
     }
     Ok(Process {
-        schedule: config.map_or(Schedule::Betas(card.schedule), Schedule::Config),
+        schedule: config.map_or(Schedule::Trained(card.schedule), Schedule::Config),
         prediction: card.prediction,
         data_variance: card.data_variance,
         units: Some((card.data_mean.iter().collect(), card.data_scale.iter().collect())),
     })
 }
 
-/// Whether a scheduler is one for a network of this prediction and these betas.
-fn agree(config: &SchedulerConfig, prediction: Prediction, trained: Betas) -> anyhow::Result<()> {
+/// Whether a scheduler is one for a network of this prediction and this schedule.
+fn agree(config: &SchedulerConfig, prediction: Prediction, trained: NoiseSchedule) -> anyhow::Result<()> {
     let mend = "mend the file, or leave --scheduler-config out";
     if config.prediction != prediction {
         bail!(
@@ -125,25 +125,49 @@ fn agree(config: &SchedulerConfig, prediction: Prediction, trained: Betas) -> an
             config.prediction
         );
     }
-    let betas = match config.schedule {
+    let (own, trained) = match config.schedule {
         // What zero SNR keeps of a signal is the scheduler's affair.
-        ScheduleConfig::Spaced { betas, .. } | ScheduleConfig::Curved { betas, .. } => betas.ending_at(0.0),
-        _ => bail!(
-            "the scheduler is one of flow matching, and the model's metadata says {}: {mend}",
-            said(&trained)
-        ),
+        ScheduleConfig::Spaced { betas, .. } | ScheduleConfig::Curved { betas, .. } => {
+            let trained = match trained {
+                NoiseSchedule::Vp(betas) => NoiseSchedule::Vp(betas.ending_at(0.0)),
+                other => other,
+            };
+            (NoiseSchedule::Vp(betas.ending_at(0.0)), trained)
+        }
+        // The shift is the sampler's to choose, too: it says where steps are many.
+        ScheduleConfig::Flow(flow) | ScheduleConfig::FlowOpen { flow, .. } => match trained {
+            NoiseSchedule::Flow(FlowShift { shift, .. }) => {
+                (NoiseSchedule::Flow(FlowShift { shift, ..flow }), trained)
+            }
+            _ => (NoiseSchedule::Flow(flow), trained),
+        },
+        _ => bail!("the scheduler's levels are of a kind that no model's metadata name: {mend}"),
     };
-    if betas != trained {
-        bail!("the scheduler has {}, and the model's metadata says {}: {mend}", said(&betas), said(&trained));
+    if own != trained {
+        bail!("the scheduler has {}, and the model's metadata says {}: {mend}", said(&own), said(&trained));
     }
     Ok(())
 }
 
-/// Betas in words.
-fn said(betas: &Betas) -> String {
-    let (name, train_steps, (start, end)) = (betas.name(), betas.train_steps, betas.ends());
-    let zero = if betas.zero_snr { ", rescaled to zero SNR" } else { "" };
-    format!("{name} betas of {train_steps} timesteps from {start} to {end}{zero}")
+/// A schedule in words.
+fn said(schedule: &NoiseSchedule) -> String {
+    let betas = |betas: &Betas| {
+        let (name, train_steps, (start, end)) = (betas.name(), betas.train_steps, betas.ends());
+        let zero = if betas.zero_snr { ", rescaled to zero SNR" } else { "" };
+        format!("{name} betas of {train_steps} timesteps from {start} to {end}{zero}")
+    };
+    match schedule {
+        NoiseSchedule::Vp(own) => betas(own),
+        NoiseSchedule::Flow(FlowShift { train_steps, shift }) => {
+            format!("flow matching of {train_steps} timesteps, shift {shift}")
+        }
+        NoiseSchedule::Ve { sigma_min, sigma_max, rho } => {
+            format!("EDM's sigmas from {sigma_max} to {sigma_min}, rho {rho}")
+        }
+        NoiseSchedule::Pinned { betas: own, variance } => {
+            format!("the pinned process of variance {variance} over {}", betas(own))
+        }
+    }
 }
 
 /// The flags' process, or the scheduler's; `why` it is theirs.
@@ -166,5 +190,5 @@ fn of_flags(args: &ProcessArgs, config: Option<SchedulerConfig>, why: &str) -> a
     if betas == Betas::cosine(train_steps) && args.beta_start.or(args.beta_end).is_some() {
         bail!("the cosine schedule has no first and last beta: leave --beta-start and --beta-end out");
     }
-    Ok(Process { schedule: Schedule::Betas(betas), prediction, data_variance, units: None })
+    Ok(Process { schedule: Schedule::Trained(betas.into()), prediction, data_variance, units: None })
 }

@@ -13,8 +13,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use picardy::config::SchedulerConfig;
 use picardy::{
     AnySampler, AnySolver, Ddim, DdimStride, Ddpm, Denoiser, EulerAncestral, Final, Guided, Level, Mark,
-    Node, Noise, Plan, Pndm, Report, Round, Sampler, SliceFrames, Solver, Spacing, Span, Tcd, Tensor,
-    Workspace,
+    Node, Noise, NoiseSchedule, Plan, Pndm, Report, Round, Sampler, SliceFrames, Solver, Spacing, Span, Tcd,
+    Tensor, Workspace,
 };
 use picardy_ort::remote::RemoteOptions;
 use picardy_ort::{GpuGraphs, Model, Options, Provider, RemoteDenoiser, Runtime, output, picture};
@@ -44,9 +44,9 @@ pub(crate) struct SampleArgs {
     /// The variance of DDPM's steps [default: small].
     #[arg(long, value_enum)]
     variance: Option<VarianceFlag>,
-    /// Which of the trained timesteps are visited.
-    #[arg(long, value_enum, default_value_t)]
-    spacing: SpacingFlag,
+    /// Which of the trained timesteps are visited [default: trailing].
+    #[arg(long, value_enum)]
+    spacing: Option<SpacingFlag>,
     /// How many items are sampled.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     batch: u32,
@@ -99,6 +99,14 @@ enum SpacingFlag {
 }
 
 impl SpacingFlag {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Trailing => "trailing",
+            Self::Leading => "leading",
+            Self::Linspace => "linspace",
+        }
+    }
+
     const fn of(self) -> Spacing {
         match self {
             Self::Trailing => Spacing::Trailing,
@@ -138,8 +146,16 @@ pub(super) fn run(args: &SampleArgs, library: Option<&Path>) -> anyhow::Result<S
     let mut nodes: Vec<Node> = filled(Some(solver.nodes(slots)), Node::default())?;
     let plan = match &process.schedule {
         Schedule::Config(config) => config.plan(args.steps, &mut levels, &mut nodes)?,
-        Schedule::Betas(betas) => {
-            let grid = betas.grid(args.steps, args.spacing.of(), Final::Data, &mut levels)?;
+        Schedule::Trained(schedule) => {
+            if let (Some(spacing), None) = (args.spacing, schedule.betas()) {
+                bail!(
+                    "--spacing {}: the process of this model is {}, which has no timesteps to choose from; leave it out",
+                    spacing.name(),
+                    schedule.process()
+                );
+            }
+            let spacing = args.spacing.unwrap_or_default().of();
+            let grid = schedule.grid(args.steps, spacing, &mut levels)?;
             solver.plan(&grid, process.prediction, &mut nodes)?
         }
     };
@@ -252,14 +268,30 @@ fn read_config(path: &Path) -> anyhow::Result<SchedulerConfig> {
 /// The solver that the flags name, with their settings and the model's betas.
 fn solver_of(args: &SampleArgs, process: &Process) -> anyhow::Result<AnySolver> {
     let mut solver = args.solver;
-    if let Schedule::Betas(table) = process.schedule {
-        match &mut solver {
-            AnySolver::Tcd(Tcd { betas, .. }) => *betas = table,
-            AnySolver::DdimStride(DdimStride { betas, last, .. }) | AnySolver::Pndm(Pndm { betas, last }) => {
-                (*betas, *last) = (table, Final::Data);
-            }
-            _ => {}
+    match (&process.schedule, &mut solver) {
+        (Schedule::Trained(NoiseSchedule::Vp(table)), AnySolver::Tcd(Tcd { betas, .. })) => *betas = *table,
+        (
+            Schedule::Trained(NoiseSchedule::Vp(table)),
+            AnySolver::DdimStride(DdimStride { betas, last, .. }) | AnySolver::Pndm(Pndm { betas, last }),
+        ) => (*betas, *last) = (*table, Final::Data),
+        // They look levels up in a table of betas.
+        (
+            Schedule::Trained(other),
+            named @ (AnySolver::Tcd(_) | AnySolver::DdimStride(_) | AnySolver::Pndm(_)),
+        ) => bail!(
+            "--solver {named} is for variance-preserving models, and the process of this one is {}: choose another, such as ddim",
+            other.process()
+        ),
+        // Its boundary condition is in timesteps.
+        (Schedule::Trained(NoiseSchedule::Ve { .. }), AnySolver::Lcm(_)) => {
+            bail!(
+                "--solver lcm reckons with timesteps, and this model is told sigma: choose another, such as ddim"
+            );
         }
+        (Schedule::Trained(NoiseSchedule::Pinned { variance, .. }), AnySolver::Pinned(pinned)) => {
+            pinned.variance = *variance;
+        }
+        _ => {}
     }
     if let Some(given) = args.eta {
         match &mut solver {

@@ -3,6 +3,7 @@
 
 use core::{mem, ptr};
 use picardy::nn::{Artifact, ModelCard, ResidualMlp};
+use picardy::{Ddim, Level, Node, Solver};
 use picardy_c::{PICARDY_NETWORK_BYTES, picardy_network_dim, picardy_network_open, picardy_network_scratch};
 use picardy_fuzz::{Memory, explain};
 
@@ -58,6 +59,11 @@ fn one(input: &[u8]) {
         let mut x = [0.5f32; 4];
         card.restore(&mut x);
         card.entries(|key, _| assert!(!key.is_empty()));
+        // A schedule that a card has is one, though not every solver and prediction goes with it.
+        let (mut levels, mut nodes) = ([Level::EMPTY; 3], [Node::EMPTY; 3]);
+        if let Ok(grid) = card.schedule.trailing(2usize.min(card.schedule.most_steps()), &mut levels) {
+            let _ = Ddim::default().plan(&grid, card.prediction, &mut nodes);
+        }
     }
     let Ok(model) = ResidualMlp::from_artifact(&artifact) else { return };
     let card = model.card(&artifact);

@@ -13,9 +13,9 @@ use anyhow::{Context, bail};
 use clap::{Parser, ValueEnum};
 use picardy::nn::{Artifact, MlpDenoiser, ResidualMlp};
 use picardy::{
-    AnySampler, Auto, Betas, Ddim, Ddpm, Denoiser, Level, Mark, Memory, Need, Node, Noise, Parareal, Picard,
-    Plan, Prediction, Report, Sampler, Sequential, SliceFrames, Slope, Solver, Span, Speculative, Start,
-    Tensor, Workspace,
+    AnySampler, Auto, Ddim, Ddpm, Denoiser, Level, Mark, Memory, Need, Node, Noise, NoiseSchedule, Parareal,
+    Picard, Plan, Prediction, Report, Sampler, Sequential, SliceFrames, Slope, Solver, Span, Speculative,
+    Start, Tensor, Workspace,
 };
 use picardy_ort::{Model, Options, OrtDenoiser, Provider, ResidentFrames, Runtime};
 use picardy_tests::{Tape, Timed};
@@ -97,7 +97,7 @@ enum Method {
 /// What the model says of itself.
 struct Process {
     dim: usize,
-    schedule: Betas,
+    schedule: NoiseSchedule,
     prediction: Prediction,
     data_variance: f64,
 }

@@ -2,20 +2,22 @@
 
 use crate::data::{DataConfig, Dataset, Scaling, Source, Stored};
 use crate::evaluate::{self, sample_told};
-use crate::loss::{Gaussian, LogSnrDraws, NllConfig, NoiseTable, Output, Process};
+use crate::loss::{Gaussian, LogSnrDraws, NllConfig};
 use crate::metrics::GaussianKernel;
 use crate::model::{Network, Precision};
 use crate::rng::Rng;
 use crate::train::{Checkpoint, Files, Trainer};
 use anyhow::Context;
 use picardy::nn::{Artifact, CardError, ModelCard, key};
-use picardy::{Betas, Ddim, Ddpm, Prediction};
+use picardy::{Ddim, Ddpm, NoiseSchedule};
 use std::path::PathBuf;
 
 /// Rows that the likelihood's evaluations go through the network together.
 const ROWS: usize = 512;
 /// Built-in data to compare with is drawn with the run's seed plus this.
 const FRESH: u64 = 1_000_003;
+/// Steps of the samples where the network knows no timesteps.
+const VE_STEPS: usize = 1000;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct EvalArgs {
@@ -40,7 +42,7 @@ pub(super) struct EvalArgs {
     /// The solver of the samples: ddpm or ddim.
     #[arg(long, default_value = "ddpm")]
     solver: SolverArg,
-    /// Its steps; all of the schedule's without.
+    /// Its steps; all of the schedule's timesteps without, and 1000 of a process that has none.
     #[arg(long)]
     steps: Option<usize>,
     /// Evaluations per item for the likelihood.
@@ -84,7 +86,10 @@ pub(super) fn eval(args: &EvalArgs) -> anyhow::Result<()> {
     let Points { data, note } = points(args, own.as_ref(), &card)?;
     let (x, dim) = (normalised(&data, &card)?, data.dim());
 
-    let steps = args.steps.unwrap_or(card.schedule.train_steps);
+    let steps = args.steps.unwrap_or(match card.schedule {
+        NoiseSchedule::Ve { .. } => VE_STEPS,
+        schedule => schedule.most_steps(),
+    });
     let count = args.samples;
     let told = evaluate::conditions_of(&data, card.condition, count).with_context(|| path().to_string())?;
     let (schedule, count_of) = (card.schedule, (count, args.seed));
@@ -109,12 +114,6 @@ pub(super) fn eval(args: &EvalArgs) -> anyhow::Result<()> {
     let levels = LogSnrDraws::for_eigenvalues(gaussian.eigenvalues());
     let items = &x[..args.items.saturating_mul(dim).min(x.len())];
     let mut rng = Rng::new(args.seed, u64::MAX);
-    let output = match card.prediction {
-        Prediction::Epsilon => Output::Epsilon,
-        Prediction::Sample => Output::Sample,
-        Prediction::V => Output::V,
-        Prediction::Flow => Output::Flow,
-    };
     if card.condition > 0 && told.is_empty() {
         println!(
             "note: the network is told a condition, and {} has none here: both figures are without one; give it with \
@@ -122,12 +121,12 @@ pub(super) fn eval(args: &EvalArgs) -> anyhow::Result<()> {
             data.name()
         );
     }
-    let estimate = NllConfig { output, process: Process::Vp, levels, draws: args.draws };
+    let estimate = NllConfig { output: card.prediction, schedule, levels, draws: args.draws };
     let mut told = vec![0.0; items.len() / dim * card.condition];
     for (index, slot) in told.chunks_exact_mut(card.condition.max(1)).enumerate() {
         data.conditions().write(index, slot);
     }
-    let nll = estimate.estimate(&mut model, &table(card.schedule)?, &gaussian, items, &told, &mut rng)?;
+    let nll = estimate.estimate(&mut model, items, &told, &mut rng)?;
     // A density in the data's units is one in the network's divided by the scales.
     let units: f64 = card.data_scale.iter().map(f64::ln).sum();
     println!(
@@ -213,10 +212,6 @@ fn scaling(card: &ModelCard<'_>) -> Scaling {
     let mut scales = card.data_scale.iter();
     let first = scales.next();
     if scales.all(|scale| Some(scale) == first) { Scaling::Overall } else { Scaling::PerColumn }
-}
-
-fn table(betas: Betas) -> anyhow::Result<NoiseTable> {
-    Ok(NoiseTable::new(betas.alpha_bars().collect())?)
 }
 
 /// The data in the network's coordinates, by the card's mean and scale (which may be other than the data's own).

@@ -28,12 +28,7 @@ pub(super) fn resume(folder: &Path, every: Option<u64>, device: Option<&str>) ->
 /// Writes a folder's two files, or one file where `out` ends in `.safetensors`.
 pub(super) fn export(trainer: &Trainer, out: &Path, weights: WeightFormat) -> anyhow::Result<()> {
     let (model, card) = (trainer.averaged()?, trainer.card());
-    anyhow::ensure!(
-        !card.is_empty() || weights == WeightFormat::F32,
-        "--weights {weights}: no model card knows the output `edm` or a process other than `vp`, and without one the change \
-         cannot be measured; export as f32"
-    );
-    let small = shrink(&model, trainer.data(), trainer.config().noise.betas()?, &card, weights)?;
+    let small = shrink(&model, trainer.data(), trainer.config().noise_schedule()?, &card, weights)?;
     let paths = if out.extension().is_some_and(|extension| extension == "safetensors") {
         let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty());
         create(folder.unwrap_or(Path::new(".")))?;
@@ -45,12 +40,6 @@ pub(super) fn export(trainer: &Trainer, out: &Path, weights: WeightFormat) -> an
     };
     for path in paths {
         println!("wrote {}", path.display());
-    }
-    if card.is_empty() {
-        println!(
-            "note: no model card knows the output `edm` or a process other than `vp`, so the files have none: tell a \
-             sampler what they are"
-        );
     }
     if let Some(change) = small.change {
         println!("{weights}: {change}");

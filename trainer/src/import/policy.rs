@@ -102,7 +102,7 @@ impl Policy {
         let card = ModelCard {
             architecture,
             condition,
-            schedule,
+            schedule: schedule.into(),
             prediction,
             shape,
             loss: "standard",

@@ -2,7 +2,7 @@
 
 use super::{
     ContrastiveTerm, DenoisingConfig, DenoisingTerm, Draws, Estimation, InformedConfig, LikelihoodTerm,
-    LossError, Output, OutputName, PhysicsTerm, Process, ProcessName, Weighting, WeightingName,
+    LossError, Output, OutputName, PhysicsTerm, Process, ProcessName, Weighting, WeightingName, check_output,
 };
 use serde::{Deserialize, Serialize};
 
@@ -174,7 +174,7 @@ impl LossConfig {
     ///
     /// [`LossError::Setting`], [`LossError::TooManyRows`], or [`LossError::NoTerm`] where every weight is 0.
     pub fn check(&self) -> Result<(), LossError> {
-        self.output().check()?;
+        check_output(self.output())?;
         self.process().check()?;
         let weighting = self.denoising().weighting;
         weighting.check()?;

@@ -18,7 +18,9 @@
 
 use super::standard::{fill_normal, mix};
 use super::view::View;
-use super::{Gaussian, LogSnrDraws, LossError, NoiseTable, Output, Process, items, sigmoid, softplus};
+use super::{
+    Gaussian, LogSnrDraws, LossError, NoiseTable, Output, Process, check_output, items, sigmoid, softplus,
+};
 use crate::model::{Learner, NetworkError, has_room};
 use crate::op::Element;
 use crate::rng::Rng;
@@ -101,7 +103,7 @@ impl<T: Element> Contrastive<T> {
         }
         config.levels.check("levels")?;
         config.zeta.check("zeta")?;
-        config.output.check()?;
+        check_output(config.output)?;
         config.process.check()?;
         if gaussian.is_none() && !config.shared {
             return Err(LossError::NoGaussian("independent contrastive draws"));

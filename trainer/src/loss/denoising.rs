@@ -1,7 +1,7 @@
 //! The weighted mean squared error of what the network is trained to return.
 
 use super::standard::{fill_normal, mix};
-use super::{LossError, NoiseTable, Output, Process, items};
+use super::{LossError, NoiseTable, Output, Process, check_output, items};
 use crate::model::{Learner, NetworkError, has_room};
 use crate::op::Element;
 use crate::rng::Rng;
@@ -127,7 +127,7 @@ impl<T: Element> Denoising<T> {
     ///
     /// [`LossError::Setting`] where a setting is out of range.
     pub fn new(config: DenoisingConfig, scale: f64, max_batch: usize, dim: usize) -> Result<Self, LossError> {
-        config.output.check()?;
+        check_output(config.output)?;
         config.weighting.check()?;
         config.process.check()?;
         if !(scale > 0.0 && scale.is_finite()) {
@@ -184,7 +184,7 @@ impl<T: Element> Denoising<T> {
             *level = self.config.process.draw(table, rng);
             *t = T::from_f64(level.t);
             fill_normal(rng, eps);
-            let input = self.config.output.readout(level, Form::Data).map_or(1.0, |read| read.input);
+            let input = self.config.output.input(level);
             mix(T::from_f64(input * level.alpha), x0, T::from_f64(input * level.sigma), eps, z);
         }
         Ok(n)

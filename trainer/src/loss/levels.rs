@@ -1,9 +1,9 @@
 //! Noise levels: the timesteps that the network knows, and the levels that the likelihood is integrated over.
 
-use super::{LossError, pinned_level, sigmoid};
+use super::{LossError, sigmoid};
 use crate::rng::Rng;
-use picardy::Level;
 use picardy::likelihood::LogSnrs;
+use picardy::{Betas, FlowShift, Level, NoiseSchedule};
 
 /// The schedule as the losses need it: signal and noise per timestep, and the way back from a log-SNR.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,7 +80,7 @@ pub enum Process {
         shift: f64,
     },
     /// The pinned (Foellmer) process (arXiv 2305.09605): `z = tau x1 + sqrt(v tau (1 - tau)) eps`, tau uniform in (0, 1) and
-    /// taken to the nearest timestep's, by signal-to-noise ratio ([`pinned_level`]); told that timestep. Its training loss is
+    /// taken to the nearest timestep's, by signal-to-noise ratio ([`Level::pinned`]); told that timestep. Its training loss is
     /// [`Denoising`](super::Denoising) with [`Output::Sample`](super::Output::Sample).
     Pinned {
         /// v, the variance of the noise per unit of time.
@@ -89,6 +89,22 @@ pub enum Process {
 }
 
 impl Process {
+    /// What a sampler walks down where a network was trained so, on the timesteps of `betas`.
+    ///
+    /// ```
+    /// use picardy::{Betas, NoiseSchedule};
+    /// use picardy_trainer::loss::Process;
+    /// let schedule = Process::Flow { shift: 3.0 }.schedule(Betas::linear(1000, 1e-4, 2e-2));
+    /// assert_eq!((schedule.process(), schedule.most_steps()), ("flow", 1000));
+    /// ```
+    pub const fn schedule(&self, betas: Betas) -> NoiseSchedule {
+        match *self {
+            Self::Vp => NoiseSchedule::Vp(betas),
+            Self::Flow { shift } => NoiseSchedule::Flow(FlowShift { train_steps: betas.train_steps, shift }),
+            Self::Pinned { variance } => NoiseSchedule::Pinned { betas, variance },
+        }
+    }
+
     /// A level to train at. Takes one draw (see [`Rng::below`]).
     pub fn draw(&self, table: &NoiseTable, rng: &mut Rng) -> Level {
         match *self {
@@ -101,7 +117,7 @@ impl Process {
                 // tau/(1 - tau) = v SNR.
                 let tau = rng.uniform_open();
                 let log_snr = (tau / (1.0 - tau)).ln() - variance.ln();
-                pinned_level(&table.level(table.nearest(log_snr)), variance)
+                table.level(table.nearest(log_snr)).pinned(variance)
             }
         }
     }
@@ -111,7 +127,7 @@ impl Process {
         match *self {
             Self::Vp => Some(table.level(timestep)),
             Self::Flow { .. } => None,
-            Self::Pinned { variance } => Some(pinned_level(&table.level(timestep), variance)),
+            Self::Pinned { variance } => Some(table.level(timestep).pinned(variance)),
         }
     }
 
@@ -126,7 +142,7 @@ impl Process {
                 (flow(s / (a + s), table), 1.0 / (a + s))
             }
             Self::Pinned { variance } => {
-                let level = pinned_level(&table.level(table.nearest(log_snr)), variance);
+                let level = table.level(table.nearest(log_snr)).pinned(variance);
                 let a = sigmoid(log_snr).sqrt();
                 // The state's own tau, not the timestep's: so its scale is the process's at every SNR.
                 let tau = sigmoid(log_snr + variance.ln());
@@ -193,11 +209,7 @@ impl LogSnrDraws {
     /// estimates the same integral as n free draws, with less variance. Takes one draw.
     pub fn stratum(&self, k: usize, n: usize, rng: &mut Rng) -> (f64, f64) {
         let u = (k as f64 + rng.uniform_open()) / n as f64;
-        match *self {
-            Self::Logistic { loc, scale, clip } => LogSnrs::Logistic { loc, scale, clip },
-            Self::Uniform { low, high } => LogSnrs::Uniform { low, high },
-        }
-        .at(u)
+        LogSnrs::from(*self).at(u)
     }
 
     pub(super) fn check(&self, name: &'static str) -> Result<(), LossError> {

@@ -3,7 +3,7 @@
 use super::denoising::Rows;
 use super::standard::{fill_normal, mix};
 use super::view::View;
-use super::{Gaussian, LogSnrDraws, LossError, NoiseTable, Output, Process, items, sigmoid};
+use super::{Gaussian, LogSnrDraws, LossError, NoiseTable, Output, Process, check_output, items, sigmoid};
 use crate::model::{Learner, NetworkError};
 use crate::op::Element;
 use crate::rng::Rng;
@@ -25,8 +25,8 @@ pub struct LikelihoodConfig {
 /// scale/d mean_x ( h_g + 1/2 w(l) ( |eps - eps_hat(z_l, l)|^2 - sum_i sig(l + ln eig_i) ) )
 /// ```
 ///
-/// with one draw of (l, eps) an item, the l of a batch being strata of their distribution. [`nll`](super::nll) is the estimate
-/// of the same with many. Without a Gaussian its terms, which no weight changes, are left out of the value.
+/// with one draw of (l, eps) an item, the l of a batch being strata of their distribution. [`NllConfig::estimate`](super::NllConfig::estimate) is the
+/// estimate of the same with many. Without a Gaussian its terms, which no weight changes, are left out of the value.
 ///
 /// The network is told the level nearest to l; beyond the schedule's ends that is the end.
 #[derive(Debug, Clone)]
@@ -52,7 +52,7 @@ impl<T: Element> LikelihoodLoss<T> {
         max_batch: usize,
         dim: usize,
     ) -> Result<Self, LossError> {
-        config.output.check()?;
+        check_output(config.output)?;
         config.process.check()?;
         config.levels.check("likelihood.levels")?;
         if !(scale > 0.0 && scale.is_finite()) {
@@ -118,8 +118,8 @@ impl<T: Element> LikelihoodLoss<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::loss::NllConfig;
     use crate::loss::contrastive::tests::{check_loss, small_model, table};
-    use crate::loss::nll;
     use crate::op::testing::values;
 
     const LEVELS: LogSnrDraws = LogSnrDraws::Logistic { loc: 0.0, scale: 2.0, clip: 3.0 };
@@ -151,7 +151,9 @@ mod tests {
             (0..steps).map(|_| loss.step(&mut model, &table(), &data, &[], &mut rng).unwrap()).collect();
         let mean = values.iter().sum::<f64>() / f64::from(steps);
         let error = (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>()).sqrt() / f64::from(steps);
-        let want = nll(&mut model, &table(), &gaussian, LEVELS, &data, 4096, &mut rng).unwrap();
+        let schedule = picardy::Betas::linear(1000, 1e-4, 2e-2).into();
+        let estimate = NllConfig { output: Output::Epsilon, schedule, levels: LEVELS, draws: 4096 };
+        let want = estimate.estimate(&mut model, &data, &[], &mut rng).unwrap();
         // In nats a coordinate; the estimate of 4096 draws an item is far sharper than the steps' mean.
         assert!((mean - want.mean / 2.0).abs() < 5.0 * error, "{mean} +- {error}, {}", want.mean / 2.0);
     }

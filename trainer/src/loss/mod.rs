@@ -21,8 +21,8 @@ mod levels;
 mod likelihood;
 mod likelihood_loss;
 mod objective;
-mod output;
-mod pinned;
+#[cfg(test)]
+mod pinned_tests;
 mod standard;
 mod terms;
 mod view;
@@ -33,11 +33,11 @@ pub use denoising::{Denoising, DenoisingConfig, Weighting};
 pub use gaussian::Gaussian;
 pub use informed::{Estimation, Informed, InformedConfig, InformedLosses};
 pub use levels::{LogSnrDraws, NoiseTable, Process};
-pub use likelihood::{Nll, NllConfig, nll};
+pub use likelihood::{Nll, NllConfig};
 pub use likelihood_loss::{LikelihoodConfig, LikelihoodLoss};
 pub use objective::{Losses, Objective, Statistics};
-pub use output::Output;
-pub use pinned::{pinned_level, read_pinned};
+/// What a network is trained to return.
+pub use picardy::Prediction as Output;
 pub use standard::Standard;
 pub use terms::{
     ContrastiveTerm, DenoisingTerm, Draws, LikelihoodTerm, OutputName, PhysicsTerm, ProcessName,
@@ -45,7 +45,8 @@ pub use terms::{
 };
 
 use crate::model::{MAX_BYTES, NetworkError};
-use picardy::likelihood::sigmoid;
+use picardy::ScheduleError;
+use picardy::likelihood::{LikelihoodError, sigmoid};
 
 /// Why a loss cannot be built or taken.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -176,12 +177,37 @@ pub enum LossError {
     /// The network refused the rows.
     #[error(transparent)]
     Model(#[from] NetworkError),
+    /// A schedule of another process than the variance-preserving one.
+    #[error(transparent)]
+    Levels(ScheduleError),
+    /// A density could not be estimated.
+    #[error(transparent)]
+    Likelihood(Box<LikelihoodError<NetworkError>>),
+}
+
+impl From<LikelihoodError<NetworkError>> for LossError {
+    fn from(error: LikelihoodError<NetworkError>) -> Self {
+        match error {
+            LikelihoodError::Denoiser(error) => Self::Model(error),
+            error => Self::Likelihood(Box::new(error)),
+        }
+    }
 }
 
 impl LossError {
     /// A setting that is not positive and finite.
     const fn setting(name: &'static str, value: f64) -> Self {
         Self::Setting { name, value, expected: "positive and finite" }
+    }
+}
+
+/// Refuses a parameter out of range.
+fn check_output(output: Output) -> Result<(), LossError> {
+    match output {
+        Output::Edm { sigma_data } if !(sigma_data > 0.0 && sigma_data.is_finite()) => {
+            Err(LossError::setting("sigma-data", sigma_data))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -234,7 +234,7 @@ fn with_card(config: &NetworkConfig) -> Vec<u8> {
     let card = nn::ModelCard {
         architecture: config.architecture,
         condition: config.condition,
-        schedule: picardy::Betas::linear(1000, 1e-4, 2e-2),
+        schedule: picardy::Betas::linear(1000, 1e-4, 2e-2).into(),
         prediction: picardy::Prediction::Epsilon,
         shape: numbers(&shape).unwrap(),
         loss: "standard",

@@ -5,7 +5,7 @@ use super::network::trained;
 use super::report::{self, FRESH};
 use super::spread::{Spread, summary};
 use crate::data::Dataset;
-use crate::loss::{LogSnrDraws, NllConfig, Output, Process};
+use crate::loss::{LogSnrDraws, NllConfig};
 use crate::rng::Rng;
 use crate::train::{LossKind, TrainConfig};
 use anyhow::Context;
@@ -107,8 +107,8 @@ fn run(job: &Job, size: &Size) -> anyhow::Result<(Vec<Value>, [Vec<Point>; 2])> 
         .with_context(|| format!("{}, seed {}", job.loss.name(), job.seed))?;
     let gaussian = trainer.gaussian()?;
     let estimate = NllConfig {
-        output: Output::Epsilon,
-        process: Process::Vp,
+        output: trainer.config().loss.output(),
+        schedule: trainer.config().noise_schedule()?,
         levels: LogSnrDraws::for_eigenvalues(gaussian.eigenvalues()),
         draws: size.draws,
     };
@@ -122,8 +122,7 @@ fn run(job: &Job, size: &Size) -> anyhow::Result<(Vec<Value>, [Vec<Point>; 2])> 
         for x in points.chunks_exact(2) {
             let mut estimates = Vec::new();
             for _ in 0..size.repeats {
-                estimates
-                    .push(-estimate.estimate(&mut model, trainer.table(), &gaussian, x, &[], &mut rng)?.mean);
+                estimates.push(-estimate.estimate(&mut model, x, &[], &mut rng)?.mean);
             }
             let Spread { mean, spread } = Spread::of(&estimates);
             let error = spread / (size.repeats as f64).sqrt();

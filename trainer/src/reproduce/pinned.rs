@@ -5,11 +5,11 @@ use super::network::{draw, trained};
 use super::report::{self, FRESH};
 use super::spread::summary;
 use crate::data::Builtin;
-use crate::loss::{LossConfig, Output, OutputName, ProcessName, read_pinned};
+use crate::loss::{LossConfig, OutputName, ProcessName};
 use crate::metrics::GaussianKernel;
 use crate::train::{TrainConfig, Trainer};
 use anyhow::Context;
-use picardy::{Ddpm, Level, Node, Pinned, Prediction, Solver};
+use picardy::{Ddpm, Level, Node, Pinned, Solver};
 use picardy_ort::picture::{PALETTE, Series, panels};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -143,22 +143,17 @@ fn run(job: &Job, size: &Size) -> anyhow::Result<(Vec<Value>, Vec<[f32; 2]>)> {
 
 fn sample(trainer: &Trainer, job: &Job, steps: usize, count: usize) -> anyhow::Result<Vec<f32>> {
     let mut levels = vec![Level::default(); steps + 1];
-    let grid = trainer.config().noise.betas()?.trailing(steps, &mut levels)?;
-    let (mut made, mut read) = (vec![Node::default(); steps + 1], vec![Node::default(); steps + 1]);
-    let model = trainer.averaged()?;
-    let prediction = match job.arm.prediction {
-        OutputName::Sample => Prediction::Sample,
-        _ => Prediction::Epsilon,
-    };
-    match job.arm.process {
+    let grid = trainer.config().noise_schedule()?.trailing(steps, &mut levels)?;
+    let mut nodes = vec![Node::default(); steps + 1];
+    let (model, prediction) = (trainer.averaged()?, trainer.config().loss.output());
+    let plan = match job.arm.process {
         ProcessName::Pinned => {
             let variance = trainer.config().loss.variance;
-            let plan = Pinned { variance }.plan(&grid, prediction, &mut made)?;
-            let plan = read_pinned(&plan, Output::Sample, variance, &mut read)?;
-            draw(&model, &plan, count, job.seed)
+            Pinned { variance }.plan(&grid, prediction, &mut nodes)?
         }
-        _ => draw(&model, &Ddpm::default().plan(&grid, prediction, &mut made)?, count, job.seed),
-    }
+        _ => Ddpm::default().plan(&grid, prediction, &mut nodes)?,
+    };
+    draw(&model, &plan, count, job.seed)
 }
 
 #[cfg(test)]

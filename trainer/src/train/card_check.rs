@@ -2,9 +2,8 @@
 
 use super::{RunError, TrainConfig, TrainError, WeightsError};
 use crate::data::Dataset;
-use crate::loss::Process;
-use picardy::Prediction;
 use picardy::nn::{CardError, ModelCard, key};
+use picardy::{NoiseSchedule, Prediction};
 use safetensors::SafeTensors;
 use std::path::Path;
 
@@ -39,31 +38,57 @@ fn differs(key: &str, own: &str, theirs: &str) -> String {
     format!("`{key}` is {own} and the card says {theirs} (`--set {key}={theirs}` matches it)")
 }
 
+/// The name of a prediction in settings.
+const fn setting(prediction: Prediction) -> &'static str {
+    match prediction {
+        Prediction::V => "v",
+        other => other.name(),
+    }
+}
+
 /// The prediction, the process and the schedule.
 fn task(card: &ModelCard<'_>, config: &TrainConfig) -> Result<Vec<String>, TrainError> {
     let mut wrong = Vec::new();
-    let theirs = match card.prediction {
-        Prediction::Epsilon => "epsilon",
-        Prediction::Sample => "sample",
-        Prediction::V => "v",
-        Prediction::Flow => "flow",
-    };
-    let own = config.loss.output().name();
-    if own != theirs {
-        wrong.push(differs("loss.prediction", own, theirs));
+    let (own, theirs) = (config.loss.output(), card.prediction);
+    match (own, theirs) {
+        (Prediction::Edm { sigma_data: own }, Prediction::Edm { sigma_data: theirs }) if own != theirs => {
+            wrong.push(differs("loss.sigma-data", &own.to_string(), &theirs.to_string()));
+        }
+        (Prediction::Edm { .. }, Prediction::Edm { .. }) => {}
+        _ if own != theirs => wrong.push(differs("loss.prediction", setting(own), setting(theirs))),
+        _ => {}
     }
-    // The only one that a card knows.
-    let own = match config.loss.process() {
-        Process::Vp => "vp",
-        Process::Flow { .. } => "flow",
-        Process::Pinned { .. } => "pinned",
+    let (ours, theirs) = (config.noise_schedule()?, card.schedule);
+    let mut number = |key, own: f64, theirs: f64| {
+        if own != theirs {
+            wrong.push(differs(key, &own.to_string(), &theirs.to_string()));
+        }
     };
-    if own != "vp" {
-        wrong.push(differs("loss.process", own, "vp"));
-        // The other processes do not look at the schedule's kind.
-        return Ok(wrong);
-    }
-    let (ours, schedule) = (config.noise.betas()?, card.schedule);
+    let (ours, schedule) = match (ours, theirs) {
+        (NoiseSchedule::Vp(ours), NoiseSchedule::Vp(theirs)) => (ours, theirs),
+        (
+            NoiseSchedule::Pinned { betas: ours, variance: own },
+            NoiseSchedule::Pinned { betas: theirs, variance },
+        ) => {
+            number("loss.variance", own, variance);
+            (ours, theirs)
+        }
+        (NoiseSchedule::Flow(ours), NoiseSchedule::Flow(theirs)) => {
+            number("loss.shift", ours.shift, theirs.shift);
+            number("noise.train-steps", ours.train_steps as f64, theirs.train_steps as f64);
+            return Ok(wrong);
+        }
+        (own, NoiseSchedule::Ve { .. }) => {
+            let own = own.process();
+            wrong.push(format!("`loss.process` is {own} and the card says ve, which no run's is"));
+            return Ok(wrong);
+        }
+        (own, theirs) => {
+            wrong.push(differs("loss.process", own.process(), theirs.process()));
+            // The other processes do not look at the schedule's kind.
+            return Ok(wrong);
+        }
+    };
     let names = ["noise.kind", "noise.train-steps", "noise.beta-start", "noise.beta-end"];
     let values = |betas: &picardy::Betas| {
         let (start, end) = betas.ends();

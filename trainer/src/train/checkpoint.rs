@@ -2,7 +2,8 @@
 
 use super::config::check;
 use super::engine::{State, provider};
-use super::trainer::{Best, sizes};
+use super::judge::Best;
+use super::room::sizes;
 use super::{Config, ConfigError, LogState, TrainError, Trainer, write_whole};
 use crate::data::{DataConfig, DataError, Dataset};
 use crate::loss::ResidualName;

@@ -11,9 +11,12 @@ mod engine;
 mod error;
 mod events;
 mod files;
+mod judge;
 mod log;
 mod loss_kind;
 pub(crate) mod picture;
+mod product;
+mod room;
 mod run;
 mod terms;
 mod trainer;
@@ -27,11 +30,12 @@ pub use config::{
 pub use error::{Items, TrainError};
 pub use events::{Events, Record, read_events};
 pub use files::{Files, RunError};
+pub use judge::Judgement;
 pub use log::{Log, LogState};
 pub use loss_kind::LossKind;
 pub use run::{Evaluation, Report, Run};
 pub use terms::Terms;
-pub use trainer::{Judgement, Step, Trainer};
+pub use trainer::{Step, Trainer};
 pub(crate) use weights::numbers;
 pub use weights::{NameMap, WeightsError, read_weights};
 

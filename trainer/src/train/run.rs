@@ -9,7 +9,6 @@ use super::{
 };
 use crate::data::Dataset;
 use crate::evaluate::{self, EvaluateError};
-use crate::loss::Process;
 use crate::metrics::GaussianKernel;
 use crate::model::Precision;
 use crate::physics::Residual;
@@ -265,12 +264,9 @@ impl Run {
             best: judgement.is_some_and(|judgement| judgement.best),
             mmd: None,
         };
-        let mut picture = None;
-        if let Some(samples) = samples(trainer)? {
-            let data = trainer.held_out().unwrap_or(trainer.data());
-            evaluation.mmd = mmd(&samples, data, trainer.config().run.samples)?;
-            picture = picture::draw(&samples, data).map_err(|reason| RunError::Picture { step, reason })?;
-        }
+        let (samples, data) = (samples(trainer)?, trainer.held_out().unwrap_or(trainer.data()));
+        evaluation.mmd = mmd(&samples, data, trainer.config().run.samples)?;
+        let picture = picture::draw(&samples, data).map_err(|reason| RunError::Picture { step, reason })?;
         let mut line = json!({ "step": step });
         let mut numbers = Vec::new();
         if let Some(terms) = &evaluation.held_out {
@@ -327,27 +323,19 @@ impl Run {
     }
 }
 
-/// Samples of the averaged weights [n, dim], told conditions of the data, the same noise every time; `None` where [`evaluate::sample`] does
-/// not know how to draw them: another process than the variance-preserving one, or EDM's output.
-fn samples(trainer: &Trainer) -> Result<Option<Vec<f32>>, RunError> {
+/// Samples of the averaged weights [n, dim], told conditions of the data, the same noise every time.
+fn samples(trainer: &Trainer) -> Result<Vec<f32>, RunError> {
     let (config, network) = (trainer.config(), trainer.averaged()?);
-    let loss = &config.loss;
-    if loss.process() != Process::Vp || loss.output().prediction().is_none() {
-        return Ok(None);
-    }
     let bytes = network.to_safetensors(&trainer.card(), Precision::F32)?;
-    let betas = config.noise.betas()?;
-    let steps = config.run.sample_steps.min(betas.train_steps);
+    let schedule = config.noise_schedule()?;
+    let steps = config.run.sample_steps.min(schedule.most_steps());
     let seed = config.run.seed ^ SAMPLE_SEED;
     // Told what the items of the data are, from all over it.
     let (data, width) = (trainer.held_out().unwrap_or(trainer.data()), network.condition());
     let conditions = evaluate::conditions_of(data, width, config.run.samples)?;
     let count = (config.run.samples, seed);
-    let draw = || evaluate::sample_told(&bytes, betas, &Ddim::default(), steps, &conditions, count);
-    match trainer.on_threads(draw) {
-        Ok(samples) => Ok(Some(samples)),
-        Err(error) => Err(error.into()),
-    }
+    let draw = || evaluate::sample_told(&bytes, schedule, &Ddim::default(), steps, &conditions, count);
+    Ok(trainer.on_threads(draw)?)
 }
 
 fn mmd(samples: &[f32], data: &Dataset, most: usize) -> Result<Option<f64>, RunError> {

@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::data::{Builtin, DataConfig, Stored};
-use crate::model::NetworkKind;
+use crate::model::{Network, NetworkKind};
 use crate::optimiser::RateShape;
-use crate::train::{Checkpoint, Config, MAX_ROWS};
+use crate::train::room::{bytes, sizes};
+use crate::train::{Checkpoint, Config, LossKind, MAX_ROWS};
 
 fn mlp(width: usize, blocks: usize) -> NetworkKind {
     NetworkKind::ResidualMlp { width, blocks }
@@ -337,4 +338,32 @@ fn labels_reach_the_network_and_are_shuffled_with_their_items() {
         NetworkKind::Unet1d { widths: vec![8], embedding: 8, kernel: 3, groups: 2, scale: false };
     let error = Trainer::new(config, rest).unwrap_err().to_string();
     assert!(error.contains("[8, 8, 1]") && error.contains("unet1d"), "{error}");
+}
+
+/// A flow's samples begin without signal, of which the noise says nothing; every other pair can be sampled, and has a card.
+#[test]
+fn what_cannot_be_sampled_is_not_trained() {
+    use crate::loss::{OutputName, ProcessName};
+    use picardy::{Ddim, Level, Node, Solver};
+    let outputs = [OutputName::Epsilon, OutputName::Sample, OutputName::V, OutputName::Flow, OutputName::Edm];
+    for process in [ProcessName::Vp, ProcessName::Flow, ProcessName::Pinned] {
+        for prediction in outputs {
+            let mut config = TrainConfig::default();
+            (config.loss.process, config.loss.prediction) = (process, prediction);
+            if (process, prediction) == (ProcessName::Flow, OutputName::Epsilon) {
+                let said = Trainer::new(config, moons(10)).unwrap_err().to_string();
+                assert!(
+                    ["loss.prediction", "epsilon", "flow, v, sample or edm"].iter().all(|p| said.contains(p))
+                );
+                continue;
+            }
+            let trainer = Trainer::new(config, moons(10)).unwrap();
+            let card = trainer.card();
+            let lookup = |key: &str| card.iter().find(|(k, _)| k == key).map(|(_, value)| value.as_str());
+            let card = picardy::nn::ModelCard::from_lookup(lookup).unwrap();
+            let (mut levels, mut nodes) = ([Level::default(); 6], [Node::default(); 6]);
+            let grid = card.schedule.trailing(5, &mut levels).unwrap();
+            Ddim::default().plan(&grid, card.prediction, &mut nodes).unwrap();
+        }
+    }
 }

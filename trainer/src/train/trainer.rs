@@ -1,17 +1,15 @@
 //! The loop, one step at a time.
 
-use super::batch::{Drawer, Drawn, Draws, Place, Prefetch, generator};
+use super::batch::{Drawer, Draws, Place, Prefetch, generator};
 use super::config::check;
 use super::engine::{Engine, State, Told, Updated};
-use super::{Items, LossKind, Terms, TrainConfig, TrainError};
+use super::judge::Best;
+use super::{Items, Terms, TrainConfig, TrainError, room};
 use crate::data::Dataset;
-use crate::evaluate;
-use crate::export::{About, metadata};
-use crate::loss::{Gaussian, NoiseTable, Objective, Process, ResidualName, Statistics};
-use crate::model::{Network, NetworkConfig, Parameter, has_room};
+use crate::loss::{NoiseTable, Objective, ResidualName, Statistics};
+use crate::model::has_room;
 use crate::optimiser::Rate;
 use crate::physics::Residual;
-use crate::rng::Rng;
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -27,25 +25,6 @@ pub struct Step {
     pub norm: f64,
     /// The learning rate.
     pub rate: f64,
-}
-
-/// The weights of the lowest held-out loss.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Best {
-    pub(super) step: u64,
-    pub(super) loss: f64,
-    pub(super) weights: Vec<f32>,
-}
-
-/// What an evaluation found.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Judgement {
-    /// The steps taken.
-    pub step: u64,
-    /// The loss's terms on the held-out items, of the averaged weights and with the same draws every time.
-    pub terms: Terms,
-    /// Whether it is lower than ever before.
-    pub best: bool,
 }
 
 /// A training run: network, optimiser, average, losses.
@@ -80,16 +59,11 @@ pub struct Trainer {
     /// Whether the weights are no numbers any more.
     pub(super) diverged: bool,
     /// The run's threads; none: all of the process's.
-    pool: Option<Arc<rayon::ThreadPool>>,
+    pub(super) pool: Option<Arc<rayon::ThreadPool>>,
     rate: Rate,
-    drawer: Drawer,
+    pub(super) drawer: Drawer,
     prefetch: Prefetch,
 }
-
-/// The stream of an evaluation's draws, apart from those of the steps.
-const JUDGE_STREAM: u64 = 0x4A55_4447_4500_0000;
-/// The most batches of an evaluation.
-const JUDGE_BATCHES: usize = 64;
 
 impl Trainer {
     /// A run at its beginning, on all of the data.
@@ -138,8 +112,8 @@ impl Trainer {
             let (name, value) = ("run.patience", config.run.patience.to_string());
             return Err(TrainError::Setting { name, value, expected: "0 where `data.held-out` is 0" });
         }
-        let network = sizes(&config, &data)?;
-        let bytes = bytes(&config, &data, &network, held_out.is_some())?;
+        let network = room::sizes(&config, &data)?;
+        let bytes = room::bytes(&config, &data, &network, held_out.is_some())?;
         if !has_room(bytes) {
             return Err(TrainError::Memory { bytes });
         }
@@ -266,38 +240,6 @@ impl Trainer {
         Ok(Step { step: self.step, terms, norm, rate })
     }
 
-    /// Takes the loss of the averaged weights on the held-out items, and keeps the weights where it is the lowest; `None` where
-    /// nothing is held out. A run with patience needs it every [`evaluate_every`](super::RunConfig::evaluate_every) steps.
-    ///
-    /// # Errors
-    /// The loss's.
-    pub fn judge(&mut self) -> Result<Option<Judgement>, TrainError> {
-        let Some(held_out) = &self.held_out else { return Ok(None) };
-        let drawer = Drawer { data: Arc::clone(held_out), ..self.drawer.clone() };
-        let count = held_out.len().div_ceil(drawer.items).clamp(1, JUDGE_BATCHES);
-        let seed = self.config.run.seed;
-        let batch = |index: usize| -> (Drawn, Rng) {
-            let first = index * drawer.items;
-            let items: Vec<usize> = (first..first + drawer.items).map(|i| i % held_out.len()).collect();
-            (drawer.batch(&items), Rng::new(seed, JUDGE_STREAM + index as u64))
-        };
-        let pool = self.pool.clone();
-        let mut judge = || self.engine.judge(&self.objective, count, batch);
-        let terms = match pool {
-            Some(pool) => pool.install(judge),
-            None => judge(),
-        }?;
-        let loss = terms.total();
-        let best = loss.is_finite() && self.best.as_ref().is_none_or(|best| loss < best.loss);
-        if best {
-            self.best = Some(Best { step: self.step, loss, weights: self.engine.average()?.into_owned() });
-            self.worse = 0;
-        } else {
-            self.worse += 1;
-        }
-        Ok(Some(Judgement { step: self.step, terms, best }))
-    }
-
     /// Does something on the run's threads.
     pub(super) fn on_threads<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         match &self.pool {
@@ -335,113 +277,12 @@ impl Trainer {
     pub fn held_out(&self) -> Option<&Dataset> {
         self.held_out.as_deref()
     }
-
-    /// The step and the held-out loss of the best weights so far.
-    pub fn best(&self) -> Option<(u64, f64)> {
-        self.best.as_ref().map(|best| (best.step, best.loss))
-    }
-
-    /// The network that is exported and evaluated: with the averaged weights, and in a run with patience with those of the lowest
-    /// held-out loss. From a device they are brought here, and the network is built for one row at a time.
-    ///
-    /// # Errors
-    /// [`TrainError::Device`].
-    pub fn averaged(&self) -> Result<Network<f32>, TrainError> {
-        let best = self.best.as_ref().filter(|_| self.config.run.patience > 0);
-        let mut model = self.engine.model().clone();
-        match best {
-            Some(best) => model.parameters_mut().copy_from_slice(&best.weights),
-            None => model.parameters_mut().copy_from_slice(&self.engine.average()?),
-        }
-        Ok(model)
-    }
-
-    /// Names, shapes and places of the network's parameters.
-    pub fn layout(&self) -> &[Parameter] {
-        self.engine.model().layout()
-    }
-
-    /// The schedule as the losses use it.
-    pub fn table(&self) -> &NoiseTable {
-        self.objective.table()
-    }
-
-    /// The Gaussian fitted to the data, computed at each call.
-    ///
-    /// # Errors
-    /// [`TrainError::Covariance`] where there is none.
-    pub fn gaussian(&self) -> Result<Gaussian, TrainError> {
-        let name = || self.data.name().to_owned();
-        Gaussian::fit(&self.data.data(), self.data.dim())
-            .map_err(|error| TrainError::Covariance { data: name(), error })
-    }
-
-    /// The metadata that both exported files carry; none where no card knows the network's output (`prediction = "edm"`) or its
-    /// process (`process = "flow"` or `"pinned"`).
-    pub fn card(&self) -> Vec<(String, String)> {
-        let (process, prediction) = (self.config.loss.process(), self.config.loss.output().prediction());
-        // The schedule was checked at the start.
-        let (Process::Vp, Some(prediction), Ok(schedule)) = (process, prediction, self.config.noise.betas())
-        else {
-            return Vec::new();
-        };
-        let network = self.engine.model().config();
-        let about = About {
-            architecture: network.architecture,
-            condition: network.condition,
-            shape: &network.shape,
-            schedule,
-            prediction,
-            loss: &LossKind::said(&self.config.loss),
-            seed: self.config.run.seed,
-            added_variance: 0.0,
-        };
-        metadata(&self.data, &about)
-    }
 }
 
 /// Threads of the run's own; where the system gives none, the process's serve.
 fn pool(threads: usize) -> Option<Arc<rayon::ThreadPool>> {
     let built = (threads > 0).then(|| rayon::ThreadPoolBuilder::new().num_threads(threads).build());
     built.and_then(Result::ok).map(Arc::new)
-}
-
-/// The network for the data, with its condition.
-pub(super) fn sizes(config: &TrainConfig, data: &Dataset) -> Result<NetworkConfig, TrainError> {
-    Ok(NetworkConfig {
-        shape: data.shape().to_vec(),
-        condition: data.conditions().width(),
-        architecture: config.network.architecture()?,
-    })
-}
-
-/// The most bytes of the run's buffers at any time, without the data; saturates. The settings have been checked.
-fn bytes(
-    config: &TrainConfig,
-    data: &Dataset,
-    network: &NetworkConfig,
-    judged: bool,
-) -> Result<u128, TrainError> {
-    let (loss, batch) = (&config.loss, config.run.batch);
-    let size = size_of::<f32>() as u128;
-    let buffers = loss.bytes(batch, data.dim(), network.condition, size_of::<f32>());
-    let whole = Network::<f32>::bytes(network, Engine::host_rows(config, loss.rows(batch)))?;
-    let part = whole.saturating_add(buffers);
-    let weights = (Network::<f32>::count(network)? as u128).saturating_mul(size);
-    // Adam's two, the average, and the best one.
-    let copies = weights.saturating_mul(4);
-    // One after another: a judgement has a network and losses of its own, an evaluation's samples come from a copy by way of a
-    // file, and an export is of a copy and of two files.
-    let judging = if judged { part } else { 0 };
-    let file = whole.saturating_add(weights);
-    let export = file.saturating_add(weights);
-    let sampling = if config.run.evaluate_every > 0 {
-        let threads = if config.run.threads > 0 { config.run.threads } else { rayon::current_num_threads() };
-        file.saturating_add(evaluate::bytes(network, config.run.samples, threads)?)
-    } else {
-        0
-    };
-    Ok(part.saturating_add(copies).saturating_add(judging.max(export).max(sampling)))
 }
 
 #[cfg(test)]

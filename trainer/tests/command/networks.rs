@@ -99,3 +99,50 @@ fn series_are_learnt_by_a_u_net_and_resumed() {
     ]);
     assert!(said.contains("`places` is 8"), "{said}");
 }
+
+/// Every process and EDM's network: pictures and MMD while training, a card in the file, smaller weights measured, figures of the run,
+/// and weights to begin with that are refused by name where the task is another.
+#[test]
+fn every_process_is_evaluated_shrunk_and_shipped() {
+    let folder = tempfile::tempdir().unwrap();
+    let common = ["data.source=two-moons", "data.points=400", "network.width=16", "network.blocks=1"];
+    let tasks: [(&str, &[&str], &str, &str); 3] = [
+        ("flow", &["loss.process=flow", "loss.prediction=flow", "loss.shift=2"], "loss.shift=3", "2"),
+        ("pinned", &["loss.process=pinned", "loss.prediction=sample"], "loss.variance=0.5", "1"),
+        ("edm", &["loss.prediction=edm", "loss.sigma-data=0.7"], "loss.sigma-data=0.5", "0.7"),
+    ];
+    for (name, settings, other, theirs) in tasks {
+        let settings = [&common[..], settings].concat();
+        let (run, said) = trained(folder.path(), name, &settings);
+        assert!(said.contains("mmd "), "{said}");
+        let pictures =
+            std::fs::read_dir(&run).unwrap().filter_map(|file| file.ok()?.file_name().into_string().ok());
+        assert!(pictures.filter(|name| name.ends_with(".png")).count() > 0, "{name}");
+        card_of(&read(&run, "model.safetensors"), |card| {
+            let found = (card.schedule.process(), card.prediction.name());
+            let want = if name == "edm" { ("vp", "edm") } else { (name, found.1) };
+            assert_eq!(found, want);
+        });
+        for weights in ["f16", "int8"] {
+            let out = folder.path().join(format!("{name}-{weights}.safetensors"));
+            let said = done(&["export", text(&run), "--weights", weights, "--out", text(&out)]);
+            assert!(said.contains("relative error") && !said.contains("NaN"), "{said}");
+        }
+        let few = ["--samples", "200", "--items", "20", "--draws", "16", "--steps", "10"];
+        for solver in ["ddpm", "ddim"] {
+            let said = done(&[&["eval", text(&run), "--solver", solver][..], &few].concat());
+            assert!(said.contains("mmd ") && said.contains("nll ") && !said.contains("NaN"), "{said}");
+        }
+        let (from, out) = (run.join("model.safetensors"), folder.path().join("out"));
+        let sets: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
+        let begin =
+            ["train", "--from", text(&from), "--loss", "standard", "--steps", "2", "--out", text(&out)];
+        done(&[&begin[..], &sets].concat());
+        std::fs::remove_dir_all(&out).unwrap();
+        let said = refused(&[&begin[..], &sets, &["--set", other]].concat());
+        let key = other.split('=').next().unwrap();
+        assert!(said.contains(&format!("`{key}`")) && said.contains(&format!("{key}={theirs}")), "{said}");
+    }
+    let said = refused(&["train", "--set", "loss.process=flow", "--out", text(&folder.path().join("no"))]);
+    assert!(said.contains("loss.prediction") && said.contains("flow, v, sample or edm"), "{said}");
+}

@@ -71,7 +71,12 @@ fn an_artifact_of_another_task_is_refused_by_its_card() {
             &["--set", "loss.prediction=v"][..],
             &["`loss.prediction` is v", "--set loss.prediction=epsilon"][..],
         ),
-        (&["--set", "loss.process=flow"], &["`loss.process` is flow", "--set loss.process=vp"]),
+        (&["--set", "loss.process=pinned"], &["`loss.process` is pinned", "--set loss.process=vp"]),
+        (
+            &["--set", "loss.process=flow", "--set", "loss.prediction=flow"],
+            &["`loss.process` is flow", "`loss.prediction` is flow"],
+        ),
+        (&["--set", "loss.prediction=edm"], &["`loss.prediction` is edm", "--set loss.prediction=epsilon"]),
         (&["--schedule", "cosine"], &["`noise.kind` is cosine", "--set noise.kind=linear"]),
         (&["--train-steps", "500"], &["`noise.train-steps` is 500", "the card says 1000"]),
         (&["--beta-end", "0.03"], &["`noise.beta-end` is 0.03", "the card says 0.02"]),

@@ -1,6 +1,7 @@
 //! Refuses settings out of range.
 
 use super::{OptimiserConfig, RunConfig, TrainConfig};
+use crate::loss::{Output, OutputName, ProcessName};
 use crate::model::NetworkKind;
 use crate::optimiser::{EmaDecay, MAX_SIGMA_REL};
 use crate::train::TrainError;
@@ -42,7 +43,12 @@ pub(in crate::train) fn check(config: &TrainConfig) -> Result<(), TrainError> {
         }
         _ => None,
     };
-    let settings = run(&config.run).into_iter().chain([noise]).chain(mlp);
+    // Its runs begin at pure noise, of which the noise says nothing.
+    let (process, prediction) = (config.loss.process, config.loss.prediction);
+    let sampled = process != ProcessName::Flow || prediction != OutputName::Epsilon;
+    let expected = "flow, v, sample or edm where `loss.process` is flow, whose samples begin without signal";
+    let prediction = setting("loss.prediction", Output::Epsilon, sampled, expected);
+    let settings = run(&config.run).into_iter().chain([noise, prediction]).chain(mlp);
     let settings = settings.chain(optimiser(&config.optimiser, config.run.steps));
     for Setting { name, value, good, expected } in settings {
         if !good {

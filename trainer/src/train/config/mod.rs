@@ -12,7 +12,7 @@ use super::TrainError;
 use crate::loss::LossConfig;
 use crate::model::NetworkKind;
 use crate::optimiser::{AdamConfig, EmaDecay, Rate, RateShape};
-use picardy::Betas;
+use picardy::{Betas, NoiseSchedule};
 use serde::{Deserialize, Serialize};
 
 /// The section `[noise]`: the discrete schedule, by name.
@@ -275,4 +275,16 @@ pub struct TrainConfig {
     pub optimiser: OptimiserConfig,
     /// The run.
     pub run: RunConfig,
+}
+
+impl TrainConfig {
+    /// The noise levels that the network is trained at, as a sampler walks down them.
+    ///
+    /// # Errors
+    /// As [`Schedule::betas`]; [`TrainError::Schedule`] for a process whose setting is out of range.
+    pub fn noise_schedule(&self) -> Result<NoiseSchedule, TrainError> {
+        let schedule = self.loss.process().schedule(self.noise.betas()?);
+        schedule.check()?;
+        Ok(schedule)
+    }
 }
