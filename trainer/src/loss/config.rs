@@ -1,8 +1,9 @@
 //! What a run's loss is made of, as a configuration file says it.
 
 use super::{
-    ContrastiveTerm, DenoisingConfig, DenoisingTerm, Draws, Estimation, InformedConfig, LikelihoodTerm,
-    LossError, Output, OutputName, PhysicsTerm, Process, ProcessName, Weighting, WeightingName, check_output,
+    ContrastiveTerm, DenoisingConfig, DenoisingTerm, Draws, Estimation, Focus, InformedConfig,
+    LikelihoodTerm, LossError, Output, OutputName, PhysicsTerm, Process, ProcessName, Weighting,
+    WeightingName, check_output,
 };
 use serde::{Deserialize, Serialize};
 
@@ -99,14 +100,27 @@ impl LossConfig {
             WeightingName::Uniform => Weighting::Uniform,
             WeightingName::MinSnr => Weighting::MinSnr(self.denoising.gamma),
         };
-        DenoisingConfig { output: self.output(), weighting, process: self.process() }
+        let DenoisingTerm { focus, focus_timesteps, .. } = self.denoising;
+        let focus = (focus != 0.0).then_some(Focus { timesteps: focus_timesteps, share: focus });
+        DenoisingConfig { output: self.output(), weighting, process: self.process(), focus }
     }
 
     /// The physics' terms.
     pub fn informed(&self) -> InformedConfig {
-        let PhysicsTerm { weight, inequality, objective, estimation, steps, ceiling, .. } = self.physics;
-        let ceiling = if ceiling == 0.0 { f64::INFINITY } else { ceiling };
-        InformedConfig { equality: weight, inequality, objective, estimation, steps, ceiling }
+        let PhysicsTerm {
+            weight, inequality, objective, estimation, steps, ceiling, bend, timesteps, ..
+        } = self.physics;
+        let [ceiling, bend] = [ceiling, bend].map(|most| if most == 0.0 { f64::INFINITY } else { most });
+        InformedConfig {
+            equality: weight,
+            inequality,
+            objective,
+            estimation,
+            steps,
+            ceiling,
+            bend,
+            timesteps,
+        }
     }
 
     /// Whether the physics has a weight.
@@ -176,8 +190,9 @@ impl LossConfig {
     pub fn check(&self) -> Result<(), LossError> {
         check_output(self.output())?;
         self.process().check()?;
-        let weighting = self.denoising().weighting;
+        let DenoisingConfig { weighting, process, focus, .. } = self.denoising();
         weighting.check()?;
+        focus.map_or(Ok(()), |focus| focus.check(process))?;
         if !(0.0..=1.0).contains(&self.condition_dropout) {
             let (name, value) = ("condition-dropout", self.condition_dropout);
             return Err(LossError::Setting { name, value, expected: "from 0 to 1" });
@@ -261,6 +276,7 @@ mod tests {
             |c: &mut LossConfig| c.physics.steps = 0,
             |c: &mut LossConfig| c.physics.steps = usize::MAX,
             |c: &mut LossConfig| c.physics.ceiling = -1.0,
+            |c: &mut LossConfig| c.physics.bend = -1.0,
         ] {
             assert!(refused(&change).contains("`physics."));
         }

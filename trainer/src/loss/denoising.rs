@@ -55,6 +55,44 @@ impl Weighting {
     }
 }
 
+/// More rows of little noise: a share of the rows is drawn at timesteps below a bound, evenly, and the others at the rest. Rows
+/// weigh how much rarer they would be among even timesteps, so that the expected loss is the same; its estimate at little noise has
+/// less variance, and that at much noise more.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Focus {
+    /// The bound; not below the schedule's timesteps, it is no focus.
+    pub timesteps: usize,
+    /// The share, in (0, 1).
+    pub share: f64,
+}
+
+impl Focus {
+    /// A timestep of `steps`, and the weight of its row. Takes two draws.
+    fn draw(self, steps: usize, rng: &mut Rng) -> (usize, f64) {
+        let near = self.timesteps.min(steps);
+        let (low, part) = (rng.uniform_open() < self.share, near as f64 / steps as f64);
+        match near {
+            _ if near == steps => (rng.below(steps), 1.0),
+            _ if low => (rng.below(near), part / self.share),
+            _ => (near + rng.below(steps - near), (1.0 - part) / (1.0 - self.share)),
+        }
+    }
+
+    pub(super) fn check(self, process: Process) -> Result<(), LossError> {
+        let Self { timesteps, share } = self;
+        if timesteps == 0 {
+            let (name, expected) = ("denoising.focus-timesteps", "1 or more");
+            return Err(LossError::Setting { name, value: 0.0, expected });
+        }
+        let expected = match process {
+            Process::Vp if share > 0.0 && share < 1.0 => return Ok(()),
+            Process::Vp => "between 0 and 1 (or 0 in a configuration, for none)",
+            _ => "0 for none, with any process but vp",
+        };
+        Err(LossError::Setting { name: "denoising.focus", value: share, expected })
+    }
+}
+
 /// What a denoising loss is of.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct DenoisingConfig {
@@ -64,6 +102,8 @@ pub struct DenoisingConfig {
     pub weighting: Weighting,
     /// Which levels it is drawn at.
     pub process: Process,
+    /// Which levels are drawn more often; for [`Process::Vp`].
+    pub focus: Option<Focus>,
 }
 
 /// `scale mean w(t) |target - out(z_t, t, c)|^2` over rows and coordinates, `z_t = a x0 + s eps`.
@@ -98,6 +138,8 @@ pub(super) struct Rows<T> {
     pub(super) eps: Vec<T>,
     pub(super) dout: Vec<T>,
     pub(super) levels: Vec<Level>,
+    /// What a row counts for having been drawn, `[n]`.
+    pub(super) weights: Vec<f64>,
 }
 
 impl<T: Element> Rows<T> {
@@ -116,6 +158,7 @@ impl<T: Element> Rows<T> {
             eps: room(rows * dim),
             dout: room(rows * dim),
             levels: vec![Level::default(); rows],
+            weights: vec![1.0; rows],
         }
     }
 }
@@ -130,6 +173,7 @@ impl<T: Element> Denoising<T> {
         check_output(config.output)?;
         config.weighting.check()?;
         config.process.check()?;
+        config.focus.map_or(Ok(()), |focus| focus.check(config.process))?;
         if !(scale > 0.0 && scale.is_finite()) {
             return Err(LossError::setting("denoising.weight", scale));
         }
@@ -143,7 +187,7 @@ impl<T: Element> Denoising<T> {
 
     /// Adds the gradient on the batch x0 [n, dim], told c [n, condition], to the network's and gives the loss.
     ///
-    /// Takes 1 + dim draws a row, or one more each for odd dimensions.
+    /// Takes 1 + dim draws a row, or one more each for odd dimensions and with a focus.
     ///
     /// # Errors
     ///
@@ -174,14 +218,19 @@ impl<T: Element> Denoising<T> {
     ) -> Result<usize, LossError> {
         let dim = model.dim();
         let n = items(x0.len(), dim)?;
-        let Rows { z, t, eps, levels, .. } = &mut self.rows;
+        let Rows { z, t, eps, levels, weights, .. } = &mut self.rows;
         let max = t.len().min(model.max_batch());
         if n > max || z.len() < x0.len() {
             return Err(NetworkError::Batch { got: n, max }.into());
         }
         let rows = z.chunks_exact_mut(dim).zip(eps.chunks_exact_mut(dim)).zip(x0.chunks_exact(dim));
-        for (((z, eps), x0), (t, level)) in rows.zip(t.iter_mut().zip(levels)) {
-            *level = self.config.process.draw(table, rng);
+        for (((z, eps), x0), ((t, level), weight)) in rows.zip(t.iter_mut().zip(levels).zip(weights)) {
+            if let Some(focus) = self.config.focus {
+                let (timestep, counts) = focus.draw(table.train_steps(), rng);
+                (*level, *weight) = (table.level(timestep), counts);
+            } else {
+                *level = self.config.process.draw(table, rng);
+            }
             *t = T::from_f64(level.t);
             fill_normal(rng, eps);
             let input = self.config.output.input(level);
@@ -194,12 +243,13 @@ impl<T: Element> Denoising<T> {
     pub(super) fn compare(&mut self, x0: &[T], out: &[T]) -> f64 {
         let Self { config, scale, rows } = self;
         let numbers = out.len() as f64;
-        let Rows { eps, dout, levels, t, .. } = rows;
+        let Rows { eps, dout, levels, t, weights, .. } = rows;
         let dim = eps.len() / t.len().max(1);
         let each = dout.chunks_exact_mut(dim).zip(out.chunks_exact(dim)).zip(eps.chunks_exact(dim));
         let mut sum = 0.0;
-        for (((dout, out), eps), (x0, level)) in each.zip(x0.chunks_exact(dim).zip(levels.iter())) {
-            let weight = *scale * config.weighting.of(config.output, level);
+        let rows = x0.chunks_exact(dim).zip(levels.iter().zip(weights.iter()));
+        for (((dout, out), eps), (x0, (level, counts))) in each.zip(rows) {
+            let weight = *scale * counts * config.weighting.of(config.output, level);
             let (data, noise) = config.output.target(level);
             let (data, noise) = (T::from_f64(data), T::from_f64(noise));
             let slope_of = T::from_f64(2.0 * weight / numbers);
@@ -220,13 +270,43 @@ mod tests {
     use crate::op::testing::values;
 
     #[test]
+    fn a_focus_changes_the_share_and_not_the_mean() {
+        let mut rng = Rng::new(3, 0);
+        for (timesteps, share) in [(10, 0.5), (40, 0.1), (100, 0.3), (usize::MAX, 0.9)] {
+            let focus = Focus { timesteps, share };
+            focus.check(Process::Vp).unwrap();
+            let n = 40_000;
+            let (mut low, mut sum, mut near) = (0.0, 0.0, 0.0);
+            for _ in 0..n {
+                let (t, weight) = focus.draw(100, &mut rng);
+                low += f64::from(u8::from(t < timesteps)) / f64::from(n);
+                // Of even timesteps: the mean is 49.5, and a twentieth lies below 5.
+                sum += weight * t as f64 / f64::from(n);
+                near += weight * f64::from(u8::from(t < 5)) / f64::from(n);
+            }
+            let want = if timesteps < 100 { share } else { 1.0 };
+            assert!((low - want).abs() < 0.02, "{focus:?}: {low}");
+            assert!((sum - 49.5).abs() < 1.5 && (near - 0.05).abs() < 0.01, "{focus:?}: {sum} {near}");
+        }
+        for (timesteps, share, process, name) in [
+            (0, 0.5, Process::Vp, "focus-timesteps` is 0"),
+            (5, 1.0, Process::Vp, "denoising.focus` is 1"),
+            (5, f64::NAN, Process::Vp, "denoising.focus` is NaN"),
+            (5, 0.5, Process::Flow { shift: 1.0 }, "any process but vp"),
+        ] {
+            let said = Focus { timesteps, share }.check(process).unwrap_err().to_string();
+            assert!(said.contains(name), "{said}");
+        }
+    }
+
+    #[test]
     fn gradients_through_the_model() {
         let x0 = values(8, 1);
         for output in [Output::Sample, Output::V, Output::Flow, Output::Edm { sigma_data: 0.7 }] {
             for (weighting, process) in
                 [(Weighting::Uniform, Process::Flow { shift: 2.0 }), (Weighting::MinSnr(5.0), Process::Vp)]
             {
-                let config = DenoisingConfig { output, weighting, process };
+                let config = DenoisingConfig { output, weighting, process, focus: None };
                 let mut loss = Denoising::new(config, 0.7, 4, 2).unwrap();
                 check_loss(small_model(4), |model| {
                     loss.step(model, &table(), &x0, &[], &mut Rng::new(5, 0)).unwrap()

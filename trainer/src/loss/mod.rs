@@ -29,7 +29,7 @@ mod view;
 
 pub use config::LossConfig;
 pub use contrastive::{Contrastive, ContrastiveConfig};
-pub use denoising::{Denoising, DenoisingConfig, Weighting};
+pub use denoising::{Denoising, DenoisingConfig, Focus, Weighting};
 pub use gaussian::Gaussian;
 pub use informed::{Estimation, Informed, InformedConfig, InformedLosses};
 pub use levels::{LogSnrDraws, NoiseTable, Process};

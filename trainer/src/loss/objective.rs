@@ -115,7 +115,7 @@ pub struct Objective<T> {
 #[derive(Debug, Clone)]
 enum Base<T> {
     None,
-    Denoising(Denoising<T>),
+    Denoising(Box<Denoising<T>>),
     Informed(Box<Informed<T>>),
 }
 
@@ -186,7 +186,7 @@ impl<T: Element> Objective<T> {
                     let affine = (data.mean.clone(), data.scale.clone());
                     Base::Informed(Box::new(Informed::new(denoising, config.informed(), residual, affine)?))
                 } else {
-                    Base::Denoising(denoising)
+                    Base::Denoising(Box::new(denoising))
                 }
             }
         };

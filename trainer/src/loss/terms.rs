@@ -54,11 +54,15 @@ pub struct DenoisingTerm {
     pub weighting: WeightingName,
     /// gamma of `min-snr`.
     pub gamma: f64,
+    /// The share of rows at timesteps below `focus-timesteps`; 0: all timesteps evenly. See [`Focus`](super::Focus).
+    pub focus: f64,
+    /// The bound of `focus`.
+    pub focus_timesteps: usize,
 }
 
 impl Default for DenoisingTerm {
     fn default() -> Self {
-        Self { weight: 1.0, weighting: WeightingName::default(), gamma: 5.0 }
+        Self { weight: 1.0, weighting: WeightingName::default(), gamma: 5.0, focus: 0.0, focus_timesteps: 10 }
     }
 }
 
@@ -116,6 +120,10 @@ pub struct PhysicsTerm {
     pub steps: usize,
     /// The most that one squared residual over twice its variance counts; 0 for no bound.
     pub ceiling: f64,
+    /// The |r| beyond which the cost grows along a line; 0 for none.
+    pub bend: f64,
+    /// The physics is asked at timesteps below this one alone; 0 for all.
+    pub timesteps: usize,
 }
 
 impl Default for PhysicsTerm {
@@ -128,6 +136,8 @@ impl Default for PhysicsTerm {
             estimation: Estimation::default(),
             steps: 1,
             ceiling: 0.0,
+            bend: 0.0,
+            timesteps: 0,
         }
     }
 }

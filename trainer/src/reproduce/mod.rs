@@ -8,6 +8,7 @@ mod darcy;
 mod densities;
 mod digits;
 mod dino;
+mod fields;
 mod frechet;
 mod gaussian_1d;
 mod gradient_estimation;

@@ -55,6 +55,14 @@ const COMMENTS: &[(&str, &str)] = &[
     ("loss.denoising.weight", "the weight of the squared error; 0: none"),
     ("loss.denoising.weighting", "uniform, or min-snr (arXiv 2303.09556)"),
     ("loss.denoising.gamma", "min-snr: its gamma"),
+    (
+        "loss.denoising.focus",
+        "the share of rows at timesteps below the next setting; 0: all timesteps evenly",
+    ),
+    (
+        "loss.denoising.focus-timesteps",
+        "the timesteps of least noise that have that share; rows count the less for it",
+    ),
     ("loss.contrastive.weight", "the weight of the contrastive loss (arXiv 2407.08946); 0: none"),
     ("loss.contrastive.items", "its items per step"),
     ("loss.contrastive.draws", "its draws per item and density"),
@@ -85,6 +93,11 @@ const COMMENTS: &[(&str, &str)] = &[
         "loss.physics.ceiling",
         "the most that one squared residual over twice its variance counts; 0: no bound",
     ),
+    (
+        "loss.physics.bend",
+        "the residual, in its own units, beyond which its cost grows along a line; 0: none",
+    ),
+    ("loss.physics.timesteps", "asked at timesteps below this one alone; 0: at all"),
     ("optimiser.rate", "the highest learning rate"),
     ("optimiser.schedule", "its course: constant, cosine, linear, one-cycle or step"),
     ("optimiser.warmup", "steps over which it rises first"),

@@ -1,10 +1,12 @@
 //! Tests of the physics-informed loss.
 
+use super::asked::{half_squares, posterior};
 use super::*;
 use crate::loss::contrastive::tests::{check_loss, small_model, table};
-use crate::loss::{Output, Weighting};
+use crate::loss::{DenoisingConfig, Output, Weighting};
 use crate::op::testing::values;
 use crate::physics::Circle;
+use picardy::Level;
 
 /// Everything that physics can ask: two equations, an inequality that some rows fulfil, an objective.
 #[derive(Debug)]
@@ -60,7 +62,7 @@ fn informed(
     rows: usize,
     physics: Arc<dyn Residual<f64>>,
 ) -> Informed<f64> {
-    let denoising = DenoisingConfig { output, process, weighting: Weighting::MinSnr(5.0) };
+    let denoising = DenoisingConfig { output, process, weighting: Weighting::MinSnr(5.0), focus: None };
     let denoising = Denoising::new(denoising, 1.0, rows, 2).unwrap();
     Informed::new(denoising, config, physics, (vec![0.1, -0.2], vec![0.7, 1.3])).unwrap()
 }
@@ -73,6 +75,8 @@ fn all_terms(estimation: Estimation, steps: usize) -> InformedConfig {
         estimation,
         steps,
         ceiling: f64::INFINITY,
+        bend: 0.1,
+        timesteps: 7,
     }
 }
 
@@ -106,12 +110,15 @@ fn each_term_by_hand_for_a_network_of_zeros() {
     let table = coarse();
     let losses = loss.step(&mut model, &table, &[1.0, 2.0], &[], &mut Rng::new(1, 0)).unwrap();
     let level = loss.denoising.rows.levels[0];
+    assert!(level.t < 7.0, "timestep {} has no physics", level.t);
     let timestep = (level.t as usize).max(1);
     let abar = table.alphas_cumprod();
     let beta = 1.0 - abar[timestep] / abar[timestep - 1];
     let variance = beta * (1.0 - abar[timestep - 1]) / (1.0 - abar[timestep]);
     let (x, y) = (0.1f64, -0.2f64);
-    let equality = ((x * y - 0.3).powi(2) + x.sin().powi(2)) / 2.0 / (2.0 * variance);
+    // |x y - 0.3| = 0.32 is beyond the bend at 0.1, sin x and g are not.
+    let bent = 2.0 * 0.1 * ((x * y - 0.3).abs() - 0.05);
+    let equality = (bent + x.sin().powi(2)) / 2.0 / (2.0 * variance);
     let inequality = (x - y * y).max(0.0).powi(2) / (2.0 * variance);
     let snr = (level.alpha / level.sigma).powi(2);
     for (got, want) in [
@@ -123,6 +130,27 @@ fn each_term_by_hand_for_a_network_of_zeros() {
         assert!((got - want).abs() < 1e-12 * (1.0 + want), "{got} where {want}");
     }
     assert!(inequality > 0.0);
+}
+
+#[test]
+fn later_timesteps_have_no_physics() {
+    let x0 = values(10, 1);
+    let mut seen = [false; 2];
+    for seed in 0..20 {
+        let step = |timesteps| {
+            let config = InformedConfig { equality: 1.0, timesteps, ..InformedConfig::default() };
+            let mut loss = informed(Output::V, Process::Vp, config, 1, Arc::new(All));
+            let mut model = small_model(1);
+            let losses = loss.step(&mut model, &coarse(), &x0[..2], &[], &mut Rng::new(seed, 0)).unwrap();
+            (losses, model.gradients().to_vec(), loss.denoising.rows.levels[0].t)
+        };
+        let ((all, slopes, t), (some, some_slopes, _)) = (step(0), step(5));
+        assert_eq!(all.denoising, some.denoising);
+        let asked = t < 5.0;
+        seen[usize::from(asked)] = true;
+        assert_eq!((some.residual > 0.0, slopes == some_slopes), (asked, asked), "timestep {t}");
+    }
+    assert_eq!(seen, [true; 2]);
 }
 
 #[test]
@@ -175,7 +203,7 @@ fn the_first_variance_is_the_seconds() {
 #[test]
 fn above_the_ceiling_nothing_pulls() {
     let mut r = [3.0f64, 0.1, -3.0];
-    let value = half_squares(&mut r, 2.0, 0.5, 4.0);
+    let value = half_squares(&mut r, 2.0, 0.5, &InformedConfig { ceiling: 4.0, ..InformedConfig::default() });
     // 9, 0.01 and 9 over 1, at most 4.
     assert!((value - 2.0 * (4.0 + 0.01 + 4.0)).abs() < 1e-12);
     assert_eq!((r[0], r[2]), (0.0, 0.0));
@@ -244,6 +272,8 @@ fn what_does_not_fit_is_an_error() {
     assert_eq!(new(Process::Flow { shift: 1.0 }, Arc::new(Circle), 3, good), Err(LossError::Timesteps));
     let nan = InformedConfig { ceiling: f64::NAN, ..good };
     assert!(new(Process::Vp, Arc::new(Circle), 3, nan).unwrap_err().to_string().contains("physics.ceiling"));
+    let nan = InformedConfig { bend: f64::NAN, ..good };
+    assert!(new(Process::Vp, Arc::new(Circle), 3, nan).unwrap_err().to_string().contains("physics.bend"));
     let one = NoiseTable::new(vec![0.5]).unwrap();
     let mut loss = informed(Output::V, Process::Vp, good, 1, Arc::new(Circle));
     let error = loss.step(&mut small_model(1), &one, &[0.0; 2], &[], &mut Rng::new(0, 0));
