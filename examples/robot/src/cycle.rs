@@ -1,6 +1,6 @@
 //! One cycle: from an observation and the last plan to the next plan.
 
-use crate::plan::{braking, goes_on, write};
+use crate::plan::{braking, write};
 use crate::{
     ACCELERATION, Avoid, DIM, DT, KNOWN, NOW, Observation, ObservationError, PLACES, Plan, SCALE, Source,
     VELOCITY, length,
@@ -8,7 +8,7 @@ use crate::{
 use core::fmt;
 use core::ops::ControlFlow;
 use picardy::guard::{GuardError, Guarded, Inpaint, Limits};
-use picardy::horizon::{Chunk, HorizonError, Overlap, renoise, shift};
+use picardy::horizon::{Chunk, HorizonError, Overlap, renoise};
 use picardy::{
     Betas, Ddim, Denoiser, Level, Node, Noise, PlanError, Prediction, SampleError, Sampler, ScheduleError,
     Sequential, SliceFrames, Solver, Workspace,
@@ -142,11 +142,8 @@ pub fn plan<'b, D: Denoiser<SliceFrames<'b, f32>>>(
     // The rest of the last plan in the new chunk's coordinates; at the beginning, standing still.
     let (mut rest, mut executed) = ([0.0f32; DIM], 0);
     if let Some((last, done)) = last {
-        rest = last.relative(origin);
-        shift(chunk, done, &mut rest)?;
+        rest = last.rest(done, origin)?;
         executed = done;
-        // A robot that is on its way goes on: a plan that stops at its end would make the next one slower.
-        goes_on(&mut rest, PLACES - done);
     }
     write(&[seen.robot.previous, origin], origin, &mut rest[..2 * (NOW + 1)]);
     if last.is_none() {

@@ -3,6 +3,7 @@
 use crate::{
     ACCELERATION, DIM, DT, KNOWN, NOW, Observation, PLACES, Point, Robot, SCALE, add, breaks, length, less,
 };
+use picardy::horizon::{Chunk, HorizonError, shift};
 
 /// Where a plan is from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +48,20 @@ impl Plan {
         out
     }
 
+    /// The rest of it after `executed` actions, as a chunk relative to `origin` `[PLACES, 2]`; behind its end the robot goes on as before: a
+    /// plan that stops there would make the next one slower.
+    ///
+    /// # Errors
+    /// [`HorizonError::Executed`] where nothing is left.
+    pub fn rest(&self, executed: usize, origin: Point) -> Result<[f32; DIM], HorizonError> {
+        let mut rest = self.relative(origin);
+        shift(Chunk::new(PLACES, 2)?, executed, &mut rest)?;
+        for i in 2 * (PLACES - executed).max(2)..DIM {
+            rest[i] = 2.0 * rest[i - 2] - rest[i - 4];
+        }
+        Ok(rest)
+    }
+
     /// Where the robot goes `age` ticks after the plan.
     pub fn next(&self, age: usize) -> Point {
         self.places[(NOW + 1 + age).min(PLACES - 1)]
@@ -78,13 +93,6 @@ impl Plan {
 pub(crate) fn write(places: &[Point], origin: Point, out: &mut [f32]) {
     for (out, place) in out.chunks_exact_mut(2).zip(places) {
         out.copy_from_slice(&less(*place, origin).map(|x| (x / SCALE) as f32));
-    }
-}
-
-/// From place `from` on, goes on as before.
-pub(crate) fn goes_on(chunk: &mut [f32; DIM], from: usize) {
-    for i in 2 * from.max(2)..DIM {
-        chunk[i] = 2.0 * chunk[i - 2] - chunk[i - 4];
     }
 }
 
@@ -143,6 +151,13 @@ mod tests {
         let later = [disc[0].in_ticks(2.0)];
         assert_eq!(plan.touches(&Observation { obstacles: &later, ..seen }, 2), NOW + 6);
         assert_eq!(plan.touches(&Observation { obstacles: &[], ..seen }, 0), PLACES);
+        // What is left is the same way from there on, and beyond its end.
+        let rest = plan.rest(5, plan.places[NOW + 5]).unwrap();
+        assert!(rest.iter().zip(&chunk).all(|(a, b)| (a - b).abs() < 1e-5), "{rest:?}");
+        assert_eq!(
+            plan.rest(PLACES, [0.0; 2]),
+            Err(HorizonError::Executed { executed: PLACES, places: PLACES })
+        );
         chunk[20] += 0.2;
         // One move too fast, and the next one's change of speed.
         let bent = Plan::new(&chunk, [1.0, 0.0], Source::Sampled).violations();

@@ -3,24 +3,24 @@
 use crate::pilot::{Pilot, tell};
 use picardy::likelihood::{Likelihood, LikelihoodMemory, LogSnrs, Nats, View};
 use picardy::{Betas, Level, Prediction};
-use picardy_robot::{DIM, Observation, Obstacle, Plan, Point, Robot, WIDTH};
+use picardy_robot::{DIM, Observation, Obstacle, Plan, WIDTH};
 
 /// Evaluations of the network for a density.
 const EVALUATIONS: usize = 32;
 /// Numbers of an observation that differ by less are the same.
-const SAME: f32 = 1e-4;
+const SAME: f32 = 1e-5;
 /// All scores share their draws.
 const DRAWS: u64 = 11;
 
-/// The noise classifier's answer to one question: how much less likely is the plan that is followed, now that the obstacles move
-/// otherwise than they did?
+/// The noise classifier's answer to one question: how much less likely is what is left of the plan, now that the obstacles are not where
+/// they were to be?
 ///
 /// ```text
-/// score = log p(plan | what was seen) - log p(plan | what would have been seen)        nats
+/// score = log p(rest | what was to be seen now) - log p(rest | what is seen)        nats
 /// ```
 ///
-/// What would have been seen is the moment of the plan again, with obstacles that had always moved as they do now. Where none has turned, the
-/// two are the same and the score is 0; both densities share their draws, so that it has no noise of its own.
+/// What was to be seen are the obstacles of the plan's moment, moved on as they did then. Where none has turned, the two are the same and
+/// the score is 0; both densities share their draws, so that it has little noise of its own.
 pub(crate) struct Alarm {
     levels: Vec<Level>,
     memory: LikelihoodMemory<f32>,
@@ -30,8 +30,7 @@ pub(crate) struct Alarm {
 #[derive(Clone, Debug)]
 pub(crate) struct Followed {
     pub(crate) plan: Plan,
-    pub(crate) robot: Robot,
-    pub(crate) goal: Point,
+    /// Where obstacles were then.
     pub(crate) obstacles: Vec<Obstacle>,
     /// Ticks since.
     pub(crate) age: usize,
@@ -39,8 +38,7 @@ pub(crate) struct Followed {
 
 impl Followed {
     pub(crate) fn new(plan: Plan, seen: &Observation<'_>) -> Self {
-        let Observation { robot, goal, obstacles } = *seen;
-        Self { plan, robot, goal, obstacles: obstacles.to_vec(), age: 0 }
+        Self { plan, obstacles: seen.obstacles.to_vec(), age: 0 }
     }
 }
 
@@ -58,18 +56,19 @@ impl Alarm {
         followed: &Followed,
         now: &Observation<'_>,
     ) -> anyhow::Result<(f64, usize)> {
-        let Followed { plan, robot, goal, obstacles, age } = followed;
-        let rewound: Vec<Obstacle> = now.obstacles.iter().map(|o| o.in_ticks(-(*age as f64))).collect();
-        let mut told = Vec::with_capacity(2 * (WIDTH + 1));
-        for obstacles in [obstacles, &rewound] {
-            tell(&Observation { robot: *robot, goal: *goal, obstacles }, &mut told);
+        let Followed { plan, obstacles, age } = followed;
+        let mut expected = obstacles.clone();
+        for _ in 0..*age {
+            expected.iter_mut().for_each(Obstacle::step);
         }
-        let (then, since) = told.split_at(WIDTH + 1);
-        // Moving there and back again rounds.
-        if then.iter().zip(since).all(|(a, b)| (a - b).abs() < SAME) {
+        let mut told = Vec::with_capacity(2 * (WIDTH + 1));
+        tell(&Observation { obstacles: &expected, ..*now }, &mut told);
+        tell(now, &mut told);
+        let (then, now_told) = told.split_at(WIDTH + 1);
+        if then.iter().zip(now_told).all(|(a, b)| (a - b).abs() < SAME) {
             return Ok((0.0, 0));
         }
-        let chunk = plan.relative(robot.position);
+        let chunk = plan.rest(*age, now.robot.position)?;
         let x: Vec<f32> = [chunk, chunk].concat();
         let levels = &self.levels;
         let view = |l: f64| View::nearest(levels, Prediction::Sample, l);
@@ -120,7 +119,7 @@ mod tests {
             // One that comes the robot's way.
             let disc =
                 Obstacle { at: add(robot.position, [0.0, 1.2], 1.0), velocity: [0.0, -0.4], radius: 0.4 };
-            world.obstacles.push(disc);
+            world.obstacles[0] = disc;
             let now = Observation::new(robot, world.goal, &world.obstacles)?;
             let (score, evaluations) = alarm.score(pilot, &followed, &now)?;
             assert!(score != 0.0 && score.is_finite() && evaluations == 2 * EVALUATIONS, "{score}");
