@@ -12,15 +12,16 @@ const SAME: f32 = 1e-5;
 /// All scores share their draws.
 const DRAWS: u64 = 11;
 
-/// The noise classifier's answer to one question: how much less likely is what is left of the plan, now that the obstacles are not where
-/// they were to be?
+/// The noise classifier's answer to one question: how much does it change the density of what is left of the plan that the obstacles are not
+/// where they were to be?
 ///
 /// ```text
-/// score = log p(rest | what was to be seen now) - log p(rest | what is seen)        nats
+/// score = | log p(rest | what was to be seen now) - log p(rest | what is seen) |        nats
 /// ```
 ///
 /// What was to be seen are the obstacles of the plan's moment, moved on as they did then. Where none has turned, the two are the same and
-/// the score is 0; both densities share their draws, so that it has little noise of its own.
+/// the score is 0; both densities share their draws, so that it has little noise of its own. It is two-sided: a plan that was pushed
+/// aside by a guard is an unlikely one, and may become more likely as it becomes wrong.
 pub(crate) struct Alarm {
     levels: Vec<Level>,
     memory: LikelihoodMemory<f32>,
@@ -82,7 +83,7 @@ impl Alarm {
         let mut found = [Nats::default(); 2];
         let mut buffers = self.memory.buffers(2 * EVALUATIONS, DIM);
         likelihood.log_density(&mut pilot.denoiser(&told), &x, &mut buffers, &mut found)?;
-        Ok((found[0].value - found[1].value, 2 * EVALUATIONS))
+        Ok(((found[0].value - found[1].value).abs(), 2 * EVALUATIONS))
     }
 }
 
@@ -122,7 +123,7 @@ mod tests {
             world.obstacles[0] = disc;
             let now = Observation::new(robot, world.goal, &world.obstacles)?;
             let (score, evaluations) = alarm.score(pilot, &followed, &now)?;
-            assert!(score != 0.0 && score.is_finite() && evaluations == 2 * EVALUATIONS, "{score}");
+            assert!(score > 0.0 && score.is_finite() && evaluations == 2 * EVALUATIONS, "{score}");
             // All scores share their draws.
             assert_eq!(alarm.score(pilot, &followed, &now)?.0, score);
             Ok(())

@@ -60,7 +60,9 @@ pub(crate) struct Outcome {
     /// Changes of acceleration, in m/s^3: where one plan follows another, and within plans.
     pub(crate) joins: Vec<f64>,
     pub(crate) within: Vec<f64>,
-    /// Every score of the classifier.
+    /// How often the classifier was asked.
+    pub(crate) asked: usize,
+    /// Its scores where something had turned and the plan was still free: alarms would be needless.
     pub(crate) scores: Vec<f64>,
     pub(crate) nearest: f64,
     pub(crate) goal: Point,
@@ -101,7 +103,10 @@ pub(crate) fn run(
                 if classifier || scored {
                     let (value, evaluations) = alarm.score(pilot, now, &seen)?;
                     (score, out.alarm_evaluations) = (value, out.alarm_evaluations + evaluations);
-                    out.scores.push(score);
+                    out.asked += 1;
+                    if evaluations > 0 && now.plan.touches(&seen, now.age) == PLACES {
+                        out.scores.push(score);
+                    }
                 }
                 let early = match settings.replan {
                     Replan::Scheduled => false,

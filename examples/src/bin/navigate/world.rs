@@ -8,6 +8,8 @@ use picardy_trainer::rng::Rng;
 pub(crate) enum Map {
     /// What the demonstrations are of: five discs on straight ways.
     Known,
+    /// The same, but the discs turn without warning: what the alarm is calibrated on.
+    Turning,
     /// Never seen in training: seven discs, faster, which turn without warning.
     Unseen,
 }
@@ -16,6 +18,7 @@ impl Map {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Known => "known",
+            Self::Turning => "turning",
             Self::Unseen => "unseen",
         }
     }
@@ -37,6 +40,7 @@ impl World {
         let mut rng = Rng::new(seed, 0x4E41_5649_0000_0000);
         let (count, radii, speeds, turning) = match map {
             Map::Known => (5, [0.25, 0.5], [0.0, 0.4], 0.0),
+            Map::Turning => (5, [0.25, 0.5], [0.0, 0.4], 0.02),
             Map::Unseen => (7, [0.2, 0.5], [0.2, 0.5], 0.02),
         };
         let within = |rng: &mut Rng, [low, high]: [f64; 2]| low + (high - low) * rng.uniform();
