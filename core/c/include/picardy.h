@@ -397,9 +397,9 @@ typedef struct picardy_level {
 
 // Limits of a trajectory's differences, in the data's unit per step, of the Euclidean length over the channels.
 typedef struct picardy_limits {
-  // |x[i] - x[i-1]|, at most; infinity for no limit.
+  // `|x[i] - x[i-1]|`, at most; infinity for no limit.
   double velocity;
-  // |x[i] - 2 x[i-1] + x[i-2]|, at most; infinity for no limit.
+  // `|x[i] - 2 x[i-1] + x[i-2]|`, at most; infinity for no limit.
   double acceleration;
   // Where each item stands one step before its first place, [batch, channels]; null for a free first place.
   const float *position;

@@ -24,9 +24,9 @@ pub struct picardy_chunk {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct picardy_limits {
-    /// |x[i] - x[i-1]|, at most; infinity for no limit.
+    /// `|x[i] - x[i-1]|`, at most; infinity for no limit.
     pub velocity: f64,
-    /// |x[i] - 2 x[i-1] + x[i-2]|, at most; infinity for no limit.
+    /// `|x[i] - 2 x[i-1] + x[i-2]|`, at most; infinity for no limit.
     pub acceleration: f64,
     /// Where each item stands one step before its first place, [batch, channels]; null for a free first place.
     pub position: *const f32,

@@ -3,7 +3,9 @@
 use crate::Error;
 use core::fmt;
 use picardy::nn::{Aligned, Artifact, ModelCard, Network, NetworkDenoiser, Step};
-use picardy_robot::{Buffers, Features, Observation, Obstacle, Plan, Point, Robot, WIDTH, length, less, plan};
+use picardy_robot::{
+    Buffers, Features, Observation, Obstacle, Plan, Point, Robot, WIDTH, length, less, plan,
+};
 
 /// A small network of the physics-informed loss (`data/train.sh`), its weights in half precision, read where they lie.
 pub static NETWORK: &Aligned<[u8]> = &Aligned(*include_bytes!("../../data/navigate.safetensors"));
