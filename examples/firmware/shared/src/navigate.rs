@@ -44,6 +44,8 @@ impl Default for Memory {
 ///
 /// # Errors
 /// An artifact that is none, memory that is too small for it, a cycle without a plan; the writer's.
+// Inlined, its frame would lie above where the stack is measured from.
+#[inline(never)]
 pub fn navigate(memory: &mut Memory, out: &mut impl fmt::Write) -> Result<(), Error> {
     let Memory { cycle, scratch } = memory;
     let artifact = Artifact::parse(&NETWORK.0)?;
