@@ -1,6 +1,6 @@
 //! Obstacles as a guard on the network's estimates.
 
-use crate::{DT, NOW, Observation, Point, RADIUS, SCALE, add, length, less};
+use crate::{NOW, Observation, Point, RADIUS, SCALE, add, length, less};
 use picardy::guard::{Guard, GuardError};
 use picardy::{HostTensor, Row};
 
@@ -29,8 +29,7 @@ impl<F: HostTensor<Scalar = f32> + ?Sized> Guard<F> for Avoid<'_> {
             let [u, v] = x else { continue };
             for obstacle in self.seen.obstacles {
                 // In the chunk's unit, relative to the robot.
-                let ahead = add(obstacle.at, obstacle.velocity, ticks * DT);
-                let at = less(ahead, self.seen.robot.position).map(|x| x / SCALE);
+                let at = less(obstacle.in_ticks(ticks).at, self.seen.robot.position).map(|x| x / SCALE);
                 let radius = (obstacle.radius + RADIUS + MARGIN) / SCALE;
                 let off = less([f64::from(*u), f64::from(*v)], at);
                 let distance = length(off);

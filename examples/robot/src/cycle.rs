@@ -2,8 +2,8 @@
 
 use crate::plan::{braking, write};
 use crate::{
-    ACCELERATION, Avoid, DIM, DT, KNOWN, NOW, Observation, ObservationError, PLACES, Plan, SCALE, Source,
-    VELOCITY, length,
+    ACCELERATION, Avoid, DIM, DT, KNOWN, NOW, Observation, ObservationError, PLACES, Plan, Robot, SCALE,
+    Source, VELOCITY, breaks, length,
 };
 use core::fmt;
 use core::ops::ControlFlow;
@@ -72,9 +72,9 @@ impl Default for Buffers {
 pub enum CycleError<E> {
     /// What is seen.
     Observation(ObservationError),
-    /// More actions were executed than a plan has.
+    /// More actions were executed than a plan has beside those that are committed.
     Horizon(HorizonError),
-    /// No steps, or more than [`STEPS`].
+    /// No steps, or more than [`STEPS`]; a warm start of none, or of more than all.
     Schedule(ScheduleError),
     /// The solver.
     Plan(PlanError),
@@ -121,7 +121,8 @@ from!(
 /// numbers and predicts the data. `expired` is asked after every evaluation.
 ///
 /// Safe answers: where time is up after the first evaluation, its estimate is the plan; where the new plan touches an obstacle (as far as
-/// can be foreseen) before the rest of the last one does, that rest; where braking is free for longer, braking.
+/// can be foreseen) before the rest of the last one does, that rest; where braking is free for longer, braking. Where all touch one, the plan that
+/// does so last, which [`Plan::free_until`] tells. A robot that is not where the last plan has it begins anew.
 ///
 /// # Errors
 /// [`CycleError`]: an observation from which no plan keeps the limits, a network for other chunks or whose output is not finite.
@@ -141,10 +142,20 @@ pub fn plan<'b, D: Denoiser<SliceFrames<'b, f32>>>(
     let origin = seen.robot.position;
     // The rest of the last plan in the new chunk's coordinates; at the beginning, standing still.
     let (mut rest, mut executed) = ([0.0f32; DIM], 0);
-    if let Some((last, done)) = last {
-        rest = last.rest(done, origin)?;
+    let mut last = last;
+    if let Some((plan, done)) = last {
+        if done > PLACES - KNOWN {
+            return Err(HorizonError::Executed { executed: done, places: PLACES }.into());
+        }
+        rest = plan.rest(done, origin)?;
         executed = done;
+        // A robot that is not where the plan had it (it slipped, or so many actions were not executed) does not follow it on.
+        let next = Robot { previous: origin, position: plan.next(done) };
+        if features.limits && breaks(&seen.robot, &next) {
+            (last, rest) = (None, [0.0; DIM]);
+        }
     }
+    let last = last;
     write(&[seen.robot.previous, origin], origin, &mut rest[..2 * (NOW + 1)]);
     if last.is_none() {
         rest = braking(&rest, NOW + 1);
@@ -170,6 +181,9 @@ pub fn plan<'b, D: Denoiser<SliceFrames<'b, f32>>>(
     // the robot is stuck.
     let sampled = |(last, _): (&Plan, usize)| matches!(last.source, Source::Sampled | Source::Early);
     let moves = length(seen.robot.velocity()) > STUCK * VELOCITY;
+    if let Some(steps) = features.warm {
+        whole.tail(steps)?; // wrong from the first cycle on, not when the robot is under way
+    }
     let warm = features.warm.filter(|_| moves && last.is_some_and(sampled));
     let grid = whole.tail(warm.unwrap_or(features.steps))?;
     let plan = Ddim { eta: 0.0 }.plan(&grid, Prediction::Sample, nodes)?;
@@ -197,14 +211,15 @@ pub fn plan<'b, D: Denoiser<SliceFrames<'b, f32>>>(
             }
         }
     }
-    best.evaluations = report.evaluations;
+    (best.evaluations, best.known) = (report.evaluations, known);
+    best.free_until = best.touches(seen, 0);
     Ok(best)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Obstacle, Robot, add, length, less};
+    use crate::{Obstacle, add, less};
     use core::convert::Infallible;
     use picardy::{Batch, denoiser};
 
@@ -246,8 +261,22 @@ mod tests {
         let slow = Robot { previous: first.places[1], position: first.places[2] };
         let seen_slow = Observation::new(slow, [2.0, 1.0], &[FAR]).unwrap();
         assert_eq!(planned(&seen_slow, Some((&first, 1)), &warm, false).unwrap().evaluations, 10);
-        let all = planned(&seen, Some((&first, PLACES)), &warm, false);
-        assert!(matches!(all, Err(CycleError::Horizon(_))), "{all:?}");
+        for executed in [PLACES - KNOWN + 1, PLACES, usize::MAX] {
+            let error = planned(&seen, Some((&first, executed)), &warm, false);
+            assert!(matches!(error, Err(CycleError::Horizon(_))), "{error:?}");
+        }
+        for steps in [0, 11] {
+            let error = planned(&seen, None, &Features { warm: Some(steps), ..Features::ALL }, false);
+            assert!(matches!(error, Err(CycleError::Schedule(_))), "{error:?}");
+        }
+        // Somewhere else than planned: no jump back to the plan.
+        let off = Robot {
+            previous: add(moved.previous, [0.0, 0.3], 1.0),
+            position: add(moved.position, [0.0, 0.3], 1.0),
+        };
+        let seen_off = Observation::new(off, [2.0, 1.0], &[FAR]).unwrap();
+        let plan = planned(&seen_off, Some((&first, 5)), &Features::ALL, false).unwrap();
+        assert!(!breaks(&off, &Robot { previous: off.position, position: plan.next(0) }), "{plan:?}");
         for steps in [0, STEPS + 1] {
             let error = planned(&seen, None, &Features { steps, ..Features::ALL }, false);
             assert!(matches!(error, Err(CycleError::Schedule(_))), "{error:?}");
@@ -275,8 +304,13 @@ mod tests {
         });
         let seen = Observation::new(robot, [2.0, 2.0], &discs).unwrap();
         let plan = planned(&seen, None, &Features::ALL, false).unwrap();
-        assert!(plan.touches(&seen, 0) == PLACES && plan.violations() == 0, "{plan:?}");
+        assert!(plan.free_until == PLACES && plan.violations() == 0, "{plan:?}");
         let alone = planned(&seen, None, &Features::NONE, false).unwrap();
-        assert!(alone.touches(&seen, 0) < PLACES, "{alone:?}");
+        assert!(alone.free_until < PLACES, "{alone:?}");
+        // A disc that nobody escapes: the plan says so.
+        let fast = [Obstacle { at: [1.5, 0.0], velocity: [-2.0, 0.0], radius: 1.2 }];
+        let seen = Observation::new(Robot::at_rest([0.0; 2]), [2.0, 2.0], &fast).unwrap();
+        let plan = planned(&seen, None, &Features::ALL, false).unwrap();
+        assert!(plan.free_until < PLACES && plan.violations() == 0, "{plan:?}");
     }
 }

@@ -10,16 +10,25 @@ const RANGE: f64 = 2.0;
 const MOMENTS: [f64; 3] = [0.0, 6.0, 12.0];
 /// Metres beside an obstacle over which it fades out of sight.
 const FADE: f64 = 0.3;
+/// The largest number, in m: what is beyond is no place of a robot.
+const MOST: f64 = 1e6;
 /// Numbers of an observation.
 pub const WIDTH: usize = 4 + MOMENTS.len() * RAYS;
 
 /// Why there is nothing to plan from.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ObservationError {
-    /// A number that is none.
+    /// A number that is none, or beyond a million.
     NotFinite {
         /// Its place: the robot's, the goal's, the obstacles' numbers.
         index: usize,
+    },
+    /// An obstacle whose radius is below 0.
+    Radius {
+        /// Which.
+        obstacle: usize,
+        /// In m.
+        value: f64,
     },
     /// The robot touches an obstacle.
     Inside {
@@ -41,7 +50,13 @@ impl fmt::Display for ObservationError {
             Self::NotFinite { index } => {
                 write!(
                     f,
-                    "number {index} of the observation is NaN or infinite: stop the robot and look at the sensor"
+                    "number {index} of the observation is NaN, infinite or beyond a million: stop the robot and look at the sensor"
+                )
+            }
+            Self::Radius { obstacle, value } => {
+                write!(
+                    f,
+                    "the radius of obstacle {obstacle} is {value} m: it must be 0 or more; correct the map"
                 )
             }
             Self::Inside { obstacle, by } => write!(
@@ -73,15 +88,18 @@ impl<'a> Observation<'a> {
     /// What there is to see.
     ///
     /// # Errors
-    /// A number that is not finite; a robot that touches an obstacle.
+    /// A number that is not finite; a radius below 0; a robot that touches an obstacle.
     pub fn new(robot: Robot, goal: Point, obstacles: &'a [Obstacle]) -> Result<Self, ObservationError> {
         let own = [robot.previous, robot.position, goal];
         let others = obstacles.iter().flat_map(|o| [o.at, o.velocity, [o.radius; 2]]);
         let mut numbers = own.into_iter().chain(others).flatten();
-        if let Some(index) = numbers.position(|number| !number.is_finite()) {
+        if let Some(index) = numbers.position(|number| number.is_nan() || number.abs() > MOST) {
             return Err(ObservationError::NotFinite { index });
         }
         for (obstacle, disc) in obstacles.iter().enumerate() {
+            if disc.radius < 0.0 {
+                return Err(ObservationError::Radius { obstacle, value: disc.radius });
+            }
             let by = -disc.clearance(robot.position);
             if by > 0.0 {
                 return Err(ObservationError::Inside { obstacle, by });
@@ -96,7 +114,7 @@ impl<'a> Observation<'a> {
     /// A robot that breaks one already.
     pub fn within_limits(&self) -> Result<(), ObservationError> {
         let speed = length(self.robot.velocity());
-        if speed > 1.001 * VELOCITY { Err(ObservationError::TooFast { speed }) } else { Ok(()) }
+        if speed <= 1.001 * VELOCITY { Ok(()) } else { Err(ObservationError::TooFast { speed }) }
     }
 
     /// What the network is told, `[WIDTH]`: the velocity; the goal, or of a far one the direction; and how near obstacles are in each
@@ -194,6 +212,10 @@ mod tests {
         assert_eq!(Observation::new(robot, [f64::INFINITY, 0.0], &[]), Err(NotFinite { index: 4 }));
         let blind = Obstacle { velocity: [0.0, f64::NAN], ..DISC };
         assert_eq!(Observation::new(robot, goal, &[DISC, blind]), Err(NotFinite { index: 15 }));
+        assert_eq!(Observation::new(robot, [1e200, 0.0], &[]), Err(NotFinite { index: 4 }));
+        let hole = [Obstacle { radius: -1.0, ..DISC }];
+        let error = Observation::new(robot, goal, &hole);
+        assert_eq!(error, Err(ObservationError::Radius { obstacle: 0, value: -1.0 }));
         let near = Obstacle { at: [0.25, 0.0], ..DISC };
         let both = [DISC, near];
         let error = Observation::new(robot, goal, &both);

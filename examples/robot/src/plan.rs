@@ -27,6 +27,11 @@ pub struct Plan {
     pub source: Source,
     /// Evaluations of the network that the cycle took.
     pub evaluations: usize,
+    /// Places that were known when it was made.
+    pub known: usize,
+    /// The first place that touches an obstacle, as far as could be foreseen; [`PLACES`] where none does. Below that, every other answer touched one
+    /// no later.
+    pub free_until: usize,
 }
 
 impl Plan {
@@ -38,7 +43,7 @@ impl Plan {
                 *place = add(origin, [f64::from(x), f64::from(y)], SCALE);
             }
         }
-        Self { places, source, evaluations: 0 }
+        Self { places, source, evaluations: 0, known: KNOWN, free_until: PLACES }
     }
 
     /// The places relative to a point, in the network's unit, `[PLACES, 2]`.
@@ -52,7 +57,7 @@ impl Plan {
     /// plan that stops there would make the next one slower.
     ///
     /// # Errors
-    /// [`HorizonError::Executed`] where nothing is left.
+    /// [`HorizonError::Executed`] for as many as the chunk has places, or more.
     pub fn rest(&self, executed: usize, origin: Point) -> Result<[f32; DIM], HorizonError> {
         let mut rest = self.relative(origin);
         shift(Chunk::new(PLACES, 2)?, executed, &mut rest)?;
@@ -62,15 +67,15 @@ impl Plan {
         Ok(rest)
     }
 
-    /// Where the robot goes `age` ticks after the plan.
+    /// Where the robot goes `age` ticks after the plan; beyond its end, where that is.
     pub fn next(&self, age: usize) -> Point {
-        self.places[(NOW + 1 + age).min(PLACES - 1)]
+        self.places[age.saturating_add(NOW + 1).min(PLACES - 1)]
     }
 
-    /// The first place after `age` ticks that touches an obstacle, as far as can be foreseen; `PLACES` where none does. What is seen is seen
-    /// now, `age` ticks after the plan.
+    /// The first place after `age` ticks that touches an obstacle, as far as can be foreseen; `PLACES` where none does, or none is left. What is
+    /// seen is seen now, `age` ticks after the plan.
     pub fn touches(&self, seen: &Observation<'_>, age: usize) -> usize {
-        let now = NOW + age;
+        let now = age.saturating_add(NOW);
         let hit = |(place, at): (usize, &Point)| {
             place > now
                 && seen.obstacles.iter().any(|o| o.in_ticks(place as f64 - now as f64).clearance(*at) < 0.0)
@@ -79,13 +84,19 @@ impl Plan {
     }
 
     /// Moves that were not known before.
-    pub const MOVES: usize = PLACES - KNOWN;
+    pub fn moves(&self) -> usize {
+        PLACES.saturating_sub(self.known)
+    }
 
     /// Of these, how many break a limit.
     pub fn violations(&self) -> usize {
         let robots = self.places.windows(2).map(|pair| Robot { previous: pair[0], position: pair[1] });
         let (before, after) = (robots.clone(), robots.skip(1));
-        before.zip(after).skip(KNOWN - 2).filter(|(before, after)| breaks(before, after)).count()
+        before
+            .zip(after)
+            .skip(self.known.saturating_sub(2))
+            .filter(|(before, after)| breaks(before, after))
+            .count()
     }
 }
 

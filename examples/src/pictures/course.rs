@@ -63,6 +63,7 @@ pub fn courses(path: &Path, courses: &[Course], columns: usize) -> Result<()> {
     for course in courses {
         check(course).with_context(|| format!("cannot draw `{}`", path.display()))?;
     }
+    let columns = columns.min(courses.len());
     let rows = courses.len().div_ceil(columns);
     let width = GAP + columns as f64 * (SIDE + GAP);
     let height = rows as f64 * (ABOVE + SIDE) + UNDER;
@@ -134,10 +135,10 @@ fn draw(canvas: &Canvas<'_, '_>, course: &Course, axes: &Axes) -> Drawn {
 /// Writes one run as a film that repeats, an animated SVG, to the file `path`: `seconds` a tick.
 ///
 /// # Errors
-/// As for [`courses`]; a tick's time that is not positive.
+/// As for [`courses`]; a tick's time that is not 0.001 to 1000 s.
 pub fn film(path: &Path, course: &Course, seconds: f64) -> Result<()> {
     check(course).with_context(|| format!("cannot write the film `{}`", path.display()))?;
-    ensure!(seconds > 0.0 && seconds.is_finite(), "a tick of {seconds} s: give a positive time");
+    ensure!((0.001..=1000.0).contains(&seconds), "a tick of {seconds} s: give 0.001 to 1000");
     let Course { ticks, goal, radius, colour, .. } = course;
     let RGBColor(r, g, b) = *colour;
     // A second of standing still before it begins anew.

@@ -39,8 +39,8 @@ impl Default for Memory {
     }
 }
 
-/// Crosses a course with all guards and warm starts of five steps. Writes `run navigate PLANS EVALUATIONS NEAREST` (the nearest that it came to
-/// an obstacle, in mm, and to the goal at the end) and `sample TICK X Y` for every tick.
+/// Crosses a course with all guards and warm starts of five steps. Writes `sample navigate TICK X Y` for every tick, and `run navigate PLANS
+/// EVALUATIONS NEAREST LEFT`: the nearest that it came to an obstacle, and how far the goal is in the end, in mm.
 ///
 /// # Errors
 /// An artifact that is none, memory that is too small for it, a cycle without a plan; the writer's.

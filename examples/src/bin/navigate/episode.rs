@@ -5,7 +5,7 @@ use crate::pilot::Pilot;
 use crate::world::{Map, World};
 use picardy::likelihood::Threshold;
 use picardy_robot::{
-    DELAY, DT, Features, Observation, Obstacle, PLACES, Plan, Point, Source, add, breaks, length, less,
+    DELAY, DT, Features, Observation, Obstacle, PLACES, Point, Source, add, breaks, length, less,
 };
 use picardy_trainer::rng::Rng;
 use std::time::Duration;
@@ -126,7 +126,7 @@ pub(crate) fn run(
             out.sampled += usize::from(matches!(plan.source, Source::Sampled | Source::Early));
             out.evaluations += plan.evaluations;
             out.planned_broken += plan.violations();
-            out.planned += Plan::MOVES;
+            out.planned += plan.moves();
             out.seconds.push(seconds);
             followed_plan = Some(Followed::new(plan, &seen));
         }
@@ -134,13 +134,12 @@ pub(crate) fn run(
         let next = now.plan.next(now.age);
         let before = robot;
         robot.go(next);
-        if before != robot || tick > 0 {
-            out.broken += usize::from(breaks(&before, &robot));
-        }
+        out.broken += usize::from(breaks(&before, &robot));
         let changed = less(robot.velocity(), before.velocity()).map(|v| v / DT);
-        // The new plan's own first move comes after the committed one.
+        // A new plan's own first move comes after the committed ones, where those are held.
+        let join = if settings.features.committed { DELAY } else { 0 };
         let jerk = length(less(changed, acceleration)) / DT;
-        if out.plans > 1 && now.age == DELAY {
+        if out.plans > 1 && now.age == join {
             out.joins.push(jerk);
         } else {
             out.within.push(jerk);

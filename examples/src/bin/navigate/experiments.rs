@@ -17,9 +17,15 @@ const EVERY: usize = 4;
 const RARELY: usize = 10;
 /// Needless alarms, of the moments in which something has turned and the plan is still free.
 const RATE: f64 = 0.2;
-/// Where the courses of tests, and those that the alarm is calibrated on, begin.
+/// Where the courses begin that are demonstrated, those of tests, and those that the alarm is calibrated on.
+pub(crate) const DEMONSTRATED: u64 = 1 << 32;
 const TEST: u64 = 1 << 40;
 const CALIBRATION: u64 = 1 << 41;
+
+/// The first of a run's courses for one purpose, apart from those of other seeds and purposes.
+pub(crate) fn course(seed: u64, purpose: u64) -> u64 {
+    (seed << 44) + purpose
+}
 
 /// How many runs, and of which seed.
 #[derive(Clone, Copy, Debug)]
@@ -45,8 +51,7 @@ impl Runs {
         from: u64,
         scored: bool,
     ) -> anyhow::Result<Vec<Outcome>> {
-        let seeds: Vec<u64> =
-            (0..self.episodes).map(|k| from.wrapping_add(self.seed << 20).wrapping_add(k)).collect();
+        let seeds: Vec<u64> = (0..self.episodes).map(|k| course(self.seed, from) + k).collect();
         let parts: Vec<Vec<Outcome>> = seeds
             .par_chunks(8)
             .map(|seeds| {
@@ -144,7 +149,7 @@ impl Runs {
         features: Features,
         course: u64,
     ) -> anyhow::Result<Outcome> {
-        let seed = TEST.wrapping_add(self.seed << 20).wrapping_add(course);
+        let seed = self::course(self.seed, TEST) + course;
         with_pilot(&network.bytes, |pilot| {
             episode::run(pilot, &Settings { map, features, ..BASE }, seed, false)
         })

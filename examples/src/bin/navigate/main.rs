@@ -29,13 +29,13 @@ use anyhow::Context;
 use clap::Parser;
 use demonstrations::demonstrations;
 use episode::Outcome;
-use experiments::Runs;
+use experiments::{DEMONSTRATED, Runs, course};
 use picardy_examples::pictures::{CONTRASTIVE, Course, STANDARD, Tick, courses, film};
 use picardy_robot::{DT, Features, RADIUS};
 use picardy_trainer::model::Precision;
 use picardy_trainer::train::write_whole;
 use report::Row;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::Instant;
 use training::{Loss, Trained, Training, train};
@@ -82,6 +82,12 @@ fn main() -> anyhow::Result<()> {
 
 fn drive(args: &Args) -> anyhow::Result<()> {
     anyhow::ensure!(args.episodes > 0, "`--episodes` is 0: give 1 or more");
+    anyhow::ensure!(args.seed < 1 << 19, "`--seed` is {}: give one below {}", args.seed, 1 << 19);
+    let most = 1u64 << 32;
+    anyhow::ensure!(
+        args.worlds < most && args.episodes < most,
+        "`--worlds` and `--episodes` are below {most}"
+    );
     std::fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
     let begin = Instant::now();
     let networks = networks(args)?;
@@ -98,9 +104,12 @@ fn drive(args: &Args) -> anyhow::Result<()> {
     pictures(args, &runs, main)?;
     let training =
         networks.iter().map(|n| json!({ "loss": n.loss.name(), "seconds": n.seconds })).collect::<Vec<_>>();
+    // Of networks that were there already, nobody here knows how they were trained.
+    let settings = json!({
+        "steps": args.steps, "worlds": args.worlds, "widths": args.widths, "weight": args.weight, "networks": training,
+    });
     let report = json!({
-        "steps": args.steps, "worlds": args.worlds, "episodes": args.episodes, "seed": args.seed,
-        "widths": args.widths, "weight": args.weight, "training": training,
+        "episodes": args.episodes, "seed": args.seed, "training": if args.trained { Value::Null } else { settings },
         "networks": by_network, "features": features, "alarms": alarms, "alarm": calibration,
         "seconds": begin.elapsed().as_secs_f64(),
     });
@@ -122,14 +131,14 @@ fn networks(args: &Args) -> anyhow::Result<Vec<Trained>> {
     }
     println!("1. {} courses, demonstrated by a planner", args.worlds);
     let begin = Instant::now();
-    let (data, found) = demonstrations(args.worlds, args.seed.wrapping_add(1 << 32))?;
+    let (data, found) = demonstrations(args.worlds, course(args.seed, DEMONSTRATED))?;
     println!(
         "   {} chunks from the {:.0} % with a way, {:.0} s",
         data.len(),
         100.0 * found,
         begin.elapsed().as_secs_f64()
     );
-    println!("2. Training: {} steps with each of three losses", args.steps);
+    println!("2. Training: {} steps with {} losses", args.steps, args.losses.len());
     let settings = Training {
         steps: args.steps,
         batch: 128,
@@ -205,6 +214,13 @@ mod tests {
             serde_json::from_slice(&std::fs::read(out.join("report.json")).unwrap()).unwrap();
         let rows = report["features"].as_array().unwrap();
         assert_eq!((rows.len(), report["networks"].as_array().unwrap().len()), (11, 6));
+        let alarms = report["alarms"].as_array().unwrap();
+        assert_eq!(alarms.len(), 5);
+        assert!(report["alarm"]["threshold_nats"].as_f64().unwrap().is_finite());
+        for row in alarms {
+            let asked = row["alarm_evaluations"].as_f64().unwrap() > 0.0;
+            assert_eq!(asked, row["name"].as_str().unwrap().contains("classifier"), "{row}");
+        }
         for row in rows {
             let name = row["name"].as_str().unwrap();
             let beyond = row["moves_beyond_limits"].as_f64().unwrap();

@@ -2,8 +2,8 @@
 
 use anyhow::Context;
 use picardy::nn::{Artifact, ModelCard, ModelError, Network, NetworkDenoiser, Step};
-use picardy::{Denoiser, SliceFrames};
-use picardy_robot::{Buffers, Features, Observation, Plan, plan};
+use picardy::{Denoiser, Prediction, SliceFrames};
+use picardy_robot::{Buffers, DIM, Features, Observation, Plan, WIDTH, plan};
 use std::time::{Duration, Instant};
 
 /// A network with all that a cycle needs.
@@ -24,6 +24,14 @@ pub(crate) fn with_pilot<R>(
     let card = ModelCard::from_lookup(|key| artifact.metadata(key))?;
     let mut program = vec![Step::default(); card.architecture.steps(card.condition)];
     let network = Network::from_artifact(&artifact, &card, &mut program)?;
+    let (dim, told) = (network.dim(), network.condition());
+    anyhow::ensure!(
+        (dim, told, card.prediction) == (DIM, WIDTH + 1, Prediction::Sample),
+        "this network is for {dim} numbers told {told}, and predicts {}; the robot's is for {DIM} told {}, and predicts sample: \
+         train it with `navigate`",
+        card.prediction,
+        WIDTH + 1
+    );
     let scratch = vec![0.0; network.scratch_len(1) + network.condition()];
     work(&mut Pilot { network, scratch, buffers: Box::default(), told: Vec::new() })
 }
