@@ -60,7 +60,8 @@ def main():
     start = torch.randn(args.batch, args.horizon, args.actions)
     condition = torch.randn(args.batch, args.condition)
     found = {"start": start, "condition": condition}
-    for name, scheduler, steps in (("ddim10", DDIMScheduler, 10), ("ddim16", DDIMScheduler, 16), ("ddpm100", DDPMScheduler, 100)):
+    for name, scheduler, steps in (("ddim10", DDIMScheduler, 10), ("ddim16", DDIMScheduler, 16),
+                                   ("ddpm10", DDPMScheduler, 10), ("ddpm16", DDPMScheduler, 16), ("ddpm100", DDPMScheduler, 100)):
         found[name], noise = sample(model, scheduler(**schedule), steps, start, condition, 2)
         if name.startswith("ddpm"):
             found[f"{name}.noise"] = noise
