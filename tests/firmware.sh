@@ -76,7 +76,9 @@ agreement=$(twin "$output.riscv")
 echo "$RISCV: $agreement"
 
 emulate "$images/navigate" >"$output.navigate" || fail "navigate ends with $?; its output is $output.navigate"
-grep -E '^(run|stack)' "$output.navigate"
+grep -E '^(run|stack|memory)' "$output.navigate"
+awk '/^(stack|memory) navigate/ { gsub("[+]", ""); sum += $3 } END { exit !(sum > 0 && sum <= 65536) }' "$output.navigate" \
+    || fail "navigate takes more than 64 KiB of memory, stack included"
 agreement=$(twin navigate "$output.navigate")
 echo "$TARGET: navigate: $agreement"
 

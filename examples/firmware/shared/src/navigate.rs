@@ -16,7 +16,7 @@ const TICKS: usize = 80;
 const GOAL: Point = [2.2, 0.4];
 /// Steps of the network's program.
 const PROGRAM: usize = 96;
-/// Numbers of the network's scratch.
+/// Numbers of the network's scratch: the host's kernels need 8155, a microcontroller's fewer.
 const SCRATCH: usize = 8192;
 
 /// All the memory of the loop but the network's program, which lies on the stack: static in an image.

@@ -1,6 +1,6 @@
 //! The robot of the example `navigate` in a closed loop on a Cortex-M4F: the temporal U-Net in flash, guards and warm starts, no heap.
 //!
-//! Prints where the robot is at every tick, and how deep the stack went.
+//! Prints where the robot is at every tick, how deep the stack went, and how much static memory there is.
 
 #![no_std]
 #![no_main]
@@ -30,6 +30,7 @@ fn run(memory: &mut Memory, out: &mut Output) -> Result<(), Error> {
     let stack = Paint::new();
     navigate(memory, out)?;
     writeln!(out, "stack navigate {}", stack.deepest())?;
+    writeln!(out, "memory navigate {}", size_of::<Memory>())?;
     Ok(())
 }
 
