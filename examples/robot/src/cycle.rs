@@ -140,22 +140,19 @@ pub fn plan<'b, D: Denoiser<SliceFrames<'b, f32>>>(
     }
     let chunk = Chunk::new(PLACES, 2)?;
     let origin = seen.robot.position;
-    // The rest of the last plan in the new chunk's coordinates; at the beginning, standing still.
-    let (mut rest, mut executed) = ([0.0f32; DIM], 0);
-    let mut last = last;
-    if let Some((plan, done)) = last {
-        if done > PLACES - KNOWN {
-            return Err(HorizonError::Executed { executed: done, places: PLACES }.into());
-        }
-        rest = plan.rest(done, origin)?;
-        executed = done;
-        // A robot that is not where the plan had it (it slipped, or so many actions were not executed) does not follow it on.
-        let next = Robot { previous: origin, position: plan.next(done) };
-        if features.limits && breaks(&seen.robot, &next) {
-            (last, rest) = (None, [0.0; DIM]);
-        }
+    if let Some((_, executed)) = last.filter(|(_, executed)| *executed > PLACES - KNOWN) {
+        return Err(HorizonError::Executed { executed, places: PLACES }.into());
     }
-    let last = last;
+    // A robot that is not where the plan had it (it slipped, or so many actions were not executed) does not follow it on.
+    let last = last.filter(|(plan, executed)| {
+        let next = Robot { previous: origin, position: plan.next(*executed) };
+        !(features.limits && breaks(&seen.robot, &next))
+    });
+    // The rest of the last plan in the new chunk's coordinates; at the beginning, standing still.
+    let (mut rest, executed) = match last {
+        Some((plan, executed)) => (plan.rest(executed, origin)?, executed),
+        None => ([0.0; DIM], 0),
+    };
     write(&[seen.robot.previous, origin], origin, &mut rest[..2 * (NOW + 1)]);
     if last.is_none() {
         rest = braking(&rest, NOW + 1);

@@ -20,8 +20,9 @@ const DRAWS: u64 = 11;
 /// ```
 ///
 /// What was to be seen are the obstacles of the plan's moment, moved on as they did then. Where none has turned, the two are the same and
-/// the score is 0. Behind the plan's end the rest goes on straight, in both. Both densities share their draws, so that the score has little noise of its own. It is two-sided: a plan that was pushed
-/// aside by a guard is an unlikely one, and may become more likely as it becomes wrong.
+/// the score is 0. Behind the plan's end the rest goes on straight, in both. Both densities share their draws, so that the score has
+/// little noise of its own. It is two-sided: a plan that was pushed aside by a guard is an unlikely one, and may become more likely
+/// as it becomes wrong.
 pub(crate) struct Alarm {
     levels: Vec<Level>,
     memory: LikelihoodMemory<f32>,
