@@ -57,6 +57,9 @@ struct DarcyArgs {
     /// Optimiser steps.
     #[arg(long)]
     steps: Option<u64>,
+    /// Samples that are judged.
+    #[arg(long)]
+    samples: Option<usize>,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -74,12 +77,13 @@ fn main() -> anyhow::Result<()> {
         Experiment::PhysicsToy(Seeds { seeds }) => {
             reproduce::physics_toy(&folder("physics-toy"), quick, seeds)
         }
-        Experiment::Darcy(DarcyArgs { seeds: Seeds { seeds }, cells, steps }) => {
+        Experiment::Darcy(DarcyArgs { seeds: Seeds { seeds }, cells, steps, samples }) => {
             let usual = DarcySize::new(quick);
             let size = DarcySize {
                 cells: cells.unwrap_or(usual.cells),
                 steps: steps.unwrap_or(usual.steps),
                 seeds: seeds.unwrap_or(usual.seeds),
+                samples: samples.unwrap_or(usual.samples),
                 ..usual
             };
             reproduce::darcy(&folder("darcy"), &size)

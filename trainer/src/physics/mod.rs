@@ -45,6 +45,13 @@ pub trait Residual<T>: std::fmt::Debug + Send + Sync {
     /// How many residuals an item of `dim` coordinates has; `None` where it is for items of other sizes.
     fn len(&self, dim: usize) -> Option<usize>;
 
+    /// Whether entry `index` of an item is given when samples are made (an inpainted start, a place that was measured). r, g and J
+    /// then see the data's own entry in place of the network's estimate, and no slope goes to it: the network is asked to make
+    /// the rest fit what it will be given.
+    fn is_given(&self, _index: usize) -> bool {
+        false
+    }
+
     /// Writes r(x), `[len]`.
     fn residual(&self, x: &[T], r: &mut [T]);
 

@@ -30,13 +30,17 @@ const SHARE: f64 = 0.5;
 #[derive(Clone, Copy)]
 struct Recipe {
     name: &'static str,
-    /// c; 0.001 is the paper's.
+    /// c at [`CELLS`]; 0.001 is the paper's, at 64.
     weight: f64,
     /// Timesteps below which the equation is asked; 0 for all.
     timesteps: usize,
-    /// The residual beyond which its cost grows along a line; 0 for none.
+    /// The residual at [`CELLS`] beyond which its cost grows along a line; 0 for none.
     bend: f64,
 }
+
+/// The size that recipes are written for. At others the residual is taken in this size's units: the highest waves of the same
+/// fields have a residual that grows as the square of the cells a side, and c and the bend follow it.
+const CELLS: usize = 16;
 
 const VANILLA: Recipe = Recipe { name: "vanilla", weight: 0.0, timesteps: 0, bend: 0.0 };
 const RECIPES: [Recipe; 2] =
@@ -73,7 +77,8 @@ impl DarcySize {
 /// The residual `|div(K grad p) + f|` of sampled pressures and permeabilities, and the samples' distances to data, of a 2-D U-Net
 /// trained without the equation and with it. The first quarter of the steps is common and without. From there one network goes on
 /// so, and the other with c = 0.006 on the mean estimate: at the 10 timesteps of least noise, where that mean is nearly a sample,
-/// and with a cost that grows along a line beyond residuals of 0.5, which a few extreme media would rule else.
+/// and with a cost that grows along a line beyond residuals of 0.5, which a few extreme media would rule else. These are for 16
+/// cells a side; at `cells` c is divided by `(cells/16)^4` and the bend multiplied by `(cells/16)^2`.
 ///
 /// All else is the same: 100 timesteps of the cosine schedule, prediction of x0 weighted by `min(SNR, 5)`, batch 16, half of the
 /// rows at those 10 timesteps ([`Focus`](crate::loss::Focus)), Adam at 1e-3, falling along half a cosine after the first quarter,
@@ -149,7 +154,9 @@ fn config(recipe: Recipe, seed: u64, size: &DarcySize) -> TrainConfig {
     (loss.denoising.focus, loss.denoising.focus_timesteps) = (SHARE, LITTLE);
     let physics = &mut loss.physics;
     physics.residual = ResidualName::Darcy;
-    (physics.weight, physics.timesteps, physics.bend) = (recipe.weight, recipe.timesteps, recipe.bend);
+    let unit = (size.cells as f64 / CELLS as f64).powi(2);
+    physics.timesteps = recipe.timesteps;
+    (physics.weight, physics.bend) = (recipe.weight / (unit * unit), recipe.bend * unit);
     // One more level for each doubling: attention is at 8 x 8 cells or fewer.
     let levels = 1 + (size.cells / 8).ilog2() as usize;
     let widths = std::iter::once(16).chain(std::iter::repeat_n(32, levels)).take(levels.max(2)).collect();
@@ -191,7 +198,7 @@ fn run(out: &Path, seed: u64, size: &DarcySize) -> anyhow::Result<Vec<Value>> {
     common.optimiser.schedule = RateShape::Constant;
     let (base, base_seconds) = trained(common, data.clone(), None)?;
     let base = base.averaged()?;
-    for recipe in RECIPES {
+    rows.extend(each(&RECIPES, |&recipe| {
         let mut config = config(recipe, seed.wrapping_add(SECOND_PART), size);
         config.run.steps = size.steps - first;
         let (trainer, seconds) =
@@ -202,8 +209,8 @@ fn run(out: &Path, seed: u64, size: &DarcySize) -> anyhow::Result<Vec<Value>> {
         (row["common_seconds"], row["train_seconds"]) = (json!(base_seconds), json!(seconds));
         row["step_ms"] = json!(1e3 * seconds / (size.steps - first) as f64);
         println!("{row}");
-        rows.push(row);
-    }
+        Ok(row)
+    })?);
     Ok(rows)
 }
 

@@ -17,7 +17,7 @@ const GAIN: f64 = 5.0;
 /// ```
 ///
 /// Both are convex, so that the mean of chunks that fulfil them does too: the loss may ask them of the mean estimate at any
-/// noise. What was before a plan is no plan's to change: no slope goes there.
+/// noise. What was before a plan is given to it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WithinLimits {
     pub(crate) places: usize,
@@ -57,6 +57,10 @@ impl<T: Real> Residual<T> for WithinLimits {
         (dim == 2 * self.places).then_some(0)
     }
 
+    fn is_given(&self, index: usize) -> bool {
+        index < 2 * (NOW + 1)
+    }
+
     fn residual(&self, _x: &[T], _r: &mut [T]) {}
 
     fn pull_back(&self, _x: &[T], _dr: &[T], _dx: &mut [T]) {}
@@ -79,10 +83,7 @@ impl<T: Real> Residual<T> for WithinLimits {
             for c in 0..2 {
                 let slope = factor * difference(x, term, c);
                 for (back, weight) in term.weights.iter().enumerate() {
-                    let place = term.place - back;
-                    if place > NOW {
-                        dx[2 * place + c] += T::from_f64(*weight) * slope;
-                    }
+                    dx[2 * (term.place - back) + c] += T::from_f64(*weight) * slope;
                 }
             }
         }
@@ -92,26 +93,15 @@ impl<T: Real> Residual<T> for WithinLimits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use picardy_trainer::physics::check_pull_back;
 
     #[test]
     fn slopes_are_right_and_limits_are_found() {
         let within = WithinLimits { places: 6 };
-        // Of all places but the first two, which are known.
         let x: Vec<f64> = (0..12).map(|i| (i as f64 * 1.7).sin() * 0.1).collect();
-        let (mut g, mut dx) = ([0.0; 8], [0.0; 12]);
-        let dg: [f64; 8] = std::array::from_fn(|k| 1.0 + 0.1 * k as f64);
-        within.pull_back_inequality(&x, &dg, &mut dx);
-        assert_eq!(dx[..4], [0.0; 4]);
-        for i in 4..12 {
-            let mut value = |step: f64| {
-                let mut moved = x.clone();
-                moved[i] += step;
-                within.inequality(&moved, &mut g);
-                g.iter().zip(dg).map(|(g, dg)| g * dg).sum::<f64>()
-            };
-            let slope = (value(1e-6) - value(-1e-6)) / 2e-6;
-            assert!((slope - dx[i]).abs() < 1e-5 * (1.0 + slope.abs()), "{i}: {slope} {}", dx[i]);
-        }
+        assert!(check_pull_back(&within, &x) < 1e-5);
+        let given: Vec<bool> = (0..12).map(|index| Residual::<f64>::is_given(&within, index)).collect();
+        assert_eq!(given, [[true; 4].as_slice(), &[false; 8]].concat(), "the places before and now");
         // At 0.9 of the speed limit, and then faster.
         let mut x: Vec<f64> = (0..6).flat_map(|i| [0.09 * i as f64, 0.0]).collect();
         let mut g = [0.0; 8];

@@ -5,24 +5,27 @@ use crate::loss::{LossError, NoiseTable};
 use crate::op::Element;
 
 impl<T: Element> Informed<T> {
-    /// The physics of the samples in `dx`, in whose place their slopes are written.
+    /// The physics of the samples in `dx`, in whose place their slopes are written; they are of the data x0 [n, dim].
     pub(super) fn ask(
         &mut self,
         table: &NoiseTable,
-        n: usize,
+        x0: &[T],
         dim: usize,
         losses: &mut InformedLosses,
     ) -> Result<(), LossError> {
-        let Self { config, physics, mean, scale, equalities, .. } = self;
+        let n = x0.len() / dim;
+        let Self { config, physics, mean, scale, equalities, given, .. } = self;
         let inequalities = physics.inequalities();
         let (mut x, mut slope) = (vec![T::ZERO; dim], vec![T::ZERO; dim]);
         let (mut r, mut g) = (vec![T::ZERO; *equalities], vec![T::ZERO; inequalities]);
-        for (row, dx) in self.dx[..n * dim].chunks_exact_mut(dim).enumerate() {
+        for (row, (dx, x0)) in self.dx[..n * dim].chunks_exact_mut(dim).zip(x0.chunks_exact(dim)).enumerate()
+        {
             let timestep = self.denoising.rows.levels[row].t as usize;
             if config.timesteps > 0 && timestep >= config.timesteps {
                 dx.fill(T::ZERO);
                 continue;
             }
+            given.iter().for_each(|&index| dx[index] = x0[index]);
             for ((x, dx), (mean, scale)) in x.iter_mut().zip(dx.iter()).zip(mean.iter().zip(scale.iter())) {
                 *x = T::from_f64(mean + scale * dx.to_f64());
             }
@@ -68,6 +71,7 @@ impl<T: Element> Informed<T> {
             for ((dx, slope), scale) in dx.iter_mut().zip(&slope).zip(scale.iter()) {
                 *dx = T::from_f64(scale * slope.to_f64());
             }
+            given.iter().for_each(|&index| dx[index] = T::ZERO);
         }
         Ok(())
     }

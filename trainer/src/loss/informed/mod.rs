@@ -27,7 +27,8 @@ use std::sync::Arc;
 ///
 /// With [`InformedConfig::timesteps`] rows of later timesteps have no physics; the means are over all rows still.
 ///
-/// x0* is taken to the data's own units, `mean + scale x0*`, before r, g and J see it; their slopes are taken back.
+/// x0* is taken to the data's own units, `mean + scale x0*`, before r, g and J see it; their slopes are taken back. Entries that
+/// are given when samples are made ([`Residual::is_given`]) are the data's own.
 ///
 /// A step with the mean evaluates the network once. With samples of k DDIM steps it evaluates it k + 1 times, and k times again
 /// on the way back, since a network keeps what one pass needs.
@@ -55,6 +56,8 @@ pub struct Informed<T> {
     scale: Vec<f64>,
     /// Entries of r.
     equalities: usize,
+    /// The entries of an item that are the data's.
+    given: Vec<usize>,
     /// The slopes with respect to x0*, and then to each step's state, [n, dim].
     dx: Vec<T>,
     back: Vec<T>,
@@ -120,6 +123,7 @@ impl<T: Element> Informed<T> {
             return absent("physics.objective", config.objective, "0: this residual has no objective");
         }
         let equalities = physics.len(dim).ok_or(LossError::ResidualSize { dim })?;
+        let given = (0..dim).filter(|&index| physics.is_given(index)).collect();
         let steps = if estimation == Estimation::Sample { steps } else { 0 };
         let bytes = (numbers as u128 * size_of::<T>() as u128 + 32 * rows as u128) * (steps as u128 + 3);
         if !has_room(bytes) {
@@ -132,6 +136,7 @@ impl<T: Element> Informed<T> {
             mean,
             scale,
             equalities,
+            given,
             dx: room(numbers),
             back: room(if steps > 0 { numbers } else { 0 }),
             dout: room(if steps > 0 { numbers } else { 0 }),
@@ -182,7 +187,7 @@ impl<T: Element> Informed<T> {
         };
         // x0* for now; its slope afterwards.
         apply(&self.maps[steps * n..(steps + 1) * n], dim, last, out, &mut self.dx[..numbers]);
-        self.ask(table, n, dim, &mut losses)?;
+        self.ask(table, x0, dim, &mut losses)?;
 
         let dx = &mut self.dx[..numbers];
         let dout = &mut self.denoising.rows.dout[..numbers];

@@ -12,6 +12,25 @@ use picardy::Level;
 #[derive(Debug)]
 struct All;
 
+/// The same, with a second coordinate that is given.
+#[derive(Debug)]
+struct Given;
+
+impl Residual<f64> for Given {
+    fn len(&self, dim: usize) -> Option<usize> {
+        All.len(dim)
+    }
+    fn is_given(&self, index: usize) -> bool {
+        index == 1
+    }
+    fn residual(&self, x: &[f64], r: &mut [f64]) {
+        All.residual(x, r);
+    }
+    fn pull_back(&self, x: &[f64], dr: &[f64], dx: &mut [f64]) {
+        All.pull_back(x, dr, dx);
+    }
+}
+
 impl Residual<f64> for All {
     fn len(&self, dim: usize) -> Option<usize> {
         (dim == 2).then_some(2)
@@ -130,6 +149,27 @@ fn each_term_by_hand_for_a_network_of_zeros() {
         assert!((got - want).abs() < 1e-12 * (1.0 + want), "{got} where {want}");
     }
     assert!(inequality > 0.0);
+}
+
+#[test]
+fn what_is_given_is_the_datas_and_has_no_slope() {
+    let x0 = values(10, 1);
+    for (estimation, steps) in [(Estimation::Mean, 1), (Estimation::Sample, 2)] {
+        let config = InformedConfig { equality: 0.1, estimation, steps, ..InformedConfig::default() };
+        let mut loss = informed(Output::V, Process::Vp, config, 5, Arc::new(Given));
+        check_loss(small_model(5), |model| {
+            loss.step(model, &coarse(), &x0, &[], &mut Rng::new(5, 0)).unwrap().total()
+        });
+    }
+    // A network of zeros that predicts x0: the first coordinate is the mean, 0.1, and the second -0.2 + 1.3 * 2.
+    let config = InformedConfig { equality: 1.0, ..InformedConfig::default() };
+    let mut loss = informed(Output::Sample, Process::Vp, config, 1, Arc::new(Given));
+    let mut model = small_model(1);
+    model.parameters_mut().fill(0.0);
+    let losses = loss.step(&mut model, &coarse(), &[1.0, 2.0], &[], &mut Rng::new(1, 0)).unwrap();
+    let variance = posterior(&coarse(), loss.denoising.rows.levels[0].t as usize);
+    let want = ((0.1f64 * 2.4 - 0.3).powi(2) + 0.1f64.sin().powi(2)) / 2.0 / (2.0 * variance);
+    assert!((losses.residual - want).abs() < 1e-12 * (1.0 + want), "{} where {want}", losses.residual);
 }
 
 #[test]
