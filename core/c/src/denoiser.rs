@@ -15,7 +15,7 @@ use picardy::{Batch, Denoiser, HostTensor, SliceFrames};
 pub struct picardy_row {
     /// The item's place in the batch.
     pub item: u32,
-    /// The plan's node.
+    /// The plan's node; of a density, the evaluation's place in the call.
     pub node: u32,
     /// What the network is told: a timestep, or a sigma.
     pub t: f32,
