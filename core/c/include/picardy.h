@@ -46,7 +46,7 @@
 // Bytes that suffice for a likelihood beside its rows and timesteps.
 #define PICARDY_LIKELIHOOD_HEADER_BYTES 384
 
-// The alignment of the memory that plans, networks and runs take, in bytes.
+// The alignment of the memory that plans, networks, runs and likelihoods take, in bytes.
 #define PICARDY_ALIGNMENT 8
 
 // Bytes that suffice for a network; `picardy_network_size` says how many it takes.
@@ -426,7 +426,7 @@ typedef struct picardy_detail {
   size_t needed;
   // What was given.
   size_t given;
-  // A node, level, timestep, tensor or byte.
+  // A node, level, timestep, evaluation, number, tensor or byte.
   size_t index;
   // An item of the batch.
   size_t item;
@@ -461,7 +461,7 @@ typedef struct picardy_row {
 } picardy_row;
 
 // Evaluates `count` rows of `dim` floats in one call: `x` and `out` are [count, dim], row-major. A row's output must depend on
-// that row alone. Returns 0, or an error of its own, which comes back in `picardy_detail.callback`: the run is then as it was
+// that row alone. Returns 0, or an error of its own, which comes back in `picardy_detail.callback`: a run is then as it was
 // before.
 typedef int32_t (*picardy_evaluate)(void *context,
                                     const struct picardy_row *rows,

@@ -26,7 +26,7 @@ pub struct picardy_row {
 }
 
 /// Evaluates `count` rows of `dim` floats in one call: `x` and `out` are [count, dim], row-major. A row's output must depend on
-/// that row alone. Returns 0, or an error of its own, which comes back in `picardy_detail.callback`: the run is then as it was
+/// that row alone. Returns 0, or an error of its own, which comes back in `picardy_detail.callback`: a run is then as it was
 /// before.
 pub type picardy_evaluate = Option<
     unsafe extern "C" fn(

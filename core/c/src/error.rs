@@ -122,7 +122,7 @@ pub struct picardy_detail {
     pub needed: usize,
     /// What was given.
     pub given: usize,
-    /// A node, level, timestep, tensor or byte.
+    /// A node, level, timestep, evaluation, number, tensor or byte.
     pub index: usize,
     /// An item of the batch.
     pub item: usize,

@@ -246,6 +246,22 @@ fn a_network_s_answers_are_core_s_to_the_bit_in_calls_of_any_size() {
         // A likelihood is not used up.
         assert_eq!(of_c(made.likelihood, &denoiser), expected, "{rows} rows, again");
     }
+    // What the network works in and is made of is no other buffer of the call.
+    let made = make(&picardy_likelihood_spec { rows: 8, ..spec() }).unwrap();
+    let mut x = X;
+    for at in [made.likelihood.cast(), x.as_mut_ptr()] {
+        let denoiser = picardy_denoiser { scratch: at, scratch_floats: 6, ..denoiser };
+        let fault = density(made.likelihood, &denoiser, x.as_ptr(), 3, &mut [NATS; 3]);
+        assert_eq!((fault.code, name(&fault)), (PICARDY_ERROR_OVERLAP as i32, "scratch"));
+    }
+    for out in [scratch.cast::<picardy_nats>(), memory.at().cast()] {
+        // SAFETY: all pointers are to what they say.
+        let fault = said(|detail| unsafe {
+            picardy_log_density(made.likelihood, &denoiser, ptr::null(), x.as_ptr(), 3, out, detail)
+        });
+        assert_eq!(fault.code, PICARDY_ERROR_OVERLAP as i32);
+    }
+    assert_eq!(of_c(made.likelihood, &denoiser), expected, "nothing was written to");
     let other = make(&picardy_likelihood_spec { seed: 6, ..spec() }).unwrap();
     assert_ne!(of_c(other.likelihood, &denoiser).density, expected.density, "the seed counts");
     let wide = make(&picardy_likelihood_spec { dim: 3, ..spec() }).unwrap();
@@ -632,6 +648,20 @@ fn a_callback_s_failures_come_back_and_the_next_call_is_as_ever() {
     let fault = density(made.likelihood, &by(&mut script), X.as_ptr(), 3, &mut again);
     assert_eq!((fault.code, script.inner), (0, PICARDY_ERROR_BUSY as i32));
     assert_eq!(again, nats);
+}
+
+#[test]
+fn without_a_limit_an_input_is_one_call() {
+    let made = make(&picardy_likelihood_spec { rows: usize::MAX, ..spec() }).unwrap();
+    let (mut script, mut nats, x) = (script(Prediction::Epsilon), [NATS; 2], X.as_ptr());
+    // Two inputs' 37 evaluations are as many as one's of the two densities of a ratio.
+    assert_eq!(density(made.likelihood, &by(&mut script), x, 2, &mut nats).code, 0);
+    assert_eq!((script.calls, script.told.len()), (1, 74));
+    let (denoiser, out) = (by(&mut script), nats.as_mut_ptr());
+    // SAFETY: all pointers are to what they say.
+    let fault =
+        said(|detail| unsafe { picardy_log_ratio(made.likelihood, &denoiser, &LEVEL, x, 1, out, detail) });
+    assert_eq!((fault.code, script.calls, script.told.len()), (0, 2, 148));
 }
 
 #[test]
