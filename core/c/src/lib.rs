@@ -27,6 +27,18 @@
 //! let code = unsafe { picardy_plan_make(&spec, memory.as_mut_ptr().cast(), bytes, &mut plan, ptr::null_mut()) };
 //! assert!(code == 0 && !plan.is_null());
 //! ```
+//!
+//! When a score, such as -log p(x) of [`picardy_log_density`], is an alarm: of inputs like those held out, 5 in 100 at most.
+//!
+//! ```
+//! use picardy_c::*;
+//! use core::ptr;
+//! let mut held_out: [f64; 99] = core::array::from_fn(|i| i as f64);
+//! let mut threshold = picardy_threshold::default();
+//! let (scores, count) = (held_out.as_mut_ptr(), held_out.len());
+//! let code = unsafe { picardy_threshold_calibrate(scores, count, 0.05, &mut threshold, ptr::null_mut()) };
+//! assert!(code == 0 && picardy_is_alarm(threshold, 94.5) != 0 && picardy_is_alarm(threshold, 94.0) == 0);
+//! ```
 
 #![no_std]
 #![deny(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
