@@ -762,7 +762,7 @@ int32_t picardy_typical_fit(const double *profiles,
                             struct picardy_typical *typical,
                             struct picardy_detail *detail);
 
-// How far a `profile` [PICARDY_BANDS] is from what is usual, into `score`: the squared Mahalanobis distance, for a threshold that was
+// How far a `profile` `[PICARDY_BANDS]` is from what is usual, into `score`: the squared Mahalanobis distance, for a threshold that was
 // calibrated on other inputs than those that were fitted. It finds inputs that are too likely, too.
 int32_t picardy_typical_score(const struct picardy_typical *typical,
                               const double *profile,
@@ -783,7 +783,7 @@ int32_t picardy_threshold_calibrate(double *scores,
 int32_t picardy_is_alarm(struct picardy_threshold threshold,
                          double score);
 
-// `log p(x)` of `items` inputs `x` [items, dim] with its standard error, into `out` [items] (arXiv 2302.03792, eq. 9): how likely an
+// `log p(x)` of `items` inputs `x` [items, dim] with its standard error, into `out` `[items]` (arXiv 2302.03792, eq. 9): how likely an
 // input is, in nats, in the network's coordinates (`picardy_network_normalize`). At a `level` it is the density of
 // alpha data + sigma noise; null is the data's own.
 //
@@ -797,7 +797,7 @@ int32_t picardy_log_density(struct picardy_likelihood *likelihood,
                             struct picardy_detail *detail);
 
 // `log p_level(x) - log p(x)` of `items` inputs `x` [items, dim], in nats, with the difference's own standard error, into `out`
-// [items] (arXiv 2407.08946): above 0 where an input looks more like data at the level's noise than like data.
+// `[items]` (arXiv 2407.08946): above 0 where an input looks more like data at the level's noise than like data.
 //
 // Twice `evaluations` evaluations an input.
 int32_t picardy_log_ratio(struct picardy_likelihood *likelihood,
@@ -808,8 +808,8 @@ int32_t picardy_log_ratio(struct picardy_likelihood *likelihood,
                           struct picardy_nats *out,
                           struct picardy_detail *detail);
 
-// The posterior over `count` noise levels of one input `x` [dim] that is data at one of them, into `out` [count], which sums to 1:
-// prior(level) p_level(x), over the sum of all. No noise is alpha 1, sigma 0. `prior` [count] is of numbers above 0, which
+// The posterior over `count` noise levels of one input `x` `[dim]` that is data at one of them, into `out` `[count]`, which sums to 1:
+// prior(level) p_level(x), over the sum of all. No noise is alpha 1, sigma 0. `prior` `[count]` is of numbers above 0, which
 // need not sum to 1; null is an even one.
 //
 // `evaluations` evaluations a level, with the same draws.

@@ -67,7 +67,7 @@ pub unsafe extern "C" fn picardy_typical_fit(
     unsafe { guarded(detail, work) }
 }
 
-/// How far a `profile` [PICARDY_BANDS] is from what is usual, into `score`: the squared Mahalanobis distance, for a threshold that was
+/// How far a `profile` `[PICARDY_BANDS]` is from what is usual, into `score`: the squared Mahalanobis distance, for a threshold that was
 /// calibrated on other inputs than those that were fitted. It finds inputs that are too likely, too.
 ///
 /// # Safety
