@@ -1,4 +1,4 @@
-// Samples in C as firmware does it: every buffer static, the artifact read where it lies, no heap.
+// Samples in C as firmware does it, and tells odd inputs: every buffer static, the artifact read where it lies, no heap.
 //
 // The same program runs on the host and on a Cortex-M4F under QEMU; tests/c.sh builds and compares both.
 
@@ -6,13 +6,14 @@
 #include <picardy.h>
 #include <stdio.h>
 
-enum { STEPS = 10, BATCH = 2, DIM = 2, MOST_STATES = 1024 };
+enum { STEPS = 10, BATCH = 2, DIM = 2, MOST_STATES = 1024, ROWS = 16, TIMESTEPS = 1000, HELD_OUT = 16 };
 
 extern const unsigned char model[], model_end[];
 
 static _Alignas(PICARDY_ALIGNMENT) unsigned char plan_memory[PICARDY_PLAN_BYTES(STEPS)];
 static _Alignas(PICARDY_ALIGNMENT) unsigned char network_memory[PICARDY_NETWORK_BYTES];
 static _Alignas(PICARDY_ALIGNMENT) unsigned char run_memory[16384];
+static _Alignas(PICARDY_ALIGNMENT) unsigned char likelihood_memory[PICARDY_LIKELIHOOD_BYTES(ROWS, DIM, TIMESTEPS)];
 static float scratch[4096];
 
 static int fail(const char *what, const picardy_detail *detail) {
@@ -127,6 +128,73 @@ static int receding(void) {
     return 0;
 }
 
+static void show_nats(const char *name, const picardy_nats *nats) {
+    for (int i = 0; i < BATCH; i++) {
+        printf("sample %s %d %.7f %.7f\n", name, i, nats[i].value, nats[i].standard_error);
+    }
+}
+
+// How likely two inputs are, how noisy, and whether they are alarms: the second is far off.
+static int classify(const picardy_network *network, const picardy_card *card, const picardy_denoiser *denoiser) {
+    picardy_detail detail;
+    picardy_likelihood *likelihood;
+    picardy_likelihood_spec spec = picardy_likelihood_spec_logistic(DIM);
+    spec.schedule = card->schedule;
+    spec.prediction = card->prediction;
+    spec.variance = card->data_variance;
+    spec.evaluations = 32;
+    spec.rows = ROWS;
+    spec.seed = 7;
+    if (picardy_likelihood_make(&spec, likelihood_memory, sizeof likelihood_memory, &likelihood, &detail)) {
+        return fail("likelihood", &detail);
+    }
+    // In the data's units, and in the network's, where densities are.
+    float x[BATCH * DIM] = {50.0f, 60.0f, 70.0f, 110.0f};
+    const picardy_level noisy = {.alpha = 0.8, .sigma = 0.6}, levels[2] = {{.alpha = 1.0}, noisy};
+    picardy_nats density[BATCH], ratio[BATCH];
+    double posterior[2];
+    if (picardy_network_normalize(network, x, BATCH, &detail) ||
+        picardy_log_density(likelihood, denoiser, NULL, x, BATCH, density, &detail) ||
+        picardy_log_ratio(likelihood, denoiser, &noisy, x, BATCH, ratio, &detail) ||
+        picardy_posterior(likelihood, denoiser, levels, NULL, 2, x, posterior, &detail)) {
+        return fail("density", &detail);
+    }
+    show_nats("density", density);
+    show_nats("ratio", ratio);
+    printf("sample posterior 0 %.7f %.7f\n", posterior[0], posterior[1]);
+
+    // Held-out inputs say what is usual, others what is an alarm; both come from a file or from flash on a robot, as plain numbers.
+    static double profiles[2 * HELD_OUT][PICARDY_BANDS], odd[BATCH][PICARDY_BANDS];
+    static float held_out[2 * HELD_OUT * DIM];
+    static picardy_typical typical;
+    double scores[HELD_OUT], score[BATCH];
+    picardy_threshold threshold;
+    for (int i = 0; i < 2 * HELD_OUT * DIM; i++) {
+        held_out[i] = (float)(i * 37 % 64) / 32.0f - 1.0f;
+    }
+    if (picardy_profile(likelihood, denoiser, held_out, 2 * HELD_OUT, profiles[0], &detail) ||
+        picardy_typical_fit(profiles[0], HELD_OUT, &typical, &detail)) {
+        return fail("typical", &detail);
+    }
+    for (int i = 0; i < HELD_OUT; i++) {
+        if (picardy_typical_score(&typical, profiles[HELD_OUT + i], &scores[i], &detail)) {
+            return fail("score", &detail);
+        }
+    }
+    if (picardy_threshold_calibrate(scores, HELD_OUT, 0.1, &threshold, &detail) ||
+        picardy_profile(likelihood, denoiser, x, BATCH, odd[0], &detail)) {
+        return fail("threshold", &detail);
+    }
+    for (int i = 0; i < BATCH; i++) {
+        if (picardy_typical_score(&typical, odd[i], &score[i], &detail)) {
+            return fail("score", &detail);
+        }
+        printf("sample alarm %d %.7f %.7f\n", i, picardy_is_alarm(threshold, score[i]) ? 1.0 : 0.0,
+               threshold.value / score[i]);
+    }
+    return 0;
+}
+
 int main(void) {
     picardy_detail detail;
     const picardy_network *network;
@@ -155,5 +223,5 @@ int main(void) {
            sample("ddpm", &ddpm, sequential, &trained, NULL) || sample("picard", &ddpm, picard, &trained, NULL) ||
            sample("stopped", &ddim, sequential, &trained, three_rounds) || sample("exact", &own, sequential, &exact, NULL) ||
            sample("exact-picard", &own, picard, &exact, NULL) || step(&ddim, &trained) ||
-           receding();
+           receding() || classify(network, &card, &trained);
 }

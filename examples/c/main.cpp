@@ -1,4 +1,4 @@
-// Samples in C++: the same runs as main.c's, with a callable for a network and a deadline that is a lambda.
+// Samples in C++: the same runs and densities as main.c's, with a callable for a network and a deadline that is a lambda.
 
 #include <cmath>
 #include <cstdio>
@@ -13,6 +13,7 @@ constexpr std::size_t batch = 2, dim = 2;
 alignas(picardy::alignment) unsigned char plan_memory[PICARDY_PLAN_BYTES(10)];
 alignas(picardy::alignment) unsigned char network_memory[PICARDY_NETWORK_BYTES];
 alignas(picardy::alignment) unsigned char run_memory[16384];
+alignas(picardy::alignment) unsigned char likelihood_memory[PICARDY_LIKELIHOOD_BYTES(16, dim, 1000)];
 float scratch[4096];
 
 int fail(const char *what, const picardy::Error &error) {
@@ -37,6 +38,28 @@ int sample(const char *name, const picardy::Spec &spec, const picardy_sampler &s
     auto in_time = [most_rounds](const picardy_round &round) { return round.rounds < most_rounds; };
     if (auto error = setup.sample(denoiser, run_memory, x, in_time)) return fail(name, error);
     show(name, {x, batch * dim});
+    return 0;
+}
+
+// How likely two inputs are, and how noisy: the second is far off.
+int classify(const picardy::Network &network, const picardy_card &card, const picardy_denoiser &denoiser) {
+    auto spec = picardy::LikelihoodSpec(dim).trained_as(card).with_evaluations(32).with_rows(16).with_seed(7);
+    picardy::Likelihood likelihood;
+    if (auto error = picardy::Likelihood::make(spec, likelihood_memory, likelihood)) return fail("likelihood", error);
+    // In the data's units, and in the network's, where densities are.
+    float x[] = {50, 60, 70, 110};
+    if (auto error = network.normalize(x, batch)) return fail("units", error);
+    const picardy::Level noisy{0.8, 0.6, 0}, levels[] = {{1, 0, 0}, noisy};
+    picardy::Nats density[batch], ratio[batch];
+    double posterior[2];
+    if (auto error = likelihood.log_density(denoiser, x, density)) return fail("density", error);
+    if (auto error = likelihood.log_ratio(denoiser, noisy, x, ratio)) return fail("ratio", error);
+    if (auto error = likelihood.posterior(denoiser, levels, {}, {x, dim}, posterior)) return fail("posterior", error);
+    for (std::size_t i = 0; i < batch; i++) {
+        std::printf("sample density %zu %.7f %.7f\n", i, density[i].value, density[i].standard_error);
+        std::printf("sample ratio %zu %.7f %.7f\n", i, ratio[i].value, ratio[i].standard_error);
+    }
+    std::printf("sample posterior 0 %.7f %.7f\n", posterior[0], posterior[1]);
     return 0;
 }
 
@@ -75,5 +98,5 @@ int main() {
            sample("picard", spec(Solver::ddpm), picard, trained, 100) ||
            sample("stopped", spec(Solver::ddim), sequential, trained, 3) ||
            sample("exact", picardy::Spec(), sequential, exact, 100) ||
-           sample("exact-picard", picardy::Spec(), picard, exact, 100);
+           sample("exact-picard", picardy::Spec(), picard, exact, 100) || classify(network, card, trained);
 }

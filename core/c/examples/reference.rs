@@ -2,7 +2,8 @@
 
 use picardy::guard::{Guard, Limits};
 use picardy::horizon::{Chunk, Overlap, renoise, shift};
-use picardy::nn::{Aligned, Artifact, MlpDenoiser, ResidualMlp};
+use picardy::likelihood::{BANDS, Buffers, Likelihood, LogSnrs, Nats, Threshold, Typical, View};
+use picardy::nn::{Aligned, Artifact, MlpDenoiser, ModelCard, ResidualMlp};
 use picardy::{
     Betas, Ddim, Ddpm, Denoiser, DpmSolverPp, Level, Mark, Mixture, Node, Noise, Picard, Plan, Prediction,
     Row, Run, Sampler, Sequential, SliceFrames, Solver, Span, Workspace,
@@ -72,7 +73,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     sample("exact-picard", &own, &picard, &mut exact, 100)?;
     sample("best-after-3", &ddim, &Sequential, &mut trained, 3)?;
     sample("stepped", &ddim, &Sequential, &mut trained, 100)?;
-    receding()
+    receding()?;
+    classify(&card, &mut trained)
 }
 
 /// Between two plans of a robot.
@@ -91,6 +93,52 @@ fn receding() -> Result<(), Box<dyn Error>> {
         for (item, x) in x.chunks(2).enumerate() {
             println!("sample {name} {item} {:.7} {:.7}", x[0], x[1]);
         }
+    }
+    Ok(())
+}
+
+/// How likely two inputs are, how noisy, and whether they are alarms.
+fn classify<D>(card: &ModelCard<'_>, denoiser: &mut D) -> Result<(), Box<dyn Error>>
+where
+    D: for<'a> Denoiser<Frames<'a>, Error: Error + 'static>,
+{
+    let steps = card.schedule.most_steps();
+    let mut levels = vec![Level::default(); steps + 1];
+    let known = card.schedule.trailing(steps, &mut levels)?.levels();
+    let likelihood = Likelihood {
+        levels: LogSnrs::for_eigenvalues(&[1.0]),
+        evaluations: 32,
+        variance: card.data_variance,
+        seed: 7,
+        view: |l| View::nearest(known, card.prediction, l),
+    };
+    let (mut memory, mut nodes) = ([0.0f32; 256], [Node::default(); 64]);
+    let mut buffers = Buffers::new(SliceFrames::new(&mut memory, 2), &mut nodes);
+    let units = card.data_mean.iter().zip(card.data_scale.iter()).cycle();
+    let x: Vec<f32> =
+        [50.0, 60.0, 70.0, 110.0].iter().zip(units).map(|(x, (m, s))| ((x - m) / s) as f32).collect();
+    let noisy = Level { alpha: 0.8, sigma: 0.6, t: 0.0 };
+    let (mut density, mut ratio, mut posterior) = ([Nats::default(); 2], [Nats::default(); 2], [0.0; 2]);
+    likelihood.log_density(denoiser, &x, &mut buffers, &mut density)?;
+    likelihood.log_ratio(denoiser, &noisy, &x, &mut buffers, &mut ratio)?;
+    likelihood.posterior(denoiser, &[Level::DATA, noisy], &[], &x[..2], &mut buffers, &mut posterior)?;
+    for (name, nats) in [("density", density), ("ratio", ratio)] {
+        for (item, nats) in nats.iter().enumerate() {
+            println!("sample {name} {item} {:.7} {:.7}", nats.value, nats.standard_error);
+        }
+    }
+    println!("sample posterior 0 {:.7} {:.7}", posterior[0], posterior[1]);
+    let held_out: [f32; 64] = core::array::from_fn(|i| (i * 37 % 64) as f32 / 32.0 - 1.0);
+    let (mut profiles, mut odd) = ([[0.0; BANDS]; 32], [[0.0; BANDS]; 2]);
+    likelihood.profile(denoiser, &held_out, &mut buffers, &mut profiles)?;
+    let typical = Typical::fit(&profiles[..16])?;
+    let mut scores: [f64; 16] = core::array::from_fn(|i| typical.score(&profiles[16 + i]));
+    let threshold = Threshold::calibrate(&mut scores, 0.1)?;
+    likelihood.profile(denoiser, &x, &mut buffers, &mut odd)?;
+    for (item, profile) in odd.iter().enumerate() {
+        let score = typical.score(profile);
+        let alarm = f64::from(u8::from(threshold.is_alarm(score)));
+        println!("sample alarm {item} {alarm:.7} {:.7}", threshold.value / score);
     }
     Ok(())
 }

@@ -1,9 +1,10 @@
-// Picardy for C: samples diffusion models, in sequence and in parallel over time, without globals and without a heap.
+// Picardy for C: samples diffusion models, in sequence and in parallel over time, and says how likely and how noisy an input
+// is, without globals and without a heap.
 //
 // Written by `PICARDY_UPDATE=1 cargo test -p picardy-c --test header`; not to be edited.
 //
-// Plans, networks and runs lie in memory that you give, aligned to PICARDY_ALIGNMENT; a function tells each one's size. Functions
-// return 0 or the code of an error: picardy_error_text says it in words, a picardy_detail (or null) gets its values.
+// Plans, networks, runs and likelihoods lie in memory that you give, aligned to PICARDY_ALIGNMENT; a function tells each one's
+// size. Functions return 0 or the code of an error: picardy_error_text says it in words, a picardy_detail (or null) gets its values.
 //
 //     picardy_plan_spec spec = picardy_plan_spec_ddim();                     // what to run
 //     picardy_plan_make(&spec, plan_memory, sizeof plan_memory, &plan, &detail);
@@ -12,6 +13,11 @@
 //     picardy_denoiser denoiser = {.evaluate = my_network};                  // or .network, .scratch
 //     picardy_start(&setup, x, &detail);
 //     picardy_sample(&setup, &denoiser, NULL, NULL, run_memory, need.bytes, x, &report, &detail);
+//
+//     picardy_likelihood_spec how = picardy_likelihood_spec_logistic(dim);   // how likely an input is
+//     picardy_likelihood_make(&how, likelihood_memory, sizeof likelihood_memory, &likelihood, &detail);
+//     picardy_log_density(likelihood, &denoiser, NULL, x, items, nats, &detail);
+//     if (picardy_is_alarm(threshold, -nats[0].value)) { ... }               // picardy_threshold_calibrate
 
 
 #ifndef PICARDY_H
@@ -29,7 +35,18 @@
 #define PICARDY_SEQUENTIAL_BYTES(rows, batch, dim) \
     (PICARDY_RUN_HEADER_BYTES + (batch) * (PICARDY_ROW_BYTES + (rows) * (dim) * 4))
 
-// The alignment of the memory that plans, networks and runs take, in bytes.
+// Bytes that suffice for a likelihood of `rows` rows a call, of a network that knows so many `timesteps` (0 of flows and of sigmas);
+// picardy_likelihood_size tells any likelihood's.
+#define PICARDY_LIKELIHOOD_BYTES(rows, dim, timesteps) \
+    (PICARDY_LIKELIHOOD_HEADER_BYTES + (timesteps) * 8 + (rows) * (PICARDY_NODE_BYTES + PICARDY_ROW_BYTES + (dim) * 8))
+
+// The numbers of a profile: bands of log-SNRs, from low ones to high ones.
+#define PICARDY_BANDS 8
+
+// Bytes that suffice for a likelihood beside its rows and timesteps.
+#define PICARDY_LIKELIHOOD_HEADER_BYTES 384
+
+// The alignment of the memory that plans, networks, runs and likelihoods take, in bytes.
 #define PICARDY_ALIGNMENT 8
 
 // Bytes that suffice for a network; `picardy_network_size` says how many it takes.
@@ -75,7 +92,7 @@ enum picardy_error
   PICARDY_ERROR_NOT_A_NETWORK = 9,
   // A pointer that is no run's, or a run that is finished.
   PICARDY_ERROR_NOT_A_RUN = 10,
-  // A run that is used inside its own callback.
+  // A run or a likelihood that is used inside its own callback.
   PICARDY_ERROR_BUSY = 11,
   // A denoiser that is neither a function nor a network, or both.
   PICARDY_ERROR_DENOISER = 12,
@@ -137,6 +154,20 @@ enum picardy_error
   PICARDY_ERROR_NUMBER = 61,
   // A speed beyond its own limit.
   PICARDY_ERROR_SPEED = 62,
+  // A pointer that is no likelihood's.
+  PICARDY_ERROR_NOT_A_LIKELIHOOD = 70,
+  // Too few evaluations.
+  PICARDY_ERROR_EVALUATIONS = 71,
+  // A noise level without signal, or that is none.
+  PICARDY_ERROR_SIGNAL = 72,
+  // A log-SNR at which the network cannot be asked.
+  PICARDY_ERROR_LOG_SNR = 73,
+  // An evaluation of a density that is not finite.
+  PICARDY_ERROR_EVALUATION = 74,
+  // Too few held-out scores or profiles.
+  PICARDY_ERROR_SCORES = 75,
+  // Profiles that do not vary.
+  PICARDY_ERROR_SPREAD = 76,
   // An error that this border has no code for.
   PICARDY_ERROR_OTHER = 99,
 };
@@ -346,6 +377,28 @@ typedef int32_t picardy_slope;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
+// Which distribution log-SNRs are drawn from.
+enum picardy_log_snrs_kind
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // Logistic, of `loc` and `scale`, cut off at `clip`.
+  PICARDY_LOG_SNRS_LOGISTIC = 0,
+  // Uniform, from `low` to `high`.
+  PICARDY_LOG_SNRS_UNIFORM = 1,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum picardy_log_snrs_kind picardy_log_snrs_kind;
+#else
+typedef int32_t picardy_log_snrs_kind;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// What densities are estimated with. It lies in memory that the caller gave, and is of one call at a time.
+typedef struct picardy_likelihood picardy_likelihood;
+
 // A network: it lies in memory that the caller gave, its weights stay where the artifact is.
 typedef struct picardy_network picardy_network;
 
@@ -355,15 +408,13 @@ typedef struct picardy_plan picardy_plan;
 // A run under way: it lies in memory that the caller gave.
 typedef struct picardy_run picardy_run;
 
-// A batch of chunks of actions: `batch` items of `places` actions, each of `channels` numbers.
-typedef struct picardy_chunk {
-  // How many items.
-  size_t batch;
-  // The actions of an item: the horizon.
-  size_t places;
-  // The numbers of an action.
-  size_t channels;
-} picardy_chunk;
+// The mean and the covariance of held-out inputs' profiles: plain numbers, which can be kept in a file or in flash.
+typedef struct picardy_typical {
+  // The mean.
+  double mean[PICARDY_BANDS];
+  // The covariance's lower Cholesky factor.
+  double factor[PICARDY_BANDS][PICARDY_BANDS];
+} picardy_typical;
 
 // The values of an error. Which count, its text says; the others are 0.
 typedef struct picardy_detail {
@@ -375,7 +426,7 @@ typedef struct picardy_detail {
   size_t needed;
   // What was given.
   size_t given;
-  // A node, level, timestep, tensor or byte.
+  // A node, level, timestep, evaluation, number, tensor or byte.
   size_t index;
   // An item of the batch.
   size_t item;
@@ -384,6 +435,54 @@ typedef struct picardy_detail {
   // An argument, field, tensor or key; ends with a 0.
   char name[48];
 } picardy_detail;
+
+// Above which score an input counts as out of distribution: plain numbers, which can be kept in a file or in flash.
+typedef struct picardy_threshold {
+  // A score above it is an alarm.
+  double value;
+  // The false-alarm rate that it was asked for.
+  double rate;
+  // The held-out scores that it was made of.
+  size_t scores;
+} picardy_threshold;
+
+// One row of a call.
+typedef struct picardy_row {
+  // The item's place in the batch.
+  uint32_t item;
+  // The plan's node; of a density, the evaluation's place in the call.
+  uint32_t node;
+  // What the network is told: a timestep, or a sigma.
+  float t;
+  // The factor of the data in the row.
+  float alpha;
+  // The factor of the noise in the row.
+  float sigma;
+} picardy_row;
+
+// Evaluates `count` rows of `dim` floats in one call: `x` and `out` are [count, dim], row-major. A row's output must depend on
+// that row alone. Returns 0, or an error of its own, which comes back in `picardy_detail.callback`: a run is then as it was
+// before.
+typedef int32_t (*picardy_evaluate)(void *context,
+                                    const struct picardy_row *rows,
+                                    size_t count,
+                                    size_t dim,
+                                    const float *x,
+                                    float *out);
+
+// What evaluates rows: a function with its context, or a network with its scratch; the other is null.
+typedef struct picardy_denoiser {
+  // The function.
+  picardy_evaluate evaluate;
+  // What it is given.
+  void *context;
+  // The network.
+  const struct picardy_network *network;
+  // What it works in.
+  float *scratch;
+  // The floats there.
+  size_t scratch_floats;
+} picardy_denoiser;
 
 // A noise level, `z = alpha data + sigma noise`, and what the network is told of it.
 typedef struct picardy_level {
@@ -394,6 +493,24 @@ typedef struct picardy_level {
   // What the network is told: a timestep, or a sigma.
   double t;
 } picardy_level;
+
+// An estimate in nats.
+typedef struct picardy_nats {
+  // Its value.
+  double value;
+  // Its standard error; infinite of one or two evaluations.
+  double standard_error;
+} picardy_nats;
+
+// A batch of chunks of actions: `batch` items of `places` actions, each of `channels` numbers.
+typedef struct picardy_chunk {
+  // How many items.
+  size_t batch;
+  // The actions of an item: the horizon.
+  size_t places;
+  // The numbers of an action.
+  size_t channels;
+} picardy_chunk;
 
 // Limits of a trajectory's differences, in the data's unit per step, of the Euclidean length over the channels.
 typedef struct picardy_limits {
@@ -436,6 +553,43 @@ typedef struct picardy_schedule {
   // Of flow matching; 1 for none.
   double shift;
 } picardy_schedule;
+
+// Which log-SNRs are drawn. Which fields count, its `kind` says.
+typedef struct picardy_log_snrs {
+  // A `picardy_log_snrs_kind`.
+  int32_t kind;
+  // Of the logistic distribution: its middle, finite.
+  double loc;
+  // Its width, above 0.
+  double scale;
+  // Where it is cut off, in scales from the middle, above 0 and at most 30.
+  double clip;
+  // Of the uniform distribution: its lower end.
+  double low;
+  // Its upper end, above the lower.
+  double high;
+} picardy_log_snrs;
+
+// How densities are estimated, and of which network.
+typedef struct picardy_likelihood_spec {
+  // Which noise levels the network was trained at (`picardy_card.schedule`); its spacing, offset and end do not count.
+  struct picardy_schedule schedule;
+  // A `picardy_prediction`: what the network's output is.
+  int32_t prediction;
+  // Which log-SNRs are drawn: those that the network knows, as far as its noise estimate differs from a Gaussian's.
+  struct picardy_log_snrs log_snrs;
+  // The variance of the data per coordinate, about; above 0. It changes the standard error alone.
+  double variance;
+  // The draws: the same seed gives the same numbers on every machine. All inputs share them.
+  uint64_t seed;
+  // Evaluations of the network for an input and density; a profile takes at least 16.
+  size_t evaluations;
+  // The most rows of a call: what the memory grows with, and no result depends on. SIZE_MAX for all of an input's, of the two
+  // densities of a ratio.
+  size_t rows;
+  // The numbers of an input.
+  size_t dim;
+} picardy_likelihood_spec;
 
 // What a network was trained for.
 typedef struct picardy_card {
@@ -565,44 +719,6 @@ typedef struct picardy_need {
   size_t rows;
 } picardy_need;
 
-// One row of a call.
-typedef struct picardy_row {
-  // The item's place in the batch.
-  uint32_t item;
-  // The plan's node.
-  uint32_t node;
-  // What the network is told: a timestep, or a sigma.
-  float t;
-  // The factor of the data in the row.
-  float alpha;
-  // The factor of the noise in the row.
-  float sigma;
-} picardy_row;
-
-// Evaluates `count` rows of `dim` floats in one call: `x` and `out` are [count, dim], row-major. A row's output must depend on
-// that row alone. Returns 0, or an error of its own, which comes back in `picardy_detail.callback`: the run is then as it was
-// before.
-typedef int32_t (*picardy_evaluate)(void *context,
-                                    const struct picardy_row *rows,
-                                    size_t count,
-                                    size_t dim,
-                                    const float *x,
-                                    float *out);
-
-// What evaluates rows: a function with its context, or a network with its scratch; the other is null.
-typedef struct picardy_denoiser {
-  // The function.
-  picardy_evaluate evaluate;
-  // What it is given.
-  void *context;
-  // The network.
-  const struct picardy_network *network;
-  // What it works in.
-  float *scratch;
-  // The floats there.
-  size_t scratch_floats;
-} picardy_denoiser;
-
 // What one round (one call of the network) did.
 typedef struct picardy_round {
   // The rounds so far, this one included.
@@ -640,6 +756,83 @@ typedef int32_t (*picardy_watch)(void *context, const struct picardy_round *roun
 extern "C" {
 #endif // __cplusplus
 
+// Fits `count` held-out inputs' `profiles` [count, PICARDY_BANDS], at least 16.
+int32_t picardy_typical_fit(const double *profiles,
+                            size_t count,
+                            struct picardy_typical *typical,
+                            struct picardy_detail *detail);
+
+// How far a `profile` `[PICARDY_BANDS]` is from what is usual, into `score`: the squared Mahalanobis distance, for a threshold that was
+// calibrated on other inputs than those that were fitted. It finds inputs that are too likely, too.
+int32_t picardy_typical_score(const struct picardy_typical *typical,
+                              const double *profile,
+                              double *score,
+                              struct picardy_detail *detail);
+
+// The threshold of `count` held-out `scores` (-log p(x), a typicality score: higher is odder), which are sorted. An input like them,
+// which was not trained on, is an alarm at most at the `rate`, above 0 and below 1 (split conformal prediction, arXiv 1604.04173);
+// that takes 1 / rate - 1 scores.
+int32_t picardy_threshold_calibrate(double *scores,
+                                    size_t count,
+                                    double rate,
+                                    struct picardy_threshold *threshold,
+                                    struct picardy_detail *detail);
+
+// Not 0 where a score is an alarm. A NaN is one, and so is any score where the threshold was not calibrated (of no scores, or
+// a value that is none).
+int32_t picardy_is_alarm(struct picardy_threshold threshold,
+                         double score);
+
+// `log p(x)` of `items` inputs `x` [items, dim] with its standard error, into `out` `[items]` (arXiv 2302.03792, eq. 9): how likely an
+// input is, in nats, in the network's coordinates (`picardy_network_normalize`). At a `level` it is the density of
+// alpha data + sigma noise; null is the data's own.
+//
+// `evaluations` evaluations an input. The error knows nothing of the network's own. After an error, what `out` holds is of no use.
+int32_t picardy_log_density(struct picardy_likelihood *likelihood,
+                            const struct picardy_denoiser *denoiser,
+                            const struct picardy_level *level,
+                            const float *x,
+                            size_t items,
+                            struct picardy_nats *out,
+                            struct picardy_detail *detail);
+
+// `log p_level(x) - log p(x)` of `items` inputs `x` [items, dim], in nats, with the difference's own standard error, into `out`
+// `[items]` (arXiv 2407.08946): above 0 where an input looks more like data at the level's noise than like data.
+//
+// Twice `evaluations` evaluations an input.
+int32_t picardy_log_ratio(struct picardy_likelihood *likelihood,
+                          const struct picardy_denoiser *denoiser,
+                          const struct picardy_level *level,
+                          const float *x,
+                          size_t items,
+                          struct picardy_nats *out,
+                          struct picardy_detail *detail);
+
+// The posterior over `count` noise levels of one input `x` `[dim]` that is data at one of them, into `out` `[count]`, which sums to 1:
+// prior(level) p_level(x), over the sum of all. No noise is alpha 1, sigma 0. `prior` `[count]` is of numbers above 0, which
+// need not sum to 1; null is an even one.
+//
+// `evaluations` evaluations a level, with the same draws.
+int32_t picardy_posterior(struct picardy_likelihood *likelihood,
+                          const struct picardy_denoiser *denoiser,
+                          const struct picardy_level *levels,
+                          const double *prior,
+                          size_t count,
+                          const float *x,
+                          double *out,
+                          struct picardy_detail *detail);
+
+// The parts of `log p(x)` that bands of log-SNRs have, of `items` inputs `x` [items, dim], in nats, into `out`
+// [items, PICARDY_BANDS], from low log-SNRs to high ones: what `picardy_typical_score` scores.
+//
+// `evaluations` evaluations an input.
+int32_t picardy_profile(struct picardy_likelihood *likelihood,
+                        const struct picardy_denoiser *denoiser,
+                        const float *x,
+                        size_t items,
+                        double *out,
+                        struct picardy_detail *detail);
+
 // The text of a code: what happened, which values of `picardy_detail` say what, and what mends it. A static string, for
 // every number.
 const char *picardy_error_text(int32_t code);
@@ -675,6 +868,23 @@ int32_t picardy_limits_apply(const struct picardy_limits *limits,
                              float *x,
                              struct picardy_detail *detail);
 
+// Settings for data of unit variance: the log-SNRs that arXiv 2407.08946 integrates over (logistic, loc 0, scale 3, clip 3), 256
+// evaluations, 64 rows a call, seed 0, DDPM's betas, a network that predicts noise. A start for others: change what differs.
+struct picardy_likelihood_spec picardy_likelihood_spec_logistic(size_t dim);
+
+// The size of a likelihood of a spec, in bytes, at an alignment of `PICARDY_ALIGNMENT`.
+int32_t picardy_likelihood_size(const struct picardy_likelihood_spec *spec,
+                                size_t *bytes,
+                                struct picardy_detail *detail);
+
+// Makes a likelihood in the caller's `memory`, of `picardy_likelihood_size` bytes; `likelihood` points into it then, and is null
+// after an error. What was made in the memory before is gone, after an error too.
+int32_t picardy_likelihood_make(const struct picardy_likelihood_spec *spec,
+                                void *memory,
+                                size_t bytes,
+                                struct picardy_likelihood **likelihood,
+                                struct picardy_detail *detail);
+
 // The bytes that a network takes, at an alignment of `PICARDY_ALIGNMENT`.
 size_t picardy_network_size(void);
 
@@ -708,6 +918,13 @@ int32_t picardy_network_restore(const struct picardy_network *network,
                                 float *x,
                                 size_t batch,
                                 struct picardy_detail *detail);
+
+// Takes `batch` items from the data's own units to the network's coordinates, where densities are asked about: the reverse of
+// `picardy_network_restore`.
+int32_t picardy_network_normalize(const struct picardy_network *network,
+                                  float *x,
+                                  size_t batch,
+                                  struct picardy_detail *detail);
 
 // The size of a plan of a spec, in bytes, at an alignment of `PICARDY_ALIGNMENT`.
 int32_t picardy_plan_size(const struct picardy_plan_spec *spec, size_t *bytes, struct picardy_detail *detail);

@@ -175,7 +175,16 @@ class Network {
         return error;
     }
     // Takes samples to the data's own units.
-    Error restore(Span<float> x, std::size_t batch) const {
+    Error restore(Span<float> x, std::size_t batch) const { return units(picardy_network_restore, x, batch); }
+    // Takes items of the data's own units to the network's coordinates, where densities are.
+    Error normalize(Span<float> x, std::size_t batch) const { return units(picardy_network_normalize, x, batch); }
+    picardy_denoiser denoiser(Span<float> scratch) const {
+        return {nullptr, nullptr, network_, scratch.data(), scratch.size()};
+    }
+
+  private:
+    template <class F>
+    Error units(F *take, Span<float> x, std::size_t batch) const {
         std::size_t width = 0;
         if (auto error = dim(width)) return error;
         // A product beyond all memory is the library's to say.
@@ -183,14 +192,10 @@ class Network {
             return Error::too_small("x", width * batch * sizeof(float), x.size() * sizeof(float));
         }
         Error error;
-        picardy_network_restore(network_, x.data(), batch, error.out());
+        take(network_, x.data(), batch, error.out());
         return error;
     }
-    picardy_denoiser denoiser(Span<float> scratch) const {
-        return {nullptr, nullptr, network_, scratch.data(), scratch.size()};
-    }
 
-  private:
     const picardy_network *network_ = nullptr;
 };
 
@@ -311,6 +316,113 @@ struct Setup : picardy_setup {
         return Error::too_small("x", needed * sizeof(float), numbers * sizeof(float));
     }
 };
+
+using Nats = picardy_nats;
+using Level = picardy_level;
+using Typical = picardy_typical;
+using Threshold = picardy_threshold;
+
+// How densities are estimated: for data of unit variance, 256 evaluations an input, until it is changed.
+struct LikelihoodSpec : picardy_likelihood_spec {
+    explicit LikelihoodSpec(std::size_t dim) : picardy_likelihood_spec(picardy_likelihood_spec_logistic(dim)) {}
+    LikelihoodSpec &with_evaluations(std::size_t count) { return evaluations = count, *this; }
+    LikelihoodSpec &with_rows(std::size_t count) { return rows = count, *this; }
+    LikelihoodSpec &with_seed(std::uint64_t draws) { return seed = draws, *this; }
+    LikelihoodSpec &with_log_snrs(const picardy_log_snrs &drawn) { return log_snrs = drawn, *this; }
+    // Schedule, prediction and variance as a network was trained.
+    LikelihoodSpec &trained_as(const picardy_card &card) {
+        return schedule = card.schedule, prediction = card.prediction, variance = card.data_variance, *this;
+    }
+};
+
+inline Error likelihood_size(const LikelihoodSpec &spec, std::size_t &bytes) {
+    Error error;
+    picardy_likelihood_size(&spec, &bytes, error.out());
+    return error;
+}
+
+// How likely inputs are, and how noisy, in memory of the caller's. `x` is whole items, one after the other.
+class Likelihood {
+  public:
+    static Error make(const LikelihoodSpec &spec, Memory memory, Likelihood &likelihood) {
+        Error error;
+        picardy_likelihood_make(&spec, memory.data(), memory.size(), &likelihood.likelihood_, error.out());
+        likelihood.dim_ = spec.dim;
+        return error;
+    }
+    // log p(x) of each item; at a level, the density of alpha data + sigma noise.
+    Error log_density(const picardy_denoiser &denoiser, Span<const float> x, Span<Nats> out, const Level *level = nullptr) {
+        return each(picardy_log_density, denoiser, level, x, out);
+    }
+    // log p_level(x) - log p(x) of each item.
+    Error log_ratio(const picardy_denoiser &denoiser, const Level &level, Span<const float> x, Span<Nats> out) {
+        return each(picardy_log_ratio, denoiser, &level, x, out);
+    }
+    // P(level | x) of one item; an even prior where it is empty.
+    Error posterior(const picardy_denoiser &denoiser, Span<const Level> levels, Span<const double> prior, Span<const float> x,
+                    Span<double> out) {
+        if (x.size() < dim_) return small("x", dim_, x);
+        if (out.size() < levels.size()) return small("out", levels.size(), out);
+        if (prior.size() != 0 && prior.size() < levels.size()) return small("prior", levels.size(), prior);
+        Error error;
+        picardy_posterior(likelihood_, &denoiser, levels.data(), prior.size() != 0 ? prior.data() : nullptr, levels.size(), x.data(),
+                          out.data(), error.out());
+        return error;
+    }
+    // The parts of log p(x) over bands of log-SNRs: PICARDY_BANDS numbers an item.
+    Error profile(const picardy_denoiser &denoiser, Span<const float> x, Span<double> out) {
+        const std::size_t items = dim_ != 0 ? x.size() / dim_ : 0;
+        if (items * dim_ != x.size()) return small("x", (items + 1) * dim_, x);
+        if (out.size() / PICARDY_BANDS < items) return small("out", items * PICARDY_BANDS, out);
+        Error error;
+        picardy_profile(likelihood_, &denoiser, x.data(), items, out.data(), error.out());
+        return error;
+    }
+
+  private:
+    template <class T>
+    static Error small(const char *name, std::size_t needed, Span<T> given) {
+        return Error::too_small(name, needed * sizeof(T), given.size() * sizeof(T));
+    }
+    template <class F>
+    Error each(F *ask, const picardy_denoiser &denoiser, const Level *level, Span<const float> x, Span<Nats> out) {
+        const std::size_t items = dim_ != 0 ? x.size() / dim_ : 0;
+        if (items * dim_ != x.size()) return small("x", (items + 1) * dim_, x);
+        if (out.size() < items) return small("out", items, out);
+        Error error;
+        ask(likelihood_, &denoiser, level, x.data(), items, out.data(), error.out());
+        return error;
+    }
+
+    picardy_likelihood *likelihood_ = nullptr;
+    std::size_t dim_ = 0;
+};
+
+// What is usual of held-out inputs' profiles, PICARDY_BANDS numbers each.
+inline Error fit(Span<const double> profiles, Typical &typical) {
+    Error error;
+    picardy_typical_fit(profiles.data(), profiles.size() / PICARDY_BANDS, &typical, error.out());
+    return error;
+}
+
+// How far a profile is from what is usual.
+inline Error score(const Typical &typical, Span<const double> profile, double &score) {
+    if (profile.size() < PICARDY_BANDS) {
+        return Error::too_small("profile", PICARDY_BANDS * sizeof(double), profile.size() * sizeof(double));
+    }
+    Error error;
+    picardy_typical_score(&typical, profile.data(), &score, error.out());
+    return error;
+}
+
+// The threshold of held-out scores, which are sorted.
+inline Error calibrate(Span<double> scores, double rate, Threshold &threshold) {
+    Error error;
+    picardy_threshold_calibrate(scores.data(), scores.size(), rate, &threshold, error.out());
+    return error;
+}
+
+inline bool is_alarm(const Threshold &threshold, double score) { return picardy_is_alarm(threshold, score) != 0; }
 
 }  // namespace picardy
 

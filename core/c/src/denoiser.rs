@@ -15,7 +15,7 @@ use picardy::{Batch, Denoiser, HostTensor, SliceFrames};
 pub struct picardy_row {
     /// The item's place in the batch.
     pub item: u32,
-    /// The plan's node.
+    /// The plan's node; of a density, the evaluation's place in the call.
     pub node: u32,
     /// What the network is told: a timestep, or a sigma.
     pub t: f32,
@@ -26,7 +26,7 @@ pub struct picardy_row {
 }
 
 /// Evaluates `count` rows of `dim` floats in one call: `x` and `out` are [count, dim], row-major. A row's output must depend on
-/// that row alone. Returns 0, or an error of its own, which comes back in `picardy_detail.callback`: the run is then as it was
+/// that row alone. Returns 0, or an error of its own, which comes back in `picardy_detail.callback`: a run is then as it was
 /// before.
 pub type picardy_evaluate = Option<
     unsafe extern "C" fn(

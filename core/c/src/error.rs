@@ -28,7 +28,7 @@ pub enum picardy_error {
     PICARDY_ERROR_NOT_A_NETWORK = 9,
     /// A pointer that is no run's, or a run that is finished.
     PICARDY_ERROR_NOT_A_RUN = 10,
-    /// A run that is used inside its own callback.
+    /// A run or a likelihood that is used inside its own callback.
     PICARDY_ERROR_BUSY = 11,
     /// A denoiser that is neither a function nor a network, or both.
     PICARDY_ERROR_DENOISER = 12,
@@ -90,6 +90,20 @@ pub enum picardy_error {
     PICARDY_ERROR_NUMBER = 61,
     /// A speed beyond its own limit.
     PICARDY_ERROR_SPEED = 62,
+    /// A pointer that is no likelihood's.
+    PICARDY_ERROR_NOT_A_LIKELIHOOD = 70,
+    /// Too few evaluations.
+    PICARDY_ERROR_EVALUATIONS = 71,
+    /// A noise level without signal, or that is none.
+    PICARDY_ERROR_SIGNAL = 72,
+    /// A log-SNR at which the network cannot be asked.
+    PICARDY_ERROR_LOG_SNR = 73,
+    /// An evaluation of a density that is not finite.
+    PICARDY_ERROR_EVALUATION = 74,
+    /// Too few held-out scores or profiles.
+    PICARDY_ERROR_SCORES = 75,
+    /// Profiles that do not vary.
+    PICARDY_ERROR_SPREAD = 76,
     /// An error that this border has no code for.
     PICARDY_ERROR_OTHER = 99,
 }
@@ -108,7 +122,7 @@ pub struct picardy_detail {
     pub needed: usize,
     /// What was given.
     pub given: usize,
-    /// A node, level, timestep, tensor or byte.
+    /// A node, level, timestep, evaluation, number, tensor or byte.
     pub index: usize,
     /// An item of the batch.
     pub item: usize,
@@ -140,16 +154,16 @@ fn text(code: i32) -> &'static CStr {
         PICARDY_ERROR_NULL: c"the pointer `name` is null: give it an object",
         PICARDY_ERROR_MISALIGNED: c"the pointer `name` is not a multiple of `needed`: align what it points to",
         PICARDY_ERROR_MEMORY: c"`name` has `given` bytes of the `needed` ones: give as many as the function for its size says",
-        PICARDY_ERROR_OVERLAP: c"the buffer `name` shares bytes with another of this call, or with its plan, network or run: give each its own",
+        PICARDY_ERROR_OVERLAP: c"the buffer `name` shares bytes with another of this call, or with its plan, network, run or likelihood: give each its own",
         PICARDY_ERROR_SIZE: c"`given` of `name` are more than there is memory: give a smaller number",
         PICARDY_ERROR_UNKNOWN_VALUE: c"`value` is none of the values of the enum in `name`: take one from the header",
         PICARDY_ERROR_INDEX: c"index `given` of `needed`: give a smaller one",
         PICARDY_ERROR_NOT_A_PLAN: c"the pointer is no plan's, or the plan was moved or its memory used anew: take the one that picardy_plan_make gave",
         PICARDY_ERROR_NOT_A_NETWORK: c"the pointer is no network's, or it was moved or its memory used anew: take the one that picardy_network_open gave",
         PICARDY_ERROR_NOT_A_RUN: c"the pointer is no run's, or the run is finished, was moved, or its memory used anew: take the one that picardy_run_begin gave",
-        PICARDY_ERROR_BUSY: c"the run is under way: do not use it inside its own callback; after a longjmp out of one, begin anew",
+        PICARDY_ERROR_BUSY: c"the run or the likelihood is under way: do not use it inside its own callback; after a longjmp out of one, begin or make it anew",
         PICARDY_ERROR_DENOISER: c"the denoiser has neither a function nor a network, or both: set one and leave the other null",
-        PICARDY_ERROR_CALLBACK: c"the denoiser's function returned `callback`: the run is as it was, the round can be asked for again",
+        PICARDY_ERROR_CALLBACK: c"the denoiser's function returned `callback`: a run is as it was; ask for the round, or for the density, again",
         PICARDY_ERROR_NOT_FINITE: c"the denoiser's output for item `item` at node `index` is NaN or infinite: check the network and its input; the round can be asked for again",
         PICARDY_ERROR_OVERFLOW: c"the state of item `item` at node `index` overflowed: the network's outputs are far too large; the run has ended",
         PICARDY_ERROR_START: c"the start of item `item` is NaN or infinite: check what x holds before the run",
@@ -176,8 +190,15 @@ fn text(code: i32) -> &'static CStr {
         PICARDY_ERROR_DIMENSION: c"states of `given` numbers for a network of `needed`: set dim to that",
         PICARDY_ERROR_WEIGHT: c"number `index` of the tensor `name` is NaN or infinite, or is `value` where an int8's scale must be positive: export the model again",
         PICARDY_ERROR_HORIZON: c"`name` of `given` actions, where `needed` are the most: execute fewer before planning again, or plan faster",
-        PICARDY_ERROR_NUMBER: c"number `index` of `name` is `value`: mend the plan or the observation that it came from",
+        PICARDY_ERROR_NUMBER: c"number `index` of `name` is `value`: mend what it came from: a plan, an observation, a score",
         PICARDY_ERROR_SPEED: c"item `item` moves at `value` times its limit already: brake first, or give a larger limit",
+        PICARDY_ERROR_NOT_A_LIKELIHOOD: c"the pointer is no likelihood's, or it was moved or its memory used anew: take the one that picardy_likelihood_make gave",
+        PICARDY_ERROR_EVALUATIONS: c"`given` evaluations an input, where `needed` are the fewest: set evaluations to that at least; 256 are usual",
+        PICARDY_ERROR_SIGNAL: c"noise level `index` is not finite, is negative, or has no signal: give alpha above 0 and sigma of 0 or above",
+        PICARDY_ERROR_LOG_SNR: c"the network cannot be asked at log-SNR `value`: narrow log_snrs, or check schedule and prediction",
+        PICARDY_ERROR_EVALUATION: c"evaluation `index` of item `item` is NaN, infinite, or its square is: check the network, and that x is in its units",
+        PICARDY_ERROR_SCORES: c"`given` held-out `name` are too few: give at least `needed`, or of scores a higher rate",
+        PICARDY_ERROR_SPREAD: c"the held-out `name` do not vary, or overflow: give those of different inputs",
         PICARDY_ERROR_OTHER: c"an error without a code of its own: use the header and the library of one version",
     }
 }

@@ -40,6 +40,11 @@ impl Fault {
         self
     }
 
+    /// The index.
+    pub(crate) const fn place(&self) -> usize {
+        self.0.index
+    }
+
     pub(crate) const fn item(mut self, item: usize) -> Self {
         self.0.item = item;
         self
@@ -79,6 +84,15 @@ pub(crate) unsafe fn guarded(detail: *mut picardy_detail, work: impl FnOnce() ->
     // SAFETY: the caller's promise.
     unsafe { memory::write_if(detail, fault.0) };
     fault.0.code
+}
+
+/// Numbers of C, none of which is NaN or infinite.
+pub(crate) fn finite<T: Copy + Into<f64>>(values: &[T], name: &'static str) -> Result<(), Fault> {
+    let mut values = values.iter().map(|value| -> f64 { (*value).into() }).enumerate();
+    match values.find(|(_, value)| !value.is_finite()) {
+        None => Ok(()),
+        Some((index, value)) => Err(Fault::new(PICARDY_ERROR_NUMBER).name(name).index(index).value(value)),
+    }
 }
 
 impl From<ScheduleError> for Fault {

@@ -1,7 +1,7 @@
 //! Receding horizons: chunks of actions between two runs, and limits on them.
 
 use crate::error::{picardy_detail, picardy_error as code};
-use crate::fault::{Fault, guarded};
+use crate::fault::{Fault, finite, guarded};
 use crate::memory::{self, Region};
 use crate::plan::picardy_level;
 use picardy::guard::{Guard, Limits};
@@ -50,15 +50,6 @@ impl picardy_chunk {
         let numbers = chunk.dim().checked_mul(self.batch).ok_or(too_many("batch", self.batch))?;
         memory::bytes_of::<f32>(numbers, "batch").map_err(|_| too_many("batch", self.batch))?;
         Ok((chunk, numbers))
-    }
-}
-
-fn finite(values: &[f32], name: &'static str) -> Result<(), Fault> {
-    match values.iter().enumerate().find(|(_, value)| !value.is_finite()) {
-        None => Ok(()),
-        Some((index, value)) => {
-            Err(Fault::new(code::PICARDY_ERROR_NUMBER).name(name).index(index).value(f64::from(*value)))
-        }
     }
 }
 

@@ -130,6 +130,16 @@ pub enum picardy_slope {
     PICARDY_SLOPE_MULTISECANT = 4,
 }
 
+/// Which distribution log-SNRs are drawn from.
+#[repr(i32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum picardy_log_snrs_kind {
+    /// Logistic, of `loc` and `scale`, cut off at `clip`.
+    PICARDY_LOG_SNRS_LOGISTIC = 0,
+    /// Uniform, from `low` to `high`.
+    PICARDY_LOG_SNRS_UNIFORM = 1,
+}
+
 /// Makes `fn NAME(value: i32) -> Option<ENUM>` of a list of the enum's values.
 macro_rules! from_int {
     ($($function:ident: $of:ty { $($variant:ident),* $(,)? })*) => {
@@ -159,6 +169,7 @@ from_int! {
         PICARDY_SLOPE_SECANT, PICARDY_SLOPE_IDENTITY, PICARDY_SLOPE_FROZEN, PICARDY_SLOPE_GAUSSIAN,
         PICARDY_SLOPE_MULTISECANT,
     }
+    log_snrs: picardy_log_snrs_kind { PICARDY_LOG_SNRS_LOGISTIC, PICARDY_LOG_SNRS_UNIFORM }
 }
 
 pub(crate) fn prediction(value: i32) -> Result<Prediction, Fault> {

@@ -4,7 +4,7 @@ use crate::error::picardy_error as code;
 use crate::fault::Fault;
 use core::{mem, ptr, slice};
 
-/// The alignment of the memory that plans, networks and runs take, in bytes.
+/// The alignment of the memory that plans, networks, runs and likelihoods take, in bytes.
 pub const PICARDY_ALIGNMENT: usize = 8;
 
 const _: () =

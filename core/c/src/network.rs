@@ -206,6 +206,24 @@ pub unsafe extern "C" fn picardy_network_scratch(
     unsafe { guarded(detail, work) }
 }
 
+/// # Safety
+/// Pointers are null or point to what their types say, `x` to `batch` times the network's `dim` floats.
+unsafe fn units<'a>(
+    network: *const picardy_network,
+    x: *mut f32,
+    batch: usize,
+) -> Result<(&'a ModelCard<'static>, &'a mut [f32]), Fault> {
+    // SAFETY: the caller's promise.
+    let sealed = unsafe { open(network) }?;
+    let Sealed { model, card, .. } = sealed;
+    let card = card.as_ref().ok_or(Fault::new(code::PICARDY_ERROR_CARD).name(key::VERSION))?;
+    let numbers = batch.checked_mul(model.dim());
+    let numbers = numbers.ok_or(Fault::new(code::PICARDY_ERROR_SIZE).name("batch").given(batch))?;
+    Region::new(x.cast_const(), numbers, "x")?.apart_from_all(&sealed.regions()?)?;
+    // SAFETY: the caller's promise.
+    Ok((card, unsafe { memory::slice_mut(x, numbers, "x") }?))
+}
+
 /// Takes `batch` samples to the data's own units.
 ///
 /// # Safety
@@ -219,14 +237,33 @@ pub unsafe extern "C" fn picardy_network_restore(
 ) -> i32 {
     let work = || {
         // SAFETY: the caller's promise.
-        let sealed = unsafe { open(network) }?;
-        let Sealed { model, card, .. } = sealed;
-        let card = card.as_ref().ok_or(Fault::new(code::PICARDY_ERROR_CARD).name(key::VERSION))?;
-        let numbers = batch.checked_mul(model.dim());
-        let numbers = numbers.ok_or(Fault::new(code::PICARDY_ERROR_SIZE).name("batch").given(batch))?;
-        Region::new(x.cast_const(), numbers, "x")?.apart_from_all(&sealed.regions()?)?;
+        let (card, x) = unsafe { units(network, x, batch) }?;
+        card.restore(x);
+        Ok(())
+    };
+    // SAFETY: the caller's promise.
+    unsafe { guarded(detail, work) }
+}
+
+/// Takes `batch` items from the data's own units to the network's coordinates, where densities are asked about: the reverse of
+/// `picardy_network_restore`.
+///
+/// # Safety
+/// Pointers are null or point to what their types say, `x` to `batch` times the network's `dim` floats.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn picardy_network_normalize(
+    network: *const picardy_network,
+    x: *mut f32,
+    batch: usize,
+    detail: *mut picardy_detail,
+) -> i32 {
+    let work = || {
         // SAFETY: the caller's promise.
-        card.restore(unsafe { memory::slice_mut(x, numbers, "x") }?);
+        let (card, x) = unsafe { units(network, x, batch) }?;
+        let units = card.data_mean.iter().zip(card.data_scale.iter()).cycle();
+        for (x, (mean, scale)) in x.iter_mut().zip(units) {
+            *x = ((f64::from(*x) - mean) / scale) as f32;
+        }
         Ok(())
     };
     // SAFETY: the caller's promise.

@@ -133,24 +133,40 @@ impl picardy_schedule {
         Some(Self { kind: kind as i32, zero_snr, ..linear })
     }
 
-    fn grid<'a>(&self, steps: usize, levels: &'a mut [Level]) -> Result<Grid<'a>, Fault> {
-        let (start, end, train) = (self.beta_start, self.beta_end, self.train_steps as usize);
+    /// The process that a network of this schedule was trained on.
+    pub(crate) fn process(&self) -> Result<NoiseSchedule, Fault> {
+        let (start, end, train_steps) = (self.beta_start, self.beta_end, self.train_steps as usize);
+        let (sigma_min, sigma_max) = (self.sigma_min, self.sigma_max);
         let betas = match kinds::schedule(self.kind, "schedule.kind")? {
-            schedule::PICARDY_SCHEDULE_LINEAR => Betas::linear(train, start, end),
-            schedule::PICARDY_SCHEDULE_SCALED_LINEAR => Betas::scaled_linear(train, start, end),
-            schedule::PICARDY_SCHEDULE_COSINE => Betas::cosine(train),
-            schedule::PICARDY_SCHEDULE_SIGMOID => Betas::sigmoid(train, start, end),
+            schedule::PICARDY_SCHEDULE_LINEAR => Betas::linear(train_steps, start, end),
+            schedule::PICARDY_SCHEDULE_SCALED_LINEAR => Betas::scaled_linear(train_steps, start, end),
+            schedule::PICARDY_SCHEDULE_COSINE => Betas::cosine(train_steps),
+            schedule::PICARDY_SCHEDULE_SIGMOID => Betas::sigmoid(train_steps, start, end),
             schedule::PICARDY_SCHEDULE_KARRAS => {
-                return Ok(Sigmas::karras(self.sigma_min, self.sigma_max, self.rho).grid(steps, 0.0, levels)?);
+                return Ok(NoiseSchedule::Ve { sigma_min, sigma_max, rho: self.rho });
             }
+            // The process is the same; its curve says nothing, and has no rho.
             schedule::PICARDY_SCHEDULE_EXPONENTIAL => {
-                return Ok(Sigmas::log_linear(self.sigma_min, self.sigma_max).grid(steps, 0.0, levels)?);
+                return Ok(NoiseSchedule::Ve { sigma_min, sigma_max, rho: 7.0 });
             }
             schedule::PICARDY_SCHEDULE_FLOW => {
-                return Ok(FlowShift { train_steps: train, shift: self.shift }.grid(steps, levels)?);
+                return Ok(NoiseSchedule::Flow(FlowShift { train_steps, shift: self.shift }));
             }
         };
-        let betas = if self.zero_snr != 0 { betas.zero_snr() } else { betas };
+        Ok(NoiseSchedule::Vp(if self.zero_snr != 0 { betas.zero_snr() } else { betas }))
+    }
+
+    fn grid<'a>(&self, steps: usize, levels: &'a mut [Level]) -> Result<Grid<'a>, Fault> {
+        let betas = match self.process()? {
+            NoiseSchedule::Vp(betas) => betas,
+            NoiseSchedule::Flow(flow) => return Ok(flow.grid(steps, levels)?),
+            _ if self.kind == schedule::PICARDY_SCHEDULE_EXPONENTIAL as i32 => {
+                return Ok(Sigmas::log_linear(self.sigma_min, self.sigma_max).grid(steps, 0.0, levels)?);
+            }
+            _ => {
+                return Ok(Sigmas::karras(self.sigma_min, self.sigma_max, self.rho).grid(steps, 0.0, levels)?);
+            }
+        };
         let spacing = match kinds::spacing(self.spacing, "schedule.spacing")? {
             spacing::PICARDY_SPACING_TRAILING => Spacing::Trailing,
             spacing::PICARDY_SPACING_LEADING => Spacing::Leading { offset: self.offset as usize },

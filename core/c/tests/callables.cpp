@@ -1,7 +1,9 @@
 // What picardy.hpp takes for a network and for a deadline, and what it says of buffers that are too small; tests/c.sh runs it.
 
+#include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <initializer_list>
 #include <picardy.hpp>
 
 namespace {
@@ -25,6 +27,7 @@ struct Counting {
 
 alignas(picardy::alignment) unsigned char plan_memory[PICARDY_PLAN_BYTES(10)];
 alignas(picardy::alignment) unsigned char run_memory[PICARDY_SEQUENTIAL_BYTES(2, 1, 2)];
+alignas(picardy::alignment) unsigned char likelihood_memory[PICARDY_LIKELIHOOD_BYTES(8, 2, 1000)];
 int failures = 0;
 
 void expect(bool holds, const char *what) {
@@ -72,5 +75,52 @@ int main() {
     expect(error.code() == PICARDY_ERROR_MEMORY && error.detail().needed == 24 && error.detail().given == 8 &&
                std::strcmp(error.detail().name, "x") == 0,
            "values of a buffer that is too small");
+
+    picardy::Likelihood likelihood;
+    auto spec = picardy::LikelihoodSpec(2).with_evaluations(32).with_rows(8).with_seed(3);
+    std::size_t bytes = 0;
+    expect(!picardy::likelihood_size(spec, bytes) && bytes <= sizeof likelihood_memory, "the macro's bytes suffice");
+    expect(!picardy::Likelihood::make(spec, likelihood_memory, likelihood), "a likelihood");
+    // Of unit data eps is sigma x: a plain Gaussian, whose densities are known.
+    auto gaussian = [](picardy::Rows rows, Numbers x, picardy::Span<float> out) {
+        for (std::size_t i = 0; i < x.size(); i++) out[i] = rows[i / 2].sigma * x[i];
+        return 0;
+    };
+    const auto denoiser = picardy::denoiser(gaussian);
+    const float inputs[] = {0.0f, 0.0f, 1.0f, -1.0f};
+    const Numbers all{inputs}, one{inputs, 2}, part{inputs, 3};
+    picardy::Nats nats[2];
+    const double pi = 3.14159265358979;
+    expect(!likelihood.log_density(denoiser, all, nats), "densities");
+    expect(std::fabs(nats[0].value + std::log(2 * pi)) < 0.1 && std::fabs(nats[1].value + 1 + std::log(2 * pi)) < 0.2,
+           "the densities of a Gaussian");
+    const picardy::Level levels[] = {{1, 0, 0}, {0.6, 0.8, 0}, {1, 2, 0}};
+    double posterior[3], even[3];
+    expect(!likelihood.log_ratio(denoiser, levels[1], all, nats) && std::fabs(nats[0].value) < 0.1, "unit data stay unit data");
+    expect(!likelihood.log_density(denoiser, all, nats, &levels[2]) &&
+               std::fabs(nats[0].value + std::log(2 * pi * 5)) < 0.1,
+           "noise of 2 upon them widens them");
+    const double prior[] = {1, 3, 1};
+    expect(!likelihood.posterior(denoiser, levels, {}, one, even) && !likelihood.posterior(denoiser, levels, prior, one, posterior) &&
+               std::fabs(posterior[1] / posterior[0] - 3 * even[1] / even[0]) < 1e-9,
+           "a prior");
+    double profile[2 * PICARDY_BANDS];
+    expect(!likelihood.profile(denoiser, all, profile), "profiles");
+    for (auto &error : {likelihood.log_density(denoiser, part, nats), likelihood.profile(denoiser, part, profile),
+                        likelihood.posterior(denoiser, levels, {}, {inputs, 1}, even)}) {
+        expect(error.code() == PICARDY_ERROR_MEMORY && std::strcmp(error.detail().name, "x") == 0, "inputs are whole");
+    }
+    for (auto &error : {likelihood.log_density(denoiser, all, {nats, 1}), likelihood.profile(denoiser, all, {profile, 15}),
+                        likelihood.posterior(denoiser, levels, {}, one, {even, 2})}) {
+        expect(error.code() == PICARDY_ERROR_MEMORY && std::strcmp(error.detail().name, "out") == 0, "room for all results");
+    }
+    expect(likelihood.posterior(denoiser, levels, {prior, 2}, one, even).code() == PICARDY_ERROR_MEMORY, "a prior of all levels");
+
+    double scores[19];
+    for (int i = 0; i < 19; i++) scores[i] = 18 - i;
+    picardy::Threshold threshold;
+    expect(!picardy::calibrate(scores, 0.1, threshold) && threshold.value == 17 && picardy::is_alarm(threshold, 17.5) &&
+               !picardy::is_alarm(threshold, 17),
+           "a threshold");
     return failures != 0;
 }

@@ -36,9 +36,10 @@ pub type Profile = [f64; BANDS];
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Typical {
-    mean: Profile,
+    /// The mean.
+    pub mean: Profile,
     /// The covariance's lower Cholesky factor.
-    factor: [Profile; BANDS],
+    pub factor: [Profile; BANDS],
 }
 
 /// What is added to the variances, as part of their mean.
@@ -85,7 +86,8 @@ impl Typical {
         Ok(Self { mean, factor: cholesky(&covariance) })
     }
 
-    /// The squared distance of a profile from what is usual; NaN of one with NaN.
+    /// The squared distance of a profile from what is usual; NaN of one with NaN. A factor that is none (with 0 or NaN on its
+    /// diagonal) gives infinity or NaN.
     pub fn score(&self, profile: &Profile) -> f64 {
         let off = less(profile, &self.mean);
         // Forward substitution: |L^-1 off|^2.

@@ -1,6 +1,8 @@
 //! The C border with hostile arguments over memory that is there: any settings, sizes, pointers and callbacks.
 #![cfg_attr(fuzzing, no_main)]
 
+mod classify;
+
 use core::ffi::c_void;
 use core::{mem, ptr};
 use picardy_c::*;
@@ -68,6 +70,10 @@ const NUMBERS: usize = 64;
 picardy_fuzz::target!(one);
 
 fn one(input: &[u8]) {
+    // What begins so asks for densities.
+    if let [0xFF, 0xFF, input @ ..] = input {
+        return classify::classify(input);
+    }
     let mut input = Input(input);
     // SAFETY: plain data.
     let mut detail: picardy_detail = unsafe { mem::zeroed() };
