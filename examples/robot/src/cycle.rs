@@ -139,21 +139,22 @@ pub fn plan<'b, D: Denoiser<SliceFrames<'b, f32>>>(
         seen.within_limits()?;
     }
     let chunk = Chunk::new(PLACES, 2)?;
-    let origin = seen.robot.position;
+    let robot = seen.robot();
+    let origin = robot.position;
     if let Some((_, executed)) = last.filter(|(_, executed)| *executed > PLACES - KNOWN) {
         return Err(HorizonError::Executed { executed, places: PLACES }.into());
     }
     // A robot that is not where the plan had it (it slipped, or so many actions were not executed) does not follow it on.
     let last = last.filter(|(plan, executed)| {
         let next = Robot { previous: origin, position: plan.next(*executed) };
-        !(features.limits && breaks(&seen.robot, &next))
+        !(features.limits && breaks(&robot, &next))
     });
     // The rest of the last plan in the new chunk's coordinates; at the beginning, standing still.
     let (mut rest, executed) = match last {
         Some((plan, executed)) => (plan.rest(executed, origin)?, executed),
         None => ([0.0; DIM], 0),
     };
-    write(&[seen.robot.previous, origin], origin, &mut rest[..2 * (NOW + 1)]);
+    write(&[robot.previous, origin], origin, &mut rest[..2 * (NOW + 1)]);
     if last.is_none() {
         rest = braking(&rest, NOW + 1);
     }
@@ -168,7 +169,7 @@ pub fn plan<'b, D: Denoiser<SliceFrames<'b, f32>>>(
     let inpaint = Inpaint::new(&mask, &held)?;
     let unit = if features.limits { DT / SCALE } else { f64::INFINITY };
     let limits = Limits::<f32>::new(2, VELOCITY * unit, ACCELERATION * DT * unit)?.keeping(known);
-    let avoided = if features.obstacles { *seen } else { Observation { obstacles: &[], ..*seen } };
+    let avoided = if features.obstacles { *seen } else { seen.alone() };
     let avoid = Avoid::new(avoided, known);
 
     let Buffers { levels, nodes, rows } = buffers;
@@ -177,7 +178,7 @@ pub fn plan<'b, D: Denoiser<SliceFrames<'b, f32>>>(
     // From a plan that no network made (the last one's rest, braking), or standing still, a warm start would not find out of where
     // the robot is stuck.
     let sampled = |(last, _): (&Plan, usize)| matches!(last.source, Source::Sampled | Source::Early);
-    let moves = length(seen.robot.velocity()) > STUCK * VELOCITY;
+    let moves = length(robot.velocity()) > STUCK * VELOCITY;
     if let Some(steps) = features.warm {
         whole.tail(steps)?; // wrong from the first cycle on, not when the robot is under way
     }

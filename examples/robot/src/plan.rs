@@ -78,7 +78,7 @@ impl Plan {
         let now = age.saturating_add(NOW);
         let hit = |(place, at): (usize, &Point)| {
             place > now
-                && seen.obstacles.iter().any(|o| o.in_ticks(place as f64 - now as f64).clearance(*at) < 0.0)
+                && seen.obstacles().iter().any(|o| o.in_ticks(place as f64 - now as f64).clearance(*at) < 0.0)
         };
         self.places.iter().enumerate().position(hit).unwrap_or(PLACES)
     }
@@ -156,12 +156,12 @@ mod tests {
         assert!(back.iter().zip(&chunk).all(|(a, b)| (a - b).abs() < 1e-6));
         // Met half way by a disc at 1 m/s: 1.01 m of clearance, closed at 2 m/s.
         let disc = [Obstacle { at: [2.36, 0.0], velocity: [-1.0, 0.0], radius: 0.2 }];
-        let seen = Observation { robot: Robot::at_rest([1.0, 0.0]), goal: [3.0, 0.0], obstacles: &disc };
-        assert_eq!(plan.touches(&seen, 0), NOW + 6);
+        let among = |discs| Observation::new(Robot::at_rest([1.0, 0.0]), [3.0, 0.0], discs).unwrap();
+        assert_eq!(plan.touches(&among(&disc), 0), NOW + 6);
         // The same moment, two ticks later.
         let later = [disc[0].in_ticks(2.0)];
-        assert_eq!(plan.touches(&Observation { obstacles: &later, ..seen }, 2), NOW + 6);
-        assert_eq!(plan.touches(&Observation { obstacles: &[], ..seen }, 0), PLACES);
+        assert_eq!(plan.touches(&among(&later), 2), NOW + 6);
+        assert_eq!(plan.touches(&among(&[]), 0), PLACES);
         // What is left is the same way from there on, and beyond its end.
         let rest = plan.rest(5, plan.places[NOW + 5]).unwrap();
         assert!(rest.iter().zip(&chunk).all(|(a, b)| (a - b).abs() < 1e-5), "{rest:?}");

@@ -40,7 +40,7 @@ pub(crate) struct Followed {
 
 impl Followed {
     pub(crate) fn new(plan: Plan, seen: &Observation<'_>) -> Self {
-        Self { plan, obstacles: seen.obstacles.to_vec(), age: 0 }
+        Self { plan, obstacles: seen.obstacles().to_vec(), age: 0 }
     }
 }
 
@@ -64,13 +64,13 @@ impl Alarm {
             expected.iter_mut().for_each(Obstacle::step);
         }
         let mut told = Vec::with_capacity(2 * (WIDTH + 1));
-        tell(&Observation { obstacles: &expected, ..*now }, &mut told);
-        tell(now, &mut told);
+        tell(&now.numbers_among(&expected)?, &mut told);
+        tell(&now.numbers(), &mut told);
         let (then, now_told) = told.split_at(WIDTH + 1);
         if then.iter().zip(now_told).all(|(a, b)| (a - b).abs() < SAME) {
             return Ok((0.0, 0));
         }
-        let chunk = plan.rest(*age, now.robot.position)?;
+        let chunk = plan.rest(*age, now.robot().position)?;
         let x: Vec<f32> = [chunk, chunk].concat();
         let levels = &self.levels;
         let view = |l: f64| View::nearest(levels, Prediction::Sample, l);
