@@ -146,8 +146,8 @@ pub fn plan<'b, D: Denoiser<SliceFrames<'b, f32>>>(
     }
     // A robot that is not where the plan had it (it slipped, or so many actions were not executed) does not follow it on.
     let last = last.filter(|(plan, executed)| {
-        let next = Robot { previous: origin, position: plan.next(*executed) };
-        !(features.limits && breaks(&robot, &next))
+        let next = plan.next(*executed).map(|position| Robot { previous: origin, position });
+        next.is_some_and(|next| !(features.limits && breaks(&robot, &next)))
     });
     // The rest of the last plan in the new chunk's coordinates; at the beginning, standing still.
     let (mut rest, executed) = match last {
@@ -254,7 +254,7 @@ mod tests {
         let warm = Features { warm: Some(5), ..Features::ALL };
         let second = planned(&seen, Some((&first, 5)), &warm, false).unwrap();
         assert_eq!((second.evaluations, second.violations()), (5, 0));
-        assert!(length(less(second.next(0), first.places[7])) < 1e-6);
+        assert!(length(less(second.places[NOW + 1], first.places[7])) < 1e-6);
         // Where it hardly moves, it begins anew.
         let slow = Robot { previous: first.places[1], position: first.places[2] };
         let seen_slow = Observation::new(slow, [2.0, 1.0], &[FAR]).unwrap();
@@ -274,7 +274,7 @@ mod tests {
         };
         let seen_off = Observation::new(off, [2.0, 1.0], &[FAR]).unwrap();
         let plan = planned(&seen_off, Some((&first, 5)), &Features::ALL, false).unwrap();
-        assert!(!breaks(&off, &Robot { previous: off.position, position: plan.next(0) }), "{plan:?}");
+        assert!(!breaks(&off, &Robot { previous: off.position, position: plan.places[NOW + 1] }), "{plan:?}");
         for steps in [0, STEPS + 1] {
             let error = planned(&seen, None, &Features { steps, ..Features::ALL }, false);
             assert!(matches!(error, Err(CycleError::Schedule(_))), "{error:?}");

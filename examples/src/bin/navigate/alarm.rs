@@ -95,6 +95,7 @@ mod tests {
     use crate::pilot::with_pilot;
     use crate::training::{Loss, Training, train};
     use crate::world::{Map, World};
+    use anyhow::Context;
     use picardy_robot::{Features, add};
     use picardy_trainer::model::Precision;
 
@@ -111,7 +112,7 @@ mod tests {
             let plan = pilot.plan(&seen, None, &Features::ALL, None, 0)?.0;
             let mut followed = Followed::new(plan, &seen);
             for _ in 0..3 {
-                robot.go(plan.next(followed.age));
+                robot.go(plan.next(followed.age).context("the plan has ended")?);
                 world.step();
                 followed.age += 1;
             }
