@@ -113,7 +113,7 @@ fn estimate(form: Form, level: &Level) -> (f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Batch, Betas, Ddim, Ddpm, DpmSolverPp, Node, Prediction, Sampler, Sequential};
+    use crate::{Batch, Betas, Ddim, Ddpm, Deis, DpmSolverPp, Node, Prediction, Sampler, Sequential};
     use crate::{SliceFrames, Solver, Workspace, denoiser};
 
     /// A path that follows the data ends there, whatever the solver and its noise.
@@ -122,10 +122,12 @@ mod tests {
         let (data, noise) = ([0.3f64, -0.7, 1.5, 0.2], Noise::seeded(4));
         let (mut levels, mut nodes) = ([Level::default(); 13], [Node::default(); 16]);
         let grid = Betas::linear(1000, 1e-4, 2e-2).trailing(12, &mut levels).unwrap();
-        for which in 0..3 {
+        for which in 0..4 {
             let plan = match which {
                 0 => Ddim::default().plan(&grid, Prediction::Epsilon, &mut nodes),
                 1 => Ddpm::default().plan(&grid, Prediction::Epsilon, &mut nodes),
+                // Of noises, where the others are of data.
+                2 => Deis::default().plan(&grid, Prediction::Epsilon, &mut nodes),
                 _ => DpmSolverPp::default().plan(&grid, Prediction::Epsilon, &mut nodes),
             };
             let plan = plan.unwrap();
@@ -146,28 +148,45 @@ mod tests {
     /// The path is the one that a run takes whose network says the data at every node, noise included.
     #[test]
     fn paths_are_those_of_a_run_that_sees_the_data() {
-        const DATA: [f64; 2] = [0.3, -0.7];
+        const DATA: [f64; 4] = [0.3, -0.7, 1.5, 0.2];
         let noise = Noise::seeded(4);
         let (mut levels, mut nodes) = ([Level::default(); 13], [Node::default(); 13]);
         let grid = Betas::linear(1000, 1e-4, 2e-2).trailing(12, &mut levels).unwrap();
         let plan = Ddpm::default().plan(&grid, Prediction::Sample, &mut nodes).unwrap();
-        let (mut x, mut guess) = ([0.0; 2], [0.0; 26]);
+        let (mut x, mut guess) = ([0.0; 4], [0.0; 52]);
         plan.start(&noise, 2, &mut x);
         follow(&plan, &noise, 2, &DATA, &x, &mut guess).unwrap();
         let mut compared = 0;
         let mut model = denoiser::from_fn(|batch: &Batch<'_>, x: &[f64], out: &mut [f64]| {
-            let node = batch.iter().next().unwrap().node;
-            for (x, want) in x.iter().zip(&guess[2 * node..]) {
-                assert!((x - want).abs() < 1e-9, "node {node}: {x} {want}");
+            for (row, x) in batch.iter().zip(x.chunks_exact(2)) {
+                for (x, want) in x.iter().zip(&guess[26 * row.item + 2 * row.node..]) {
+                    assert!((x - want).abs() < 1e-9, "{row:?}: {x} {want}");
+                }
+                compared += 1;
             }
-            compared += 1;
             out.copy_from_slice(&DATA);
             Ok::<(), core::convert::Infallible>(())
         });
-        let mut memory = [0.0; 8];
+        let mut memory = [0.0; 16];
         let mut workspace = Workspace::new(SliceFrames::new(&mut memory, 2), &mut []);
         Sequential.run(&plan, &mut model, &noise, &mut x, &mut workspace).unwrap();
-        assert_eq!(compared, 12);
+        assert_eq!(compared, 2 * 12);
+    }
+
+    /// `alpha data + sigma z`, with the z that a run of the same seed starts from, each item's own.
+    #[test]
+    fn data_are_noised_as_a_run_starts() {
+        let (data, noise) = ([0.3f64, -0.7, 1.5, 0.2], Noise::seeded(4));
+        let level = Level { alpha: 0.6, sigma: 0.8, t: 40.0 };
+        let mut x = [0.0; 4];
+        renoise(&level, &data, &noise, 2, &mut x).unwrap();
+        for (item, (x, data)) in x.chunks(2).zip(data.chunks(2)).enumerate() {
+            let mut z = [0.0; 2];
+            noise.fill(1.0, item, 0, &mut z);
+            for ((x, data), z) in x.iter().zip(data).zip(z) {
+                assert!((x - (0.6 * data + 0.8 * z)).abs() < 1e-12, "{item}");
+            }
+        }
     }
 
     #[test]
@@ -186,7 +205,13 @@ mod tests {
                 && run(&[], &[]).is_err()
                 && run(&[1.0; 4], &[1.0; 8]).is_err()
         );
+        let length = HorizonError::Length { needed: 20, given: 18 };
+        assert_eq!(follow(&plan, &noise, 2, &[1.0; 4], &[1.0; 4], &mut guess[..18]), Err(length));
+        let length = HorizonError::Length { needed: 10, given: 20 };
+        assert_eq!(follow(&plan, &noise, 2, &[1.0; 2], &[1.0; 2], &mut guess), Err(length));
         let mut x = [0.0; 4];
+        let length = HorizonError::Length { needed: 4, given: 2 };
+        assert_eq!(renoise(&Level::DATA, &[1.0; 4], &noise, 2, &mut x[..2]), Err(length));
         assert!(renoise(&Level::DATA, &[1.0; 3], &noise, 2, &mut x).is_err());
         assert!(renoise(&Level::DATA, &[f64::NAN; 4], &noise, 2, &mut x).is_err());
         assert!(renoise(&Level::DATA, &[2.0; 4], &noise, 2, &mut x).is_ok() && x == [2.0; 4]);

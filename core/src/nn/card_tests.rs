@@ -62,6 +62,7 @@ fn zero_snr_is_carried() {
     let mut written = 0;
     card.entries(|key, value| {
         written += usize::from(key == key::ZERO_SNR && Name::new(value).as_str() == "true");
+        assert_ne!(key, key::LAST_ALPHA_BAR, "absent for 0");
     });
     assert_eq!(written, 1);
     assert_eq!(lookup("false"), read(("", None)));
@@ -258,6 +259,44 @@ fn the_oldest_version_is_written() {
     for task in [FLOW, VE, PINNED, EDM] {
         assert_eq!(written(&ModelCard::from_lookup(second(task)).unwrap()), Some(Ok(2)));
     }
+    // A prediction that version 1 knows, and an end of the schedule that it does not.
+    let ending = |key: &str| if key == key::PREDICTION { Some("epsilon") } else { second(EDM)(key) };
+    let ending = ModelCard::from_lookup(ending).unwrap();
+    assert_eq!((ending.prediction, written(&ending)), (Prediction::Epsilon, Some(Ok(2))));
+}
+
+/// A card of version 1 with the second's keys: what version 1 does not know is refused where it matters, and else passed over.
+#[test]
+fn the_first_version_does_not_know_the_second() {
+    let first = |task: &'static [(&str, &'static str)]| {
+        ModelCard::from_lookup(
+            move |key: &str| if key == key::VERSION { Some("1") } else { second(task)(key) },
+        )
+    };
+    for (task, wrong, value) in [
+        (FLOW, key::PROCESS, "flow"),
+        (VE, key::PROCESS, "ve"),
+        (PINNED, key::PROCESS, "pinned"),
+        (EDM, key::PREDICTION, "edm"),
+    ] {
+        let error = first(task).unwrap_err();
+        let CardError::Invalid { key, got, expected } = error else { panic!("{wrong}: {error}") };
+        assert_eq!((key, got.as_str()), (wrong, value));
+        assert!(expected.contains("version 1"), "{error}");
+    }
+    let ended = |key: &str| match key {
+        key::ZERO_SNR => Some("true"),
+        key::LAST_ALPHA_BAR => Some("0.000001"),
+        _ => GOOD.iter().find(|(k, _)| *k == key).map(|(_, value)| *value),
+    };
+    let ended = ModelCard::from_lookup(ended).unwrap();
+    assert_eq!(ended.schedule, Betas::linear(1000, 1e-4, 2e-2).zero_snr().into());
+}
+
+#[test]
+fn numbers_may_have_room_around_them() {
+    let card = read((key::TRAIN_STEPS, Some(" 1000 "))).unwrap();
+    assert_eq!(card, read(("", None)).unwrap());
 }
 
 #[test]
@@ -289,6 +328,7 @@ fn wrong_values_of_the_second_version_name_key_value_and_mend() {
         (PINNED, key::VARIANCE, "-0.4", "positive"),
         (PINNED, key::SCHEDULE, "karras", "cosine"),
         (PINNED, key::ZERO_SNR, "true", "false"),
+        (EDM, key::TRAIN_STEPS, "1000001", "at most 1000000"),
         (EDM, key::SIGMA_DATA, "0", "positive"),
         (EDM, key::LAST_ALPHA_BAR, "1", "[0, 1)"),
         (EDM, key::BETA_END, "nan", "[0, 1)"),

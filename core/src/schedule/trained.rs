@@ -182,6 +182,39 @@ mod tests {
         assert!((ve.levels()[0].sigma - 10.0).abs() < 1e-12 && ve.levels()[3].t == ve.levels()[3].sigma);
     }
 
+    /// What is asked of a grid reaches the schedule that makes it.
+    #[test]
+    fn spacing_and_shift_are_the_grids() {
+        let leading = Spacing::Leading { offset: 0 };
+        for schedule in [NoiseSchedule::Vp(BETAS), NoiseSchedule::Pinned { betas: BETAS, variance: 0.4 }] {
+            let first = |spacing| {
+                let mut levels = [Level::default(); 11];
+                schedule.grid(10, spacing, &mut levels).unwrap().levels()[0].t
+            };
+            assert_eq!((first(Spacing::Trailing), first(leading)), (99.0, 90.0), "{schedule:?}");
+        }
+        let (mut levels, mut own) = ([Level::default(); 11], [Level::default(); 11]);
+        let shifted = FlowShift { train_steps: 100, shift: 3.0 };
+        let grid = NoiseSchedule::Flow(shifted).grid(10, leading, &mut levels).unwrap();
+        assert_eq!(grid.levels(), shifted.grid(10, &mut own).unwrap().levels());
+    }
+
+    #[test]
+    fn what_a_schedule_says_of_itself() {
+        let pinned = |betas| NoiseSchedule::Pinned { betas, variance: 0.4 };
+        assert_eq!((pinned(BETAS).betas(), pinned(BETAS).most_steps()), (Some(BETAS), 100));
+        let flow = NoiseSchedule::Flow(FlowShift { train_steps: 70, shift: 1.0 });
+        assert_eq!((flow.betas(), flow.most_steps()), (None, 70));
+        let ve = NoiseSchedule::Ve { sigma_min: 0.01, sigma_max: 10.0, rho: 7.0 };
+        assert_eq!((ve.betas(), ve.most_steps()), (None, Betas::MOST_STEPS));
+        // A pinned process begins with a signal: none at all is refused by its timestep, a little is enough.
+        let silent = ScheduleError::AlphaBar { timestep: 99, value: 0.0 };
+        assert_eq!(pinned(BETAS.zero_snr()).check(), Err(silent));
+        let faint = pinned(BETAS.zero_snr().ending_at(1e-6));
+        assert_eq!(faint.check(), Ok(()));
+        assert!(faint.trailing(10, &mut [Level::default(); 11]).is_ok());
+    }
+
     #[test]
     fn what_is_no_schedule_is_refused() {
         let ve = |sigma_min, sigma_max, rho| NoiseSchedule::Ve { sigma_min, sigma_max, rho };
@@ -190,12 +223,15 @@ mod tests {
         for bad in [
             NoiseSchedule::Pinned { betas: BETAS, variance: 0.0 },
             NoiseSchedule::Pinned { betas: BETAS, variance: f64::NAN },
+            NoiseSchedule::Pinned { betas: BETAS, variance: f64::INFINITY },
+            NoiseSchedule::Pinned { betas: Betas::linear(0, 1e-3, 0.2), variance: 1.0 },
             NoiseSchedule::Pinned { betas: BETAS.zero_snr(), variance: 1.0 },
             NoiseSchedule::Vp(Betas::linear(0, 1e-3, 0.2)),
             flow(0, 1.0),
             flow(usize::MAX, 1.0),
             flow(100, f64::INFINITY),
             flow(100, -1.0),
+            flow(100, 0.0),
             ve(0.0, 1.0, 7.0),
             ve(2.0, 1.0, 7.0),
             ve(0.1, f64::NAN, 7.0),

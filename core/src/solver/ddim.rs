@@ -1,6 +1,6 @@
 //! DDIM, from the deterministic to DDPM's.
 
-use super::{Solver, one_step};
+use super::{Solver, check_eta, one_step};
 use crate::{Form, Grid, Level, Node, Plan, PlanError, Prediction, math};
 
 /// DDIM (arXiv 2010.02502, eq. 12 and 16), data form:
@@ -34,9 +34,7 @@ impl Solver for Ddim {
         prediction: Prediction,
         nodes: &'a mut [Node],
     ) -> Result<Plan<'a>, PlanError> {
-        if !(0.0..=1.0).contains(&self.eta) {
-            return Err(PlanError::Eta(self.eta));
-        }
+        check_eta(self.eta)?;
         one_step(grid, prediction, Form::Data, nodes, |current, next| step(self.eta, current, next))
     }
 }

@@ -1,6 +1,6 @@
 //! DDIM as diffusers steps it.
 
-use super::{Solver, check_start, ddim, level_at, own_node, room, start_error, stride_to};
+use super::{Solver, check_eta, check_start, ddim, level_at, own_node, room, start_error, stride_to};
 use crate::schedule::Table;
 use crate::{Betas, Final, Form, Grid, Node, Plan, PlanError, Prediction};
 
@@ -53,9 +53,7 @@ impl Solver for DdimStride {
         prediction: Prediction,
         nodes: &'a mut [Node],
     ) -> Result<Plan<'a>, PlanError> {
-        if !(0.0..=1.0).contains(&self.eta) {
-            return Err(PlanError::Eta(self.eta));
-        }
+        check_eta(self.eta)?;
         check_start(grid, &self.betas)?;
         let (levels, steps) = (grid.levels(), grid.steps());
         let nodes = room(nodes, levels.len())?;

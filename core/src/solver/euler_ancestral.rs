@@ -1,6 +1,6 @@
 //! Euler's method with fresh noise.
 
-use super::{Coordinates, Solver, level_at, write_steps};
+use super::{Coordinates, Solver, check_eta, level_at, write_steps};
 use crate::{Form, Grid, Node, Plan, PlanError, Prediction, Term, math};
 
 /// Ancestral sampling in variance-exploding coordinates, data form: an Euler step down to `s_down`, then noise
@@ -42,9 +42,7 @@ impl Solver for EulerAncestral {
         prediction: Prediction,
         nodes: &'a mut [Node],
     ) -> Result<Plan<'a>, PlanError> {
-        if !(0.0..=1.0).contains(&self.eta) {
-            return Err(PlanError::Eta(self.eta));
-        }
+        check_eta(self.eta)?;
         write_steps(Coordinates::Ve, grid, prediction, Form::Data, nodes, |i, levels, node| {
             let next = node.level.sigma;
             let current = Coordinates::Ve.level(level_at(levels, i)).sigma;

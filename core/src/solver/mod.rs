@@ -124,6 +124,11 @@ fn stride_to(
     }
 }
 
+/// How much of a solver's noise is added: 0 to 1.
+fn check_eta(eta: f64) -> Result<(), PlanError> {
+    if (0.0..=1.0).contains(&eta) { Ok(()) } else { Err(PlanError::Eta(eta)) }
+}
+
 /// The frame that all one-step solvers share: `x_k = A x + B m + C z` with `[A, B, C] = step(from, to)`.
 fn one_step<'a>(
     grid: &Grid<'_>,

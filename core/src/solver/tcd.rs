@@ -1,6 +1,6 @@
 //! Trajectory consistency distillation.
 
-use super::{Solver, check_start, level_at, own_node, room, start_error};
+use super::{Solver, check_eta, check_start, level_at, own_node, room, start_error};
 use crate::schedule::Table;
 use crate::{Betas, Form, Grid, Node, Plan, PlanError, Prediction, Term, math};
 
@@ -46,9 +46,7 @@ impl Solver for Tcd {
         prediction: Prediction,
         nodes: &'a mut [Node],
     ) -> Result<Plan<'a>, PlanError> {
-        if !(0.0..=1.0).contains(&self.eta) {
-            return Err(PlanError::Eta(self.eta));
-        }
+        check_eta(self.eta)?;
         check_start(grid, &self.betas)?;
         let levels = grid.levels();
         let nodes = room(nodes, levels.len())?;

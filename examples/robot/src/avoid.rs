@@ -27,9 +27,9 @@ impl<F: HostTensor<Scalar = f32> + ?Sized> Guard<F> for Avoid<'_> {
         for (place, x) in frames.row_mut(row).chunks_exact_mut(2).enumerate().skip(self.free) {
             let ticks = place as f64 - NOW as f64;
             let [u, v] = x else { continue };
-            for obstacle in self.seen.obstacles {
+            for obstacle in self.seen.obstacles() {
                 // In the chunk's unit, relative to the robot.
-                let at = less(obstacle.in_ticks(ticks).at, self.seen.robot.position).map(|x| x / SCALE);
+                let at = less(obstacle.in_ticks(ticks).at, self.seen.robot().position).map(|x| x / SCALE);
                 let radius = (obstacle.radius + RADIUS + MARGIN) / SCALE;
                 let off = less([f64::from(*u), f64::from(*v)], at);
                 let distance = length(off);

@@ -139,21 +139,22 @@ pub fn plan<'b, D: Denoiser<SliceFrames<'b, f32>>>(
         seen.within_limits()?;
     }
     let chunk = Chunk::new(PLACES, 2)?;
-    let origin = seen.robot.position;
+    let robot = seen.robot();
+    let origin = robot.position;
     if let Some((_, executed)) = last.filter(|(_, executed)| *executed > PLACES - KNOWN) {
         return Err(HorizonError::Executed { executed, places: PLACES }.into());
     }
     // A robot that is not where the plan had it (it slipped, or so many actions were not executed) does not follow it on.
     let last = last.filter(|(plan, executed)| {
-        let next = Robot { previous: origin, position: plan.next(*executed) };
-        !(features.limits && breaks(&seen.robot, &next))
+        let next = plan.next(*executed).map(|position| Robot { previous: origin, position });
+        next.is_some_and(|next| !(features.limits && breaks(&robot, &next)))
     });
     // The rest of the last plan in the new chunk's coordinates; at the beginning, standing still.
     let (mut rest, executed) = match last {
         Some((plan, executed)) => (plan.rest(executed, origin)?, executed),
         None => ([0.0; DIM], 0),
     };
-    write(&[seen.robot.previous, origin], origin, &mut rest[..2 * (NOW + 1)]);
+    write(&[robot.previous, origin], origin, &mut rest[..2 * (NOW + 1)]);
     if last.is_none() {
         rest = braking(&rest, NOW + 1);
     }
@@ -168,7 +169,7 @@ pub fn plan<'b, D: Denoiser<SliceFrames<'b, f32>>>(
     let inpaint = Inpaint::new(&mask, &held)?;
     let unit = if features.limits { DT / SCALE } else { f64::INFINITY };
     let limits = Limits::<f32>::new(2, VELOCITY * unit, ACCELERATION * DT * unit)?.keeping(known);
-    let avoided = if features.obstacles { *seen } else { Observation { obstacles: &[], ..*seen } };
+    let avoided = if features.obstacles { *seen } else { seen.alone() };
     let avoid = Avoid::new(avoided, known);
 
     let Buffers { levels, nodes, rows } = buffers;
@@ -177,7 +178,7 @@ pub fn plan<'b, D: Denoiser<SliceFrames<'b, f32>>>(
     // From a plan that no network made (the last one's rest, braking), or standing still, a warm start would not find out of where
     // the robot is stuck.
     let sampled = |(last, _): (&Plan, usize)| matches!(last.source, Source::Sampled | Source::Early);
-    let moves = length(seen.robot.velocity()) > STUCK * VELOCITY;
+    let moves = length(robot.velocity()) > STUCK * VELOCITY;
     if let Some(steps) = features.warm {
         whole.tail(steps)?; // wrong from the first cycle on, not when the robot is under way
     }
@@ -253,7 +254,7 @@ mod tests {
         let warm = Features { warm: Some(5), ..Features::ALL };
         let second = planned(&seen, Some((&first, 5)), &warm, false).unwrap();
         assert_eq!((second.evaluations, second.violations()), (5, 0));
-        assert!(length(less(second.next(0), first.places[7])) < 1e-6);
+        assert!(length(less(second.places[NOW + 1], first.places[7])) < 1e-6);
         // Where it hardly moves, it begins anew.
         let slow = Robot { previous: first.places[1], position: first.places[2] };
         let seen_slow = Observation::new(slow, [2.0, 1.0], &[FAR]).unwrap();
@@ -273,7 +274,7 @@ mod tests {
         };
         let seen_off = Observation::new(off, [2.0, 1.0], &[FAR]).unwrap();
         let plan = planned(&seen_off, Some((&first, 5)), &Features::ALL, false).unwrap();
-        assert!(!breaks(&off, &Robot { previous: off.position, position: plan.next(0) }), "{plan:?}");
+        assert!(!breaks(&off, &Robot { previous: off.position, position: plan.places[NOW + 1] }), "{plan:?}");
         for steps in [0, STEPS + 1] {
             let error = planned(&seen, None, &Features { steps, ..Features::ALL }, false);
             assert!(matches!(error, Err(CycleError::Schedule(_))), "{error:?}");

@@ -73,15 +73,22 @@ impl fmt::Display for ObservationError {
 
 impl core::error::Error for ObservationError {}
 
-/// The robot's state, its goal and what is in its way, in the world's coordinates.
+/// The robot's state, its goal and what is in its way, in the world's coordinates. Whoever has one has one that was checked.
+///
+/// ```
+/// use picardy_robot::{Observation, ObservationError, Obstacle, Robot};
+/// let disc = [Obstacle { at: [1.0, 0.0], velocity: [0.0; 2], radius: 0.3 }];
+/// let seen = Observation::new(Robot::at_rest([0.0; 2]), [2.0, 0.0], &disc)?;
+/// assert_eq!((seen.goal(), seen.obstacles()), ([2.0, 0.0], &disc[..]));
+/// let blind = Observation::new(Robot::at_rest([f64::NAN, 0.0]), [2.0, 0.0], &disc);
+/// assert_eq!(blind, Err(ObservationError::NotFinite { index: 0 }));
+/// # Ok::<(), ObservationError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Observation<'a> {
-    /// Its state.
-    pub robot: Robot,
-    /// Where it is to go.
-    pub goal: Point,
-    /// In any order.
-    pub obstacles: &'a [Obstacle],
+    robot: Robot,
+    goal: Point,
+    obstacles: &'a [Obstacle],
 }
 
 impl<'a> Observation<'a> {
@@ -90,22 +97,50 @@ impl<'a> Observation<'a> {
     /// # Errors
     /// A number that is not finite; a radius below 0; a robot that touches an obstacle.
     pub fn new(robot: Robot, goal: Point, obstacles: &'a [Obstacle]) -> Result<Self, ObservationError> {
-        let own = [robot.previous, robot.position, goal];
-        let others = obstacles.iter().flat_map(|o| [o.at, o.velocity, [o.radius; 2]]);
-        let mut numbers = own.into_iter().chain(others).flatten();
-        if let Some(index) = numbers.position(|number| number.is_nan() || number.abs() > MOST) {
-            return Err(ObservationError::NotFinite { index });
-        }
+        let seen = Self { robot, goal, obstacles };
+        seen.check()?;
         for (obstacle, disc) in obstacles.iter().enumerate() {
-            if disc.radius < 0.0 {
-                return Err(ObservationError::Radius { obstacle, value: disc.radius });
-            }
             let by = -disc.clearance(robot.position);
             if by > 0.0 {
                 return Err(ObservationError::Inside { obstacle, by });
             }
         }
-        Ok(Self { robot, goal, obstacles })
+        Ok(seen)
+    }
+
+    /// Whether these are numbers of places and discs; they may touch.
+    fn check(&self) -> Result<(), ObservationError> {
+        let own = [self.robot.previous, self.robot.position, self.goal];
+        let others = self.obstacles.iter().flat_map(|o| [o.at, o.velocity, [o.radius; 2]]);
+        let mut numbers = own.into_iter().chain(others).flatten();
+        if let Some(index) = numbers.position(|number| number.is_nan() || number.abs() > MOST) {
+            return Err(ObservationError::NotFinite { index });
+        }
+        let radii = self.obstacles.iter().map(|disc| disc.radius);
+        match radii.enumerate().find(|(_, radius)| *radius < 0.0) {
+            Some((obstacle, value)) => Err(ObservationError::Radius { obstacle, value }),
+            None => Ok(()),
+        }
+    }
+
+    /// The robot's state.
+    pub const fn robot(&self) -> Robot {
+        self.robot
+    }
+
+    /// Where it is to go.
+    pub const fn goal(&self) -> Point {
+        self.goal
+    }
+
+    /// What is in its way, in the order that was given.
+    pub const fn obstacles(&self) -> &'a [Obstacle] {
+        self.obstacles
+    }
+
+    /// The same robot with nothing in its way.
+    pub(crate) const fn alone(&self) -> Self {
+        Self { obstacles: &[], ..*self }
     }
 
     /// Whether there is a plan that keeps the limits.
@@ -138,6 +173,16 @@ impl<'a> Observation<'a> {
             }
         }
         told
+    }
+
+    /// What the network would be told if the obstacles were these instead. They may touch the robot: there is no planning from there.
+    ///
+    /// # Errors
+    /// A number of theirs that is not finite; a radius below 0.
+    pub fn numbers_among(&self, obstacles: &[Obstacle]) -> Result<[f32; WIDTH], ObservationError> {
+        let other = Observation { obstacles, ..*self };
+        other.check()?;
+        Ok(other.numbers())
     }
 }
 
@@ -183,6 +228,23 @@ mod tests {
         for (k, seen) in other[4..4 + RAYS].iter().enumerate() {
             assert!((seen - scans[0][(k + 12) % RAYS]).abs() < 1e-6, "{k}");
         }
+    }
+
+    #[test]
+    fn other_obstacles_are_told_of_as_if_they_were_there() {
+        let robot = Robot { previous: [-0.05, 0.0], position: [0.0, 0.0] };
+        let seen = Observation::new(robot, [4.0, 3.0], &[DISC]).unwrap();
+        let other = [Obstacle { at: [0.0, 1.2], ..DISC }];
+        let there = Observation::new(robot, [4.0, 3.0], &other).unwrap();
+        assert_eq!(seen.numbers_among(&other), Ok(there.numbers()));
+        assert_ne!(seen.numbers(), there.numbers());
+        // Nobody plans from where they are: they may touch the robot.
+        let near = [Obstacle { at: [0.25, 0.0], ..DISC }];
+        assert_eq!(seen.numbers_among(&near).unwrap()[4], 1.0);
+        let bad = [Obstacle { at: [f64::NAN, 0.0], ..DISC }];
+        assert_eq!(seen.numbers_among(&bad), Err(ObservationError::NotFinite { index: 6 }));
+        let hole = [DISC, Obstacle { radius: -0.5, ..DISC }];
+        assert_eq!(seen.numbers_among(&hole), Err(ObservationError::Radius { obstacle: 1, value: -0.5 }));
     }
 
     #[test]

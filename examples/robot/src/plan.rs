@@ -1,7 +1,8 @@
 //! A plan in the world's coordinates.
 
 use crate::{
-    ACCELERATION, DIM, DT, KNOWN, NOW, Observation, PLACES, Point, Robot, SCALE, add, breaks, length, less,
+    ACCELERATION, DIM, DT, KNOWN, NOW, Observation, PLACES, Point, Robot, SCALE, add, breaks, less,
+    plane::slowing,
 };
 use picardy::horizon::{Chunk, HorizonError, shift};
 
@@ -67,9 +68,26 @@ impl Plan {
         Ok(rest)
     }
 
-    /// Where the robot goes `age` ticks after the plan; beyond its end, where that is.
-    pub fn next(&self, age: usize) -> Point {
-        self.places[age.saturating_add(NOW + 1).min(PLACES - 1)]
+    /// Where the robot goes `age` ticks after the plan; `None` from its end on, `age >= PLACES - 1 - NOW`. Nothing was planned there, and to
+    /// stay where the plan ends would be a sharper stop than the robot can make: [`Robot::braking`] is what is left to do.
+    ///
+    /// ```
+    /// # use core::convert::Infallible;
+    /// # use picardy::{Batch, denoiser};
+    /// use picardy_robot::{Buffers, Features, NOW, Observation, PLACES, Robot, plan};
+    /// # fn network(_: &Batch<'_>, _: &[f32], x: &mut [f32]) -> Result<(), Infallible> { x.fill(0.1); Ok(()) }
+    /// # let network = denoiser::from_fn(network);
+    /// let mut robot = Robot::at_rest([0.0; 2]);
+    /// let seen = Observation::new(robot, [2.0, 0.0], &[])?;
+    /// let plan = plan(network, &seen, None, &Features::ALL, 7, &mut Buffers::new(), || false)?;
+    /// for age in 0..20 {
+    ///     robot.go(plan.next(age).unwrap_or_else(|| robot.braking()));
+    /// }
+    /// assert!(plan.next(PLACES - 1 - NOW).is_none());
+    /// # Ok::<(), Box<dyn core::error::Error>>(())
+    /// ```
+    pub fn next(&self, age: usize) -> Option<Point> {
+        self.places.get(age.saturating_add(NOW + 1)).copied()
     }
 
     /// The first place after `age` ticks that touches an obstacle, as far as can be foreseen; `PLACES` where none does, or none is left. What is
@@ -78,7 +96,7 @@ impl Plan {
         let now = age.saturating_add(NOW);
         let hit = |(place, at): (usize, &Point)| {
             place > now
-                && seen.obstacles.iter().any(|o| o.in_ticks(place as f64 - now as f64).clearance(*at) < 0.0)
+                && seen.obstacles().iter().any(|o| o.in_ticks(place as f64 - now as f64).clearance(*at) < 0.0)
         };
         self.places.iter().enumerate().position(hit).unwrap_or(PLACES)
     }
@@ -114,9 +132,7 @@ pub(crate) fn braking(chunk: &[f32; DIM], from: usize) -> [f32; DIM] {
     for place in from.max(2)..PLACES {
         let at = |place: usize| [f64::from(chunk[2 * place]), f64::from(chunk[2 * place + 1])];
         let step = less(at(place - 1), at(place - 2));
-        let speed = length(step);
-        let factor = if speed > most { 1.0 - most / speed } else { 0.0 };
-        let to = add(at(place - 1), step, factor);
+        let to = add(at(place - 1), step, slowing(step, most));
         chunk[2 * place..2 * place + 2].copy_from_slice(&to.map(|x| x as f32));
     }
     chunk
@@ -125,7 +141,7 @@ pub(crate) fn braking(chunk: &[f32; DIM], from: usize) -> [f32; DIM] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Obstacle;
+    use crate::{Obstacle, length};
 
     /// 1 m/s along x.
     fn steady() -> [f32; DIM] {
@@ -147,21 +163,41 @@ mod tests {
     }
 
     #[test]
+    fn behind_its_end_a_plan_says_nothing() {
+        let plan = Plan::new(&steady(), [0.0; 2], Source::Sampled);
+        let last = PLACES - 2 - NOW;
+        assert_eq!(plan.next(last), Some(plan.places[PLACES - 1]));
+        for age in [last + 1, last + 2, usize::MAX] {
+            assert_eq!(plan.next(age), None);
+        }
+        // Who brakes there keeps the limits, and comes to rest; who stood still would not.
+        let mut robot = Robot { previous: plan.places[PLACES - 2], position: plan.places[PLACES - 1] };
+        let still = Robot { previous: robot.position, position: robot.position };
+        assert!(breaks(&robot, &still));
+        for _ in 0..5 {
+            let before = robot;
+            robot.go(plan.next(last + 1).unwrap_or_else(|| robot.braking()));
+            assert!(!breaks(&before, &robot), "{before:?} {robot:?}");
+        }
+        assert!(length(robot.velocity()) < 1e-6, "{robot:?}");
+    }
+
+    #[test]
     fn touches_and_violations_are_found_where_they_are() {
         let mut chunk = steady();
         let plan = Plan::new(&chunk, [1.0, 0.0], Source::Sampled);
-        assert_eq!((plan.violations(), plan.next(0), plan.next(99)), (0, plan.places[2], plan.places[15]));
-        assert!((plan.next(0)[0] - 1.1).abs() < 1e-6);
+        assert_eq!((plan.violations(), plan.next(0)), (0, Some(plan.places[2])));
+        assert!((plan.places[2][0] - 1.1).abs() < 1e-6);
         let back = plan.relative([1.0, 0.0]);
         assert!(back.iter().zip(&chunk).all(|(a, b)| (a - b).abs() < 1e-6));
         // Met half way by a disc at 1 m/s: 1.01 m of clearance, closed at 2 m/s.
         let disc = [Obstacle { at: [2.36, 0.0], velocity: [-1.0, 0.0], radius: 0.2 }];
-        let seen = Observation { robot: Robot::at_rest([1.0, 0.0]), goal: [3.0, 0.0], obstacles: &disc };
-        assert_eq!(plan.touches(&seen, 0), NOW + 6);
+        let among = |discs| Observation::new(Robot::at_rest([1.0, 0.0]), [3.0, 0.0], discs).unwrap();
+        assert_eq!(plan.touches(&among(&disc), 0), NOW + 6);
         // The same moment, two ticks later.
         let later = [disc[0].in_ticks(2.0)];
-        assert_eq!(plan.touches(&Observation { obstacles: &later, ..seen }, 2), NOW + 6);
-        assert_eq!(plan.touches(&Observation { obstacles: &[], ..seen }, 0), PLACES);
+        assert_eq!(plan.touches(&among(&later), 2), NOW + 6);
+        assert_eq!(plan.touches(&among(&[]), 0), PLACES);
         // What is left is the same way from there on, and beyond its end.
         let rest = plan.rest(5, plan.places[NOW + 5]).unwrap();
         assert!(rest.iter().zip(&chunk).all(|(a, b)| (a - b).abs() < 1e-5), "{rest:?}");

@@ -20,6 +20,12 @@ pub fn length(a: Point) -> f64 {
     libm::sqrt(a[0] * a[0] + a[1] * a[1])
 }
 
+/// The part of a step that is left of it in the next tick, where its length falls by `most` at most.
+pub(crate) fn slowing(step: Point, most: f64) -> f64 {
+    let speed = length(step);
+    if speed > most { 1.0 - most / speed } else { 0.0 }
+}
+
 /// Where the robot is, and where it was one tick before.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Robot {
@@ -38,6 +44,21 @@ impl Robot {
     /// In m/s.
     pub fn velocity(&self) -> Point {
         less(self.position, self.previous).map(|d| d / DT)
+    }
+
+    /// Where it is in a tick if it comes to rest as fast as it may: what to do without a plan.
+    ///
+    /// ```
+    /// use picardy_robot::Robot;
+    /// let mut robot = Robot { previous: [-0.1, 0.0], position: [0.0; 2] }; // at 1 m/s
+    /// for speed in [0.8, 0.6, 0.4, 0.2, 0.0] {
+    ///     robot.go(robot.braking());
+    ///     assert!((robot.velocity()[0] - speed).abs() < 1e-9);
+    /// }
+    /// ```
+    pub fn braking(&self) -> Point {
+        let step = less(self.position, self.previous);
+        add(self.position, step, slowing(step, ACCELERATION * DT * DT))
     }
 
     /// One tick on.

@@ -1,6 +1,7 @@
 //! `picardy-ort sample`.
 
 mod resident;
+mod solver;
 
 use std::{
     path::{Path, PathBuf},
@@ -8,21 +9,20 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use picardy::config::SchedulerConfig;
 use picardy::{
-    AnySampler, AnySolver, Ddim, DdimStride, Ddpm, Denoiser, EulerAncestral, Final, Guided, Level, Mark,
-    Node, Noise, NoiseSchedule, Plan, Pndm, Report, Round, Sampler, SliceFrames, Solver, Spacing, Span, Tcd,
-    Tensor, Workspace,
+    AnySampler, AnySolver, Denoiser, Guided, Level, Mark, Node, Noise, Plan, Report, Round, Sampler,
+    SliceFrames, Solver, Span, Tensor, Workspace,
 };
 use picardy_ort::remote::RemoteOptions;
 use picardy_ort::{GpuGraphs, Model, Options, Provider, RemoteDenoiser, Runtime, output, picture};
 
 use super::method::Method;
 use super::names;
-use super::process::{self, Process, Schedule};
+use super::process::{self, Schedule};
 use super::signature::SignatureArgs;
+use solver::{SpacingFlag, VarianceFlag};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct SampleArgs {
@@ -84,38 +84,6 @@ pub(crate) struct SampleArgs {
     process: process::ProcessArgs,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum VarianceFlag {
-    Small,
-    Large,
-}
-
-#[derive(Debug, Clone, Copy, Default, ValueEnum)]
-enum SpacingFlag {
-    #[default]
-    Trailing,
-    Leading,
-    Linspace,
-}
-
-impl SpacingFlag {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Trailing => "trailing",
-            Self::Leading => "leading",
-            Self::Linspace => "linspace",
-        }
-    }
-
-    const fn of(self) -> Spacing {
-        match self {
-            Self::Trailing => Spacing::Trailing,
-            Self::Leading => Spacing::Leading { offset: 0 },
-            Self::Linspace => Spacing::Linspace,
-        }
-    }
-}
-
 /// ONNX Runtime starts as many threads as it is told: not more than a machine can have.
 fn threads(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|&n| n <= 1024).ok_or_else(|| "give 0 to 1024".to_owned())
@@ -138,7 +106,7 @@ pub(super) fn run(args: &SampleArgs, library: Option<&Path>) -> anyhow::Result<S
     let mut denoiser = args.signature.denoiser(model)?;
     let config = args.scheduler_config.as_deref().map(read_config).transpose()?;
     let process = process::of(&denoiser, &args.process, config)?;
-    let solver = config.map_or_else(|| solver_of(args, &process), |config| Ok(config.solver))?;
+    let solver = config.map_or_else(|| solver::of(args, &process), |config| Ok(config.solver))?;
 
     // More steps than timesteps are the grid's to refuse, not the allocator's.
     let slots = args.steps.min(process.schedule.train_steps());
@@ -263,55 +231,6 @@ fn read_config(path: &Path) -> anyhow::Result<SchedulerConfig> {
         .with_context(|| format!("cannot read `{}`", path.display()))
         .map_err(flatten)?;
     text.parse().map_err(|error| anyhow::anyhow!("`{}`: {error}", path.display()))
-}
-
-/// The solver that the flags name, with their settings and the model's betas.
-fn solver_of(args: &SampleArgs, process: &Process) -> anyhow::Result<AnySolver> {
-    let mut solver = args.solver;
-    match (&process.schedule, &mut solver) {
-        (Schedule::Trained(NoiseSchedule::Vp(table)), AnySolver::Tcd(Tcd { betas, .. })) => *betas = *table,
-        (
-            Schedule::Trained(NoiseSchedule::Vp(table)),
-            AnySolver::DdimStride(DdimStride { betas, last, .. }) | AnySolver::Pndm(Pndm { betas, last }),
-        ) => (*betas, *last) = (*table, Final::Data),
-        // They look levels up in a table of betas.
-        (
-            Schedule::Trained(other),
-            named @ (AnySolver::Tcd(_) | AnySolver::DdimStride(_) | AnySolver::Pndm(_)),
-        ) => bail!(
-            "--solver {named} is for variance-preserving models, and the process of this one is {}: choose another, such as ddim",
-            other.process()
-        ),
-        // Its boundary condition is in timesteps.
-        (Schedule::Trained(NoiseSchedule::Ve { .. }), AnySolver::Lcm(_)) => {
-            bail!(
-                "--solver lcm reckons with timesteps, and this model is told sigma: choose another, such as ddim"
-            );
-        }
-        (Schedule::Trained(NoiseSchedule::Pinned { variance, .. }), AnySolver::Pinned(pinned)) => {
-            pinned.variance = *variance;
-        }
-        _ => {}
-    }
-    if let Some(given) = args.eta {
-        match &mut solver {
-            AnySolver::Ddim(Ddim { eta })
-            | AnySolver::DdimStride(DdimStride { eta, .. })
-            | AnySolver::EulerAncestral(EulerAncestral { eta })
-            | AnySolver::Tcd(Tcd { eta, .. }) => *eta = given,
-            other => bail!("{other} has no --eta {given}: leave it out, or choose --solver ddim"),
-        }
-    }
-    if let Some(given) = args.variance {
-        let AnySolver::Ddpm(ddpm) = &mut solver else {
-            bail!("--variance is DDPM's: leave it out, or choose --solver ddpm");
-        };
-        *ddpm = match given {
-            VarianceFlag::Large => Ddpm::fixed_large(),
-            VarianceFlag::Small => Ddpm::fixed_small(),
-        };
-    }
-    Ok(solver)
 }
 
 /// Samples, with the scheduler's limits on the estimates where there is a scheduler.

@@ -194,14 +194,26 @@ where
         one_series(&mut chart, series)?;
     }
     if series.iter().any(|series| !series.label.is_empty()) {
-        chart
-            .configure_series_labels()
-            .background_style(WHITE.mix(0.85))
-            .border_style(RGBColor(0xd0, 0xd0, 0xd8))
-            .label_font(label_style(17))
-            .position(SeriesLabelPosition::UpperRight)
-            .draw()?;
+        legend(&mut chart)?;
     }
+    Ok(())
+}
+
+/// Draws the labels of a chart's series, in its upper right corner.
+///
+/// # Errors
+/// What the drawing's backend fails with.
+pub fn legend<'a, B: DrawingBackend + 'a, C: CoordTranslate>(chart: &mut ChartContext<'a, B, C>) -> Drawn
+where
+    B::ErrorType: 'static,
+{
+    chart
+        .configure_series_labels()
+        .background_style(WHITE.mix(0.85))
+        .border_style(RGBColor(0xd0, 0xd0, 0xd8))
+        .label_font(label_style(17))
+        .position(SeriesLabelPosition::UpperRight)
+        .draw()?;
     Ok(())
 }
 

@@ -129,24 +129,49 @@ mod tests {
     use super::*;
 
     #[test]
+    fn scaled_items_keep_their_shape_and_their_units() {
+        let points = [1.0, 3.0, 5.0, 7.0, 2.0, 4.0, 6.0, 8.0];
+        let data = Dataset::from_scaled("mine", &points, &[2, 2], 3.0, 2.0).unwrap();
+        assert_eq!((data.len(), data.shape()), (2, &[2, 2][..]));
+        assert_eq!(data.row(1).unwrap()[..], [-0.5, 0.5, 1.5, 2.5]);
+        assert_eq!(data.restore(&data.data()), points);
+    }
+
+    #[test]
     fn what_is_given_is_checked() {
         let error = |points: &[f64], shape: &[usize], mean, scale| {
             Dataset::from_scaled("mine", points, shape, mean, scale).unwrap_err().to_string()
         };
         assert!(error(&[1.0, 2.0, 3.0], &[2], 0.0, 1.0).contains("[2]"));
         assert!(error(&[1.0; 4], &[2, 0], 0.0, 1.0).contains("[2, 0]"));
+        assert!(error(&[], &[2, 0], 0.0, 1.0).contains("[2, 0]"));
         assert!(error(&[1.0; 4], &[usize::MAX, 2], 0.0, 1.0).contains(&usize::MAX.to_string()));
-        assert!(error(&[1.0, f64::NAN, 1.0, 1.0], &[2], 0.0, 1.0).contains("NaN"));
+        let nan = error(&[1.0, 1.0, f64::NAN, 1.0], &[2], 0.0, 1.0);
+        assert!(nan.contains("NaN") && nan.contains("[1, 0]"), "{nan}");
         assert!(error(&[1.0; 4], &[4], 0.0, 1.0).contains("at least 2"));
-        for (mean, scale) in [(0.0, 0.0), (0.0, -1.0), (0.0, f64::NAN), (f64::INFINITY, 1.0), (0.0, 1e-300)] {
+        for (mean, scale) in [
+            (0.0, 0.0),
+            (0.0, -1.0),
+            (0.0, f64::NAN),
+            (0.0, f64::INFINITY),
+            (f64::INFINITY, 1.0),
+            (0.0, 1e-300),
+        ] {
             assert!(error(&[1.0; 4], &[2], mean, scale).contains(&format!("{scale:e}")), "{mean} {scale}");
         }
-        assert!(Dataset::from_points("mine", &[1.0; 4], &[2], Scaling::PerColumn).is_err());
+        let error = |points: &[f64], shape: &[usize]| {
+            Dataset::from_points("mine", points, shape, Scaling::PerColumn).unwrap_err().to_string()
+        };
+        assert!(error(&[1.0, 2.0, 3.0, 4.0, 5.0], &[2]).contains("[2]"));
+        assert!(error(&[], &[0]).contains("[0]"));
+        assert!(error(&[1.0, f64::INFINITY, 2.0, 3.0], &[2]).contains("[0, 1]"));
+        assert!(error(&[1.0; 4], &[2]).contains("mine"));
         let data = Dataset::from_scaled("mine", &[1.0; 4], &[2], 0.0, 1.0).unwrap();
         let told = |conditions| data.clone().told(conditions).unwrap_err().to_string();
         assert!(told(Conditions::Observations { dim: 0, values: vec![] }).contains("0 conditions"));
         assert!(told(Conditions::Observations { dim: 3, values: vec![0.0; 9] }).contains("3 conditions"));
-        assert!(told(Conditions::Observations { dim: 1, values: vec![0.0, f32::NAN] }).contains("row 2"));
+        let seen = told(Conditions::Observations { dim: 2, values: vec![0.0, 0.0, f32::NAN, 0.0] });
+        assert!(seen.contains("row 2") && seen.contains("column 1"), "{seen}");
         assert!(told(Conditions::Labels { classes: 2, labels: vec![0, 2] }).contains("label 2"));
         assert!(told(Conditions::Labels { classes: 2, labels: vec![0] }).contains("1 conditions"));
     }

@@ -1,7 +1,7 @@
 //! Lines with their spreads.
 
 use super::spread::Spread;
-use picardy_ort::picture::{PALETTE, label_style, write_png};
+use picardy_ort::picture::{PALETTE, label_style, legend, write_png};
 use plotters::prelude::*;
 use std::path::Path;
 
@@ -47,14 +47,7 @@ pub(super) fn chart(
             }))?;
             chart.draw_series(points.iter().map(|(x, y)| Circle::new((*x, y.mean), 4, colour.filled())))?;
         }
-        chart
-            .configure_series_labels()
-            .background_style(WHITE.mix(0.85))
-            .border_style(RGBColor(0xd0, 0xd0, 0xd8))
-            .label_font(label_style(17))
-            .position(SeriesLabelPosition::UpperRight)
-            .draw()?;
-        Ok(())
+        legend(&mut chart)
     })?;
     Ok(())
 }

@@ -3,6 +3,7 @@
 #![no_std]
 
 pub mod ddim;
+mod ends;
 mod model;
 mod output;
 mod paint;
@@ -10,6 +11,7 @@ pub mod plans;
 
 #[cfg(target_arch = "arm")]
 pub use cortex_m_rt::entry;
+pub use ends::{finish, panicked};
 pub use model::Model;
 pub use output::Output;
 pub use paint::Paint;

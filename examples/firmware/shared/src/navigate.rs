@@ -73,7 +73,7 @@ pub fn navigate(memory: &mut Memory, out: &mut impl fmt::Write) -> Result<(), Er
             followed = Some(made);
         }
         if let Some(plan) = &followed {
-            robot.go(plan.next(age));
+            robot.go(plan.next(age).unwrap_or_else(|| robot.braking()));
             age += 1;
         }
         for obstacle in &mut obstacles {

@@ -63,6 +63,8 @@ pub struct PolicyMemory<'m, 'w> {
 ///
 /// # Errors
 /// Weights that are not the policy's, or memory that is too small for it.
+// Inlined, its frame would lie above where the stack is measured from.
+#[inline(never)]
 pub fn plan_actions<'w>(
     policy: &Policy,
     weights: &'w [u8],

@@ -77,6 +77,8 @@ impl Default for Buffers {
 ///
 /// # Errors
 /// An artifact that is none, or memory that is too small for it.
+// Inlined, its frame would lie above where the stack is measured from.
+#[inline(never)]
 pub fn sample(kind: Kind, x: &mut [f32; ITEMS * DIM], buffers: &mut Buffers) -> Result<Report, Error> {
     let Buffers { levels, nodes, scratch, rows, spans, marks } = buffers;
     let artifact = Artifact::parse(&ARTIFACT.0)?;

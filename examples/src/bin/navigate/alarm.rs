@@ -40,7 +40,7 @@ pub(crate) struct Followed {
 
 impl Followed {
     pub(crate) fn new(plan: Plan, seen: &Observation<'_>) -> Self {
-        Self { plan, obstacles: seen.obstacles.to_vec(), age: 0 }
+        Self { plan, obstacles: seen.obstacles().to_vec(), age: 0 }
     }
 }
 
@@ -64,13 +64,13 @@ impl Alarm {
             expected.iter_mut().for_each(Obstacle::step);
         }
         let mut told = Vec::with_capacity(2 * (WIDTH + 1));
-        tell(&Observation { obstacles: &expected, ..*now }, &mut told);
-        tell(now, &mut told);
+        tell(&now.numbers_among(&expected)?, &mut told);
+        tell(&now.numbers(), &mut told);
         let (then, now_told) = told.split_at(WIDTH + 1);
         if then.iter().zip(now_told).all(|(a, b)| (a - b).abs() < SAME) {
             return Ok((0.0, 0));
         }
-        let chunk = plan.rest(*age, now.robot.position)?;
+        let chunk = plan.rest(*age, now.robot().position)?;
         let x: Vec<f32> = [chunk, chunk].concat();
         let levels = &self.levels;
         let view = |l: f64| View::nearest(levels, Prediction::Sample, l);
@@ -95,6 +95,7 @@ mod tests {
     use crate::pilot::with_pilot;
     use crate::training::{Loss, Training, train};
     use crate::world::{Map, World};
+    use anyhow::Context;
     use picardy_robot::{Features, add};
     use picardy_trainer::model::Precision;
 
@@ -111,7 +112,7 @@ mod tests {
             let plan = pilot.plan(&seen, None, &Features::ALL, None, 0)?.0;
             let mut followed = Followed::new(plan, &seen);
             for _ in 0..3 {
-                robot.go(plan.next(followed.age));
+                robot.go(plan.next(followed.age).context("the plan has ended")?);
                 world.step();
                 followed.age += 1;
             }

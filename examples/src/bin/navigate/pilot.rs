@@ -36,9 +36,9 @@ pub(crate) fn with_pilot<R>(
     work(&mut Pilot { network, scratch, buffers: Box::default(), told: Vec::new() })
 }
 
-/// Adds what the network is told of an observation.
-pub(crate) fn tell(seen: &Observation<'_>, told: &mut Vec<f32>) {
-    told.extend(seen.numbers());
+/// Adds what the network is told where an observation says so much.
+pub(crate) fn tell(numbers: &[f32; WIDTH], told: &mut Vec<f32>) {
+    told.extend(numbers);
     told.push(1.0);
 }
 
@@ -54,7 +54,7 @@ impl Pilot<'_, '_> {
     ) -> anyhow::Result<(Plan, f64)> {
         let begin = Instant::now();
         self.told.clear();
-        tell(seen, &mut self.told);
+        tell(&seen.numbers(), &mut self.told);
         let denoiser = NetworkDenoiser::new(self.network, &self.told, &mut self.scratch);
         let expired = || deadline.is_some_and(|deadline| begin.elapsed() >= deadline);
         let plan = plan(denoiser, seen, last, features, seed, &mut self.buffers, expired)?;

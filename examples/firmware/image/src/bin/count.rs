@@ -25,13 +25,7 @@ static WEIGHT: [f32; WIDTH * WIDTH] = [0.01; WIDTH * WIDTH];
 
 #[entry]
 fn main() -> ! {
-    match run(SCRATCH.take()) {
-        Ok(()) => process::exit(0),
-        Err(error) => {
-            eprintln!("error: {error}");
-            process::exit(1)
-        }
-    }
+    picardy_firmware::finish(run(SCRATCH.take()).map(|()| 0))
 }
 
 fn run(scratch: &mut [f32]) -> Result<(), ModelError> {
@@ -103,6 +97,5 @@ fn load(address: usize) -> u32 {
 
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    eprintln!("{info}");
-    process::exit(2)
+    picardy_firmware::panicked(info)
 }

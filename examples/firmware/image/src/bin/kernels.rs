@@ -5,7 +5,7 @@
 
 use picardy::nn::{Aligned, Artifact, ModelError, ResidualMlp, linear};
 use picardy_firmware::entry;
-use semihosting::{eprintln, println, process};
+use semihosting::println;
 use static_cell::ConstStaticCell;
 
 include!(concat!(env!("OUT_DIR"), "/odd.rs"));
@@ -14,13 +14,7 @@ static SCRATCH: ConstStaticCell<[f32; 1024]> = ConstStaticCell::new([0.0; 1024])
 
 #[entry]
 fn main() -> ! {
-    match run(SCRATCH.take()) {
-        Ok(others) => process::exit(i32::from(others > 0)),
-        Err(error) => {
-            eprintln!("error: {error}");
-            process::exit(1)
-        }
-    }
+    picardy_firmware::finish(run(SCRATCH.take()))
 }
 
 /// Gives back how many outputs have other bits.
@@ -54,6 +48,5 @@ fn count_others(y: &[f32], want: &[u32]) -> usize {
 
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    eprintln!("{info}");
-    process::exit(2)
+    picardy_firmware::panicked(info)
 }

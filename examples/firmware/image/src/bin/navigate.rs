@@ -9,7 +9,6 @@ use core::fmt::Write;
 use picardy_firmware::{Output, Paint, entry};
 use picardy_firmware_shared::Error;
 use picardy_firmware_shared::navigate::{Memory, navigate};
-use semihosting::{eprintln, process};
 use static_cell::ConstStaticCell;
 
 /// Not on the stack, whose depth is measured.
@@ -17,13 +16,7 @@ static MEMORY: ConstStaticCell<Memory> = ConstStaticCell::new(Memory::new());
 
 #[entry]
 fn main() -> ! {
-    match run(MEMORY.take(), &mut Output) {
-        Ok(()) => process::exit(0),
-        Err(error) => {
-            eprintln!("error: {error}");
-            process::exit(1)
-        }
-    }
+    picardy_firmware::finish(run(MEMORY.take(), &mut Output).map(|()| 0))
 }
 
 fn run(memory: &mut Memory, out: &mut Output) -> Result<(), Error> {
@@ -36,6 +29,5 @@ fn run(memory: &mut Memory, out: &mut Output) -> Result<(), Error> {
 
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    eprintln!("{info}");
-    process::exit(2)
+    picardy_firmware::panicked(info)
 }

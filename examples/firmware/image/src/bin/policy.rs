@@ -9,7 +9,6 @@ mod room;
 
 use picardy_firmware::entry;
 use picardy_firmware_shared::{Error, Policy};
-use semihosting::{eprintln, process};
 use static_cell::StaticCell;
 
 include!(concat!(env!("OUT_DIR"), "/policies.rs"));
@@ -23,13 +22,7 @@ static INT8: StaticCell<int8::Room> = StaticCell::new();
 
 #[entry]
 fn main() -> ! {
-    match run() {
-        Ok(others) => process::exit(i32::from(others > 0)),
-        Err(error) => {
-            eprintln!("error: {error}");
-            process::exit(1)
-        }
-    }
+    picardy_firmware::finish(run())
 }
 
 /// Gives back how many numbers have other bits than the host's.
@@ -46,6 +39,5 @@ fn run() -> Result<usize, Error> {
 
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    eprintln!("{info}");
-    process::exit(2)
+    picardy_firmware::panicked(info)
 }

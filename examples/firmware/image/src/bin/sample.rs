@@ -10,7 +10,6 @@ use picardy_firmware::{Output, Paint, entry};
 use picardy_firmware_shared::{
     Buffers, DIM, Error, ITEMS, Kind, sample, write_digests, write_horizons, write_samples,
 };
-use semihosting::{eprintln, process};
 use static_cell::ConstStaticCell;
 
 /// Not on the stack, whose depth is measured.
@@ -18,13 +17,7 @@ static BUFFERS: ConstStaticCell<Buffers> = ConstStaticCell::new(Buffers::new());
 
 #[entry]
 fn main() -> ! {
-    match run(BUFFERS.take(), &mut Output) {
-        Ok(()) => process::exit(0),
-        Err(error) => {
-            eprintln!("error: {error}");
-            process::exit(1)
-        }
-    }
+    picardy_firmware::finish(run(BUFFERS.take(), &mut Output).map(|()| 0))
 }
 
 fn run(buffers: &mut Buffers, out: &mut Output) -> Result<(), Error> {
@@ -43,6 +36,5 @@ fn run(buffers: &mut Buffers, out: &mut Output) -> Result<(), Error> {
 
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    eprintln!("{info}");
-    process::exit(2)
+    picardy_firmware::panicked(info)
 }

@@ -5,7 +5,7 @@
 
 use picardy_firmware::ddim::{Memory, run};
 use picardy_firmware::{Paint, entry};
-use semihosting::{eprintln, println, process};
+use semihosting::{println, process};
 
 #[entry]
 fn main() -> ! {
@@ -19,6 +19,5 @@ fn main() -> ! {
 
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    eprintln!("{info}");
-    process::exit(2)
+    picardy_firmware::panicked(info)
 }
