@@ -86,6 +86,17 @@ fn numbers_are_core_s_own() {
         guard.apply(&at, &mut frames, item).unwrap();
     }
     assert!(ours == theirs && ours != plan());
+
+    // Places that stay as they come.
+    let (mut ours, mut theirs) = (plan(), plan());
+    assert_eq!(c_limit(&picardy_limits { keeping: 2, ..LIMITS }, ours.as_mut_ptr()).code, 0);
+    let mut guard = Limits::new(2, 0.3, 0.2).unwrap().keeping(2);
+    let mut frames = SliceFrames::new(&mut theirs, 12);
+    for item in 0..2 {
+        let at = Row { item, node: 0, level: Level::DATA, conditional: true };
+        guard.apply(&at, &mut frames, item).unwrap();
+    }
+    assert!(ours == theirs && ours[..4] == plan()[..4] && ours != plan());
 }
 
 #[test]
@@ -110,25 +121,37 @@ fn every_misuse_is_an_error_of_its_own() {
         (shifted(&shape(2, usize::MAX, 2), 1, at), PICARDY_ERROR_SIZE, "places"),
         (shifted(&shape(2, usize::MAX / 4, 2), 1, at), PICARDY_ERROR_SIZE, "places"),
         (shifted(&shape(usize::MAX / 8, 6, 2), 1, at), PICARDY_ERROR_SIZE, "batch"),
+        // As many numbers as can be counted, and more bytes than memory can have.
+        (shifted(&shape(usize::MAX / 32, 6, 2), 1, at), PICARDY_ERROR_SIZE, "batch"),
     ];
     for (i, ((got, of), code, field)) in cases.into_iter().enumerate() {
         assert_eq!((got, of.as_str()), (code as i32, field), "case {i}");
     }
     assert!(x == plan(), "what is refused is left alone");
 
-    let overlap = |delay, executed| c_overlap(delay, executed, &mut [0.0; NUMBERS]).code;
-    assert_eq!(overlap(5, 2), PICARDY_ERROR_HORIZON as i32);
-    assert_eq!(overlap(0, 6), PICARDY_ERROR_HORIZON as i32);
+    let overlap = |delay, executed| {
+        let said = c_overlap(delay, executed, &mut [0.0; NUMBERS]);
+        (said.code, name(&said).to_owned(), said.given, said.needed)
+    };
+    let horizon = PICARDY_ERROR_HORIZON as i32;
+    assert_eq!(overlap(5, 2), (horizon, "delay".to_owned(), 5, 4));
+    assert_eq!(overlap(0, 6), (horizon, "executed".to_owned(), 6, 5));
 
     let renoised = |alpha, sigma, data: *const f32, x: *mut f32| {
-        c_renoise(&picardy_level { alpha, sigma, t: 0.0 }, data, x).code
+        let said = c_renoise(&picardy_level { alpha, sigma, t: 0.0 }, data, x);
+        (said.code, name(&said).to_owned())
     };
     let (data, mut spoilt) = (plan(), plan());
     spoilt[3] = f32::INFINITY;
-    assert_eq!(renoised(nan, 0.5, data.as_ptr(), at), PICARDY_ERROR_RANGE as i32);
-    assert_eq!(renoised(0.5, -1.0, data.as_ptr(), at), PICARDY_ERROR_RANGE as i32);
-    assert_eq!(renoised(0.5, 0.5, at, at), PICARDY_ERROR_OVERLAP as i32);
-    assert_eq!(renoised(0.5, 0.5, spoilt.as_ptr(), at), PICARDY_ERROR_NUMBER as i32);
+    for (got, code, field) in [
+        (renoised(nan, 0.5, data.as_ptr(), at), PICARDY_ERROR_RANGE, "level.alpha"),
+        (renoised(f64::INFINITY, 0.5, data.as_ptr(), at), PICARDY_ERROR_RANGE, "level.alpha"),
+        (renoised(0.5, -1.0, data.as_ptr(), at), PICARDY_ERROR_RANGE, "level.sigma"),
+        (renoised(0.5, 0.5, at, at), PICARDY_ERROR_OVERLAP, "x"),
+        (renoised(0.5, 0.5, spoilt.as_ptr(), at), PICARDY_ERROR_NUMBER, "data"),
+    ] {
+        assert_eq!(got, (code as i32, field.to_owned()));
+    }
 
     let limited = |limits: &picardy_limits, x: *mut f32| {
         let said = c_limit(limits, x);
@@ -146,6 +169,8 @@ fn every_misuse_is_an_error_of_its_own() {
         (limited(&of(still.as_ptr(), ptr::null()), at), PICARDY_ERROR_NULL, "limits.moving"),
         (limited(&of(ptr::null(), still.as_ptr()), at), PICARDY_ERROR_NULL, "limits.position"),
         (limited(&of(at, still.as_ptr()), at), PICARDY_ERROR_OVERLAP, "x"),
+        (limited(&of(still.as_ptr(), at), at), PICARDY_ERROR_OVERLAP, "x"),
+        (limited(&of(still.as_ptr(), spoilt.as_ptr()), at), PICARDY_ERROR_NUMBER, "limits.moving"),
         (limited(&of(spoilt.as_ptr(), still.as_ptr()), at), PICARDY_ERROR_NUMBER, "limits.position"),
         (limited(&LIMITS, spoilt.as_mut_ptr()), PICARDY_ERROR_NUMBER, "x"),
     ];
