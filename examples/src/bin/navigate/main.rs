@@ -229,7 +229,8 @@ mod tests {
             let evaluations = row["evaluations"].as_f64().unwrap();
             match name {
                 "all, deadline 0" => assert_eq!(evaluations, 1.0),
-                "all, warm, 5 steps" => assert!((5.0..9.5).contains(&evaluations), "{row}"),
+                // Some were warm; those of a robot that stands still are not.
+                "all, warm, 5 steps" => assert!((5.0..10.0).contains(&evaluations), "{row}"),
                 _ => {}
             }
         }
