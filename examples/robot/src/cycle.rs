@@ -120,7 +120,7 @@ from!(
 /// The plan for what is `seen`, after `last` of which so many actions were executed. `denoiser` is a network that was told the observation's
 /// numbers and predicts the data. `expired` is asked after every evaluation.
 ///
-/// Safe answers: where time is up after the first evaluation, its estimate is the plan; where the new plan touches an obstacle (as far as
+/// Safe answers: where time is up after the first evaluation, its estimate is the plan; with [`Features::obstacles`], where the new plan touches an obstacle (as far as
 /// can be foreseen) before the rest of the last one does, that rest; where braking is free for longer, braking. Where all touch one, the plan that
 /// does so last, which [`Plan::free_until`] tells. A robot that is not where the last plan has it begins anew.
 ///

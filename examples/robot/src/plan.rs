@@ -30,8 +30,8 @@ pub struct Plan {
     pub evaluations: usize,
     /// Places that were known when it was made.
     pub known: usize,
-    /// The first place that touches an obstacle, as far as could be foreseen; [`PLACES`] where none does. Below that, every other answer touched one
-    /// no later.
+    /// The first place that touches an obstacle, as far as could be foreseen; [`PLACES`] where none does. Below that, and with
+    /// [`Features::obstacles`](crate::Features::obstacles), every other answer touched one no later.
     pub free_until: usize,
 }
 

@@ -128,7 +128,9 @@ pub fn darcy(out: &Path, size: &DarcySize) -> anyhow::Result<Value> {
                 row[format!("{key}_over_vanilla")] = json!(mean(&row, key) / mean(&vanilla, key));
             }
             row["loss"] = json!(recipe.name);
-            row["c"] = json!(recipe.weight);
+            let physics = config(*recipe, 0, size).loss.physics;
+            (row["c"], row["bend"], row["timesteps"]) =
+                (json!(physics.weight), json!(physics.bend), json!(physics.timesteps));
             row
         })
         .collect();
@@ -157,7 +159,7 @@ fn config(recipe: Recipe, seed: u64, size: &DarcySize) -> TrainConfig {
     let unit = (size.cells as f64 / CELLS as f64).powi(2);
     physics.timesteps = recipe.timesteps;
     (physics.weight, physics.bend) = (recipe.weight / (unit * unit), recipe.bend * unit);
-    // One more level for each doubling: attention is at 8 x 8 cells or fewer.
+    // One more level for each doubling: attention is at 8 x 8 cells for powers of two, at less than 16 x 16 for others.
     let levels = 1 + (size.cells / 8).ilog2() as usize;
     let widths = std::iter::once(16).chain(std::iter::repeat_n(32, levels)).take(levels.max(2)).collect();
     let network = NetworkKind::Unet2d { widths, embedding: 32, blocks: 1, groups: 8, heads: 4 };

@@ -6,7 +6,7 @@ use crate::report::Row;
 use crate::training::Trained;
 use crate::world::Map;
 use anyhow::Context;
-use picardy::likelihood::Threshold;
+use picardy::likelihood::{Threshold, ThresholdError};
 use picardy_robot::Features;
 use rayon::prelude::*;
 use serde_json::{Value, json};
@@ -109,7 +109,16 @@ impl Runs {
         let rarely = Settings { every: RARELY, ..BASE };
         let held_out = self.of(network, &Settings { map: Map::Turning, ..rarely }, CALIBRATION, true)?;
         let mut scores: Vec<f64> = held_out.iter().flat_map(|run| run.scores.iter().copied()).collect();
-        let threshold = Threshold::calibrate(&mut scores, RATE).context("the alarm")?;
+        let threshold = match Threshold::calibrate(&mut scores, RATE) {
+            Err(error @ ThresholdError::TooFew { .. }) => {
+                println!(
+                    "   no alarm can be calibrated on {} runs: {error}; raise `--episodes`",
+                    self.episodes
+                );
+                return Ok((Vec::new(), Value::Null));
+            }
+            threshold => threshold.context("the alarm")?,
+        };
         let unseen = Settings { map: Map::Unseen, ..rarely };
         let mut rows = vec![
             self.row(network, "unseen, every 0.4 s", &Settings { every: EVERY, ..unseen })?,

@@ -192,6 +192,33 @@ fn tick(frame: &episode::Frame) -> Tick {
 mod tests {
     use super::*;
 
+    /// One course may end before there is enough to calibrate an alarm on: all else is reported.
+    #[test]
+    fn a_run_without_an_alarm_is_reported() {
+        let place = tempfile::tempdir().unwrap();
+        let calibrated = [3, 6, 9].map(|seed| {
+            let args = Args {
+                steps: 20,
+                worlds: 8,
+                episodes: 1,
+                seed,
+                widths: vec![8, 16],
+                weight: 1e-3,
+                half: false,
+                losses: vec![Loss::Standard],
+                trained: false,
+                out: place.path().to_owned(),
+            };
+            drive(&args).unwrap();
+            let report: serde_json::Value =
+                serde_json::from_slice(&std::fs::read(place.path().join("report.json")).unwrap()).unwrap();
+            let rows = report["alarms"].as_array().unwrap().len();
+            assert_eq!(rows, if report["alarm"].is_null() { 0 } else { 5 });
+            rows > 0
+        });
+        assert!(calibrated.contains(&false), "all of them found enough: take other seeds");
+    }
+
     /// The whole road in small: whatever the network is worth, limits hold where they are guarded.
     #[test]
     fn a_small_run_keeps_its_limits() {
