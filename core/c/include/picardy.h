@@ -78,7 +78,7 @@ enum picardy_error
   PICARDY_ERROR_MISALIGNED = 2,
   // Too little memory.
   PICARDY_ERROR_MEMORY = 3,
-  // Two buffers share bytes.
+  // Two buffers share bytes. Where one is the detail, that is not written.
   PICARDY_ERROR_OVERLAP = 4,
   // A length beyond all memory.
   PICARDY_ERROR_SIZE = 5,

@@ -64,7 +64,7 @@ pub unsafe extern "C" fn picardy_typical_fit(
         unsafe { memory::write(typical, picardy_typical { mean, factor }, "typical") }
     };
     // SAFETY: the caller's promise.
-    unsafe { guarded(detail, work) }
+    unsafe { guarded(detail, &[], work) }
 }
 
 /// How far a `profile` `[PICARDY_BANDS]` is from what is usual, into `score`: the squared Mahalanobis distance, for a threshold that was
@@ -79,11 +79,15 @@ pub unsafe extern "C" fn picardy_typical_score(
     score: *mut f64,
     detail: *mut picardy_detail,
 ) -> i32 {
+    let numbers = profile.cast::<Profile>();
     let work = || {
         // SAFETY: the caller's promise.
         let picardy_typical { mean, factor } = unsafe { memory::read(typical, "typical") }?;
         // SAFETY: the caller's promise; a profile is an array.
-        let profile = unsafe { memory::read(profile.cast::<Profile>(), "profile") }?;
+        let profile = unsafe { memory::read(numbers, "profile") }?;
+        let place = Region::new(score.cast_const(), 1, "score")?;
+        place.apart_from(Region::new(typical, 1, "typical")?)?;
+        place.apart_from(Region::new(numbers, 1, "profile")?)?;
         finite(&mean, "typical.mean")?;
         finite(factor.as_flattened(), "typical.factor")?;
         let diagonal = factor.iter().enumerate().filter_map(|(i, row)| row.get(i));
@@ -97,7 +101,7 @@ pub unsafe extern "C" fn picardy_typical_score(
         unsafe { memory::write(score, found, "score") }
     };
     // SAFETY: the caller's promise.
-    unsafe { guarded(detail, work) }
+    unsafe { guarded(detail, &[], work) }
 }
 
 /// The threshold of `count` held-out `scores` (-log p(x), a typicality score: higher is odder), which are sorted. An input like them,
@@ -126,7 +130,7 @@ pub unsafe extern "C" fn picardy_threshold_calibrate(
         unsafe { memory::write(threshold, picardy_threshold { value, rate, scores }, "threshold") }
     };
     // SAFETY: the caller's promise.
-    unsafe { guarded(detail, work) }
+    unsafe { guarded(detail, &[], work) }
 }
 
 /// Not 0 where a score is an alarm. A NaN is one, and so is any score where the threshold was not calibrated (of no scores, or

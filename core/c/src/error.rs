@@ -14,7 +14,7 @@ pub enum picardy_error {
     PICARDY_ERROR_MISALIGNED = 2,
     /// Too little memory.
     PICARDY_ERROR_MEMORY = 3,
-    /// Two buffers share bytes.
+    /// Two buffers share bytes. Where one is the detail, that is not written.
     PICARDY_ERROR_OVERLAP = 4,
     /// A length beyond all memory.
     PICARDY_ERROR_SIZE = 5,
@@ -154,7 +154,7 @@ fn text(code: i32) -> &'static CStr {
         PICARDY_ERROR_NULL: c"the pointer `name` is null: give it an object",
         PICARDY_ERROR_MISALIGNED: c"the pointer `name` is not a multiple of `needed`: align what it points to",
         PICARDY_ERROR_MEMORY: c"`name` has `given` bytes of the `needed` ones: give as many as the function for its size says",
-        PICARDY_ERROR_OVERLAP: c"the buffer `name` shares bytes with another of this call, or with its plan, network, run or likelihood: give each its own",
+        PICARDY_ERROR_OVERLAP: c"the buffer `name` shares bytes with another of this call, or with its plan, network, run or likelihood (the detail itself, where that was left as it was): give each its own",
         PICARDY_ERROR_SIZE: c"`given` of `name` are more than there is memory: give a smaller number",
         PICARDY_ERROR_UNKNOWN_VALUE: c"`value` is none of the values of the enum in `name`: take one from the header",
         PICARDY_ERROR_INDEX: c"index `given` of `needed`: give a smaller one",

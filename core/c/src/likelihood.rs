@@ -110,16 +110,40 @@ pub(crate) struct Parts<'a> {
     pub(crate) numbers: &'static mut [f32],
 }
 
+/// The memory of a likelihood, under way or not; none where the pointer is no likelihood's.
+///
+/// # Safety
+/// As for [`Held::new`].
+pub(crate) unsafe fn lent(likelihood: *mut picardy_likelihood) -> [Region; 1] {
+    let sealed = likelihood.cast::<Sealed>();
+    // SAFETY: the caller's promise.
+    if unsafe { check(sealed) }.is_err() {
+        return [Region::NOTHING];
+    }
+    // SAFETY: the seal says that a `Sealed` was written here; a field that nothing borrows, copied out.
+    unsafe { [(*sealed).lent] }
+}
+
+/// Whether a `Sealed` is there.
+///
+/// # Safety
+/// As for [`Held::new`].
+unsafe fn check(sealed: *mut Sealed) -> Result<(), Fault> {
+    // SAFETY: the seal is an integer; the caller's promise.
+    let found = unsafe { memory::read(sealed.cast::<usize>().cast_const(), "likelihood") }?;
+    if !sealed.is_aligned() || found != memory::seal(sealed, KIND) {
+        return Err(Fault::new(code::PICARDY_ERROR_NOT_A_LIKELIHOOD));
+    }
+    Ok(())
+}
+
 impl Held {
     /// # Safety
     /// Where it is not null, the pointer points to memory of a likelihood's size, which is the likelihood's alone.
     pub(crate) unsafe fn new(likelihood: *mut picardy_likelihood) -> Result<Self, Fault> {
         let sealed = likelihood.cast::<Sealed>();
-        // SAFETY: the seal is an integer; the caller's promise.
-        let found = unsafe { memory::read(sealed.cast::<usize>().cast_const(), "likelihood") }?;
-        if !sealed.is_aligned() || found != memory::seal(sealed, KIND) {
-            return Err(Fault::new(code::PICARDY_ERROR_NOT_A_LIKELIHOOD));
-        }
+        // SAFETY: the caller's promise.
+        unsafe { check(sealed) }?;
         // SAFETY: the seal says that a `Sealed` was written here; a flag, which nothing borrows.
         if unsafe { (&raw mut (*sealed).busy).replace(true) } {
             return Err(Fault::new(code::PICARDY_ERROR_BUSY));
@@ -285,7 +309,7 @@ pub unsafe extern "C" fn picardy_likelihood_size(
         unsafe { memory::write(bytes, size.bytes(), "bytes") }
     };
     // SAFETY: the caller's promise.
-    unsafe { guarded(detail, work) }
+    unsafe { guarded(detail, &[], work) }
 }
 
 /// Makes a likelihood in the caller's `memory`, of `picardy_likelihood_size` bytes; `likelihood` points into it then, and is null
@@ -302,9 +326,11 @@ pub unsafe extern "C" fn picardy_likelihood_make(
     detail: *mut picardy_detail,
 ) -> i32 {
     let memory = memory.cast::<u8>();
+    // SAFETY: the caller's promise.
+    let lent = unsafe { memory::lend((likelihood, ptr::null_mut(), "likelihood"), memory, bytes) };
+    let taken = [lent.unwrap_or(Region::NOTHING)];
     let work = || {
-        // SAFETY: the caller's promise.
-        let lent = unsafe { memory::lend((likelihood, ptr::null_mut(), "likelihood"), memory, bytes) }?;
+        let lent = lent?;
         // SAFETY: the caller's promise.
         let settings = unsafe { memory::read(spec, "spec") }?.check()?;
         // SAFETY: the caller lends the memory, here and below.
@@ -335,5 +361,5 @@ pub unsafe extern "C" fn picardy_likelihood_make(
         unsafe { memory::write(likelihood, sealed.cast(), "likelihood") }
     };
     // SAFETY: the caller's promise.
-    unsafe { guarded(detail, work) }
+    unsafe { guarded(detail, &[&taken], work) }
 }

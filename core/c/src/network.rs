@@ -83,6 +83,15 @@ pub(crate) unsafe fn model<'a>(
     Ok((&sealed.model, sealed.regions()?))
 }
 
+/// The memory of a network, which is none where the pointer is no network's.
+///
+/// # Safety
+/// As for [`open`].
+pub(crate) unsafe fn lent(network: *const picardy_network) -> [Region; 2] {
+    // SAFETY: the caller's promise.
+    unsafe { model(network) }.map_or([Region::NOTHING; 2], |(_, regions)| regions)
+}
+
 /// The bytes that a network takes, at an alignment of `PICARDY_ALIGNMENT`.
 #[unsafe(no_mangle)]
 pub extern "C" fn picardy_network_size() -> usize {
@@ -107,10 +116,12 @@ pub unsafe extern "C" fn picardy_network_open(
 ) -> i32 {
     let memory = memory.cast::<u8>();
     let bytes = bytes.cast::<u8>();
+    // SAFETY: the caller's promise.
+    let lent = unsafe { memory::lend((network, ptr::null(), "network"), memory, memory_bytes) };
+    let file = Region::new(bytes, length, "bytes");
+    let taken = [lent.unwrap_or(Region::NOTHING), file.unwrap_or(Region::NOTHING)];
     let work = || {
-        // SAFETY: the caller's promise.
-        let lent = unsafe { memory::lend((network, ptr::null(), "network"), memory, memory_bytes) }?;
-        let file = Region::new(bytes, length, "bytes")?;
+        let (lent, file) = (lent?, file?);
         lent.apart_from(file)?;
         // SAFETY: the caller lends the memory.
         let mut arena = unsafe { Arena::new(memory, memory_bytes, mem::size_of::<Sealed>()) }?;
@@ -130,7 +141,7 @@ pub unsafe extern "C" fn picardy_network_open(
         unsafe { memory::write(network, sealed.cast_const().cast(), "network") }
     };
     // SAFETY: the caller's promise.
-    unsafe { guarded(detail, work) }
+    unsafe { guarded(detail, &[&taken], work) }
 }
 
 /// What a network was trained for; `PICARDY_ERROR_CARD` where its artifact does not say, or names a process or an output that no
@@ -158,10 +169,10 @@ pub unsafe extern "C" fn picardy_network_card(
             data_variance: found.data_variance,
         };
         // SAFETY: the caller's promise.
-        unsafe { memory::write(card, about, "card") }
+        unsafe { memory::write_apart(card, about, "card", &lent(network)) }
     };
     // SAFETY: the caller's promise.
-    unsafe { guarded(detail, work) }
+    unsafe { guarded(detail, &[&lent(network)], work) }
 }
 
 /// The numbers of a state, of a network without a card too.
@@ -178,10 +189,10 @@ pub unsafe extern "C" fn picardy_network_dim(
         // SAFETY: the caller's promise.
         let found = unsafe { model(network) }?.0.dim();
         // SAFETY: the caller's promise.
-        unsafe { memory::write(dim, found, "dim") }
+        unsafe { memory::write_apart(dim, found, "dim", &lent(network)) }
     };
     // SAFETY: the caller's promise.
-    unsafe { guarded(detail, work) }
+    unsafe { guarded(detail, &[&lent(network)], work) }
 }
 
 /// The floats of scratch with which `rows` rows go through the network together: 1 suffices, more than 48 gain nothing.
@@ -200,10 +211,10 @@ pub unsafe extern "C" fn picardy_network_scratch(
         let needed = unsafe { model(network) }?.0.scratch_len(rows.max(1));
         memory::bytes_of::<f32>(needed, "rows")?;
         // SAFETY: the caller's promise.
-        unsafe { memory::write(floats, needed, "floats") }
+        unsafe { memory::write_apart(floats, needed, "floats", &lent(network)) }
     };
     // SAFETY: the caller's promise.
-    unsafe { guarded(detail, work) }
+    unsafe { guarded(detail, &[&lent(network)], work) }
 }
 
 /// # Safety
@@ -242,7 +253,7 @@ pub unsafe extern "C" fn picardy_network_restore(
         Ok(())
     };
     // SAFETY: the caller's promise.
-    unsafe { guarded(detail, work) }
+    unsafe { guarded(detail, &[&lent(network)], work) }
 }
 
 /// Takes `batch` items from the data's own units to the network's coordinates, where densities are asked about: the reverse of
@@ -267,5 +278,5 @@ pub unsafe extern "C" fn picardy_network_normalize(
         Ok(())
     };
     // SAFETY: the caller's promise.
-    unsafe { guarded(detail, work) }
+    unsafe { guarded(detail, &[&lent(network)], work) }
 }

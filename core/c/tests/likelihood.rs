@@ -558,6 +558,50 @@ fn pointers_and_memory_that_do_not_fit_are_errors() {
 }
 
 #[test]
+fn a_detail_in_a_likelihood_is_an_error_and_stays_unwritten() {
+    let (mut made, good, mut script) = (make(&spec()).unwrap(), spec(), script(Prediction::Epsilon));
+    let denoiser = by(&mut script);
+    let expected = of_c(made.likelihood, &denoiser);
+    let (likelihood, x, memory) = (made.likelihood, X.as_ptr(), made.memory.at());
+    let (bytes, mut nats, mut numbers) = (8 * made.memory.0.len(), [NATS; 3], [0.0; 3 * PICARDY_BANDS]);
+    let (nats, numbers, levels) = (nats.as_mut_ptr(), numbers.as_mut_ptr(), LEVELS.as_ptr());
+    for place in (0..bytes).step_by(8) {
+        let at: *mut picardy_detail = memory.wrapping_byte_add(place).cast();
+        // SAFETY: all pointers are to what they say.
+        let codes = unsafe {
+            [
+                picardy_log_density(likelihood, &denoiser, ptr::null(), x, 3, nats, at),
+                // What is wrong besides is not said there either.
+                picardy_log_density(likelihood, ptr::null(), ptr::null(), x, 3, nats, at),
+                picardy_log_ratio(likelihood, &denoiser, &LEVEL, x, 3, nats, at),
+                picardy_posterior(likelihood, &denoiser, levels, ptr::null(), 4, x, numbers, at),
+                picardy_profile(likelihood, &denoiser, x, 3, numbers, at),
+                picardy_likelihood_make(&good, memory, bytes, &mut ptr::null_mut(), at),
+            ]
+        };
+        assert_eq!(codes, [PICARDY_ERROR_OVERLAP as i32; 6], "byte {place}");
+    }
+    assert_eq!(of_c(likelihood, &denoiser), expected, "nothing was written to");
+}
+
+#[test]
+fn a_score_overlaps_neither_what_is_usual_nor_its_profile() {
+    let mut typical =
+        picardy_typical { mean: [0.0; PICARDY_BANDS], factor: [[0.0; PICARDY_BANDS]; PICARDY_BANDS] };
+    (0..PICARDY_BANDS).for_each(|i| typical.factor[i][i] = 1.0);
+    let (good, mut profile, mut score) = (typical, [2.0; PICARDY_BANDS], 0.0);
+    let (usual, numbers) = (&raw mut typical, profile.as_mut_ptr());
+    for at in [usual.cast(), usual.cast::<f64>().wrapping_add(71), numbers, numbers.wrapping_add(7)] {
+        // SAFETY: all pointers are to what they say.
+        let fault = said(|detail| unsafe { picardy_typical_score(usual, numbers, at, detail) });
+        assert_eq!((fault.code, name(&fault)), (PICARDY_ERROR_OVERLAP as i32, "score"));
+    }
+    // SAFETY: all pointers are to what they say.
+    let fault = said(|detail| unsafe { picardy_typical_score(usual, numbers, &mut score, detail) });
+    assert_eq!((fault.code, score, typical, profile), (0, 32.0, good, [2.0; PICARDY_BANDS]));
+}
+
+#[test]
 fn questions_without_an_answer_are_errors_of_their_own() {
     let (made, mut script) = (make(&spec()).unwrap(), script(Prediction::Epsilon));
     let (denoiser, mut nats) = (by(&mut script), [NATS; 3]);
