@@ -891,6 +891,10 @@ size_t picardy_network_size(void);
 // Makes a network of an artifact's `length` bytes, which are checked and read in place, in the caller's `memory`; `network`
 // points into that then, and is null after an error. The bytes lie at a multiple of 4, and stay there as long as the network is
 // used. What was made in the memory before is gone, after an error too.
+//
+// It opens residual MLPs without a condition (`picardy.model` is `residual-mlp`, `picardy.condition` is absent). Of others it says
+// `PICARDY_ERROR_MODEL`, with the architecture, or with `picardy.condition` and its numbers in `given`: they run behind
+// `picardy_denoiser.evaluate`, a function that evaluates them by other means.
 int32_t picardy_network_open(const void *bytes,
                              size_t length,
                              void *memory,

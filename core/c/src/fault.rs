@@ -246,6 +246,10 @@ impl From<ModelError> for Fault {
                 Self::new(PICARDY_ERROR_MODEL).name(name.as_str()).given(got).needed(limit)
             }
             E::Card(error) => error.into(),
+            // A card that is right: it is this border that takes no condition.
+            E::Rows(error) if error.argument == picardy::nn::key::CONDITION => {
+                Self::new(PICARDY_ERROR_MODEL).name(error.argument).given(error.got)
+            }
             E::Rows(error) => Self::new(PICARDY_ERROR_CARD).name(error.argument),
             E::OddWidth { width } => Self::new(PICARDY_ERROR_MODEL).given(width),
             E::Blocks { got } => Self::new(PICARDY_ERROR_MODEL).given(got),

@@ -102,6 +102,10 @@ pub extern "C" fn picardy_network_size() -> usize {
 /// points into that then, and is null after an error. The bytes lie at a multiple of 4, and stay there as long as the network is
 /// used. What was made in the memory before is gone, after an error too.
 ///
+/// It opens residual MLPs without a condition (`picardy.model` is `residual-mlp`, `picardy.condition` is absent). Of others it says
+/// `PICARDY_ERROR_MODEL`, with the architecture, or with `picardy.condition` and its numbers in `given`: they run behind
+/// `picardy_denoiser.evaluate`, a function that evaluates them by other means.
+///
 /// # Safety
 /// Pointers are null or point to what their types say, `bytes` to `length` of them; `memory` is the network's as long as that is
 /// used.
@@ -128,7 +132,13 @@ pub unsafe extern "C" fn picardy_network_open(
         let sealed = arena.take::<Sealed>(1)?;
         // SAFETY: the caller's promise.
         let artifact = Artifact::parse(unsafe { memory::slice(bytes, length, "bytes") }?)?;
-        let model = ResidualMlp::from_artifact(&artifact)?;
+        let model = ResidualMlp::from_artifact(&artifact).map_err(|error| match error {
+            ModelError::UnknownModel => {
+                let name = artifact.metadata(key::MODEL).unwrap_or_default();
+                Fault::new(code::PICARDY_ERROR_MODEL).name(name)
+            }
+            error => error.into(),
+        })?;
         let card = match model.card(&artifact) {
             Ok(card) => Some(card),
             // An artifact of another maker: the caller says what it was trained for.
