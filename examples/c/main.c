@@ -163,7 +163,8 @@ static int classify(const picardy_network *network, const picardy_card *card, co
     show_nats("ratio", ratio);
     printf("sample posterior 0 %.7f %.7f\n", posterior[0], posterior[1]);
 
-    // Held-out inputs say what is usual, others what is an alarm; both come from a file or from flash on a robot, as plain numbers.
+    // Held-out inputs say what is usual, others what is an alarm; both come from a file or from flash on a robot, as plain numbers. They
+    // hold for this network and this spec alone, its seed too.
     static double profiles[2 * HELD_OUT][PICARDY_BANDS], odd[BATCH][PICARDY_BANDS];
     static float held_out[2 * HELD_OUT * DIM];
     static picardy_typical typical;

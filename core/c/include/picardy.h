@@ -409,6 +409,9 @@ typedef struct picardy_plan picardy_plan;
 typedef struct picardy_run picardy_run;
 
 // The mean and the covariance of held-out inputs' profiles: plain numbers, which can be kept in a file or in flash.
+//
+// They hold for profiles of the same network, units and `picardy_likelihood_spec` (seed, evaluations and log_snrs too) alone: the
+// draws' own error is in every profile, the same for all inputs. Keep the spec beside them.
 typedef struct picardy_typical {
   // The mean.
   double mean[PICARDY_BANDS];
@@ -437,6 +440,9 @@ typedef struct picardy_detail {
 } picardy_detail;
 
 // Above which score an input counts as out of distribution: plain numbers, which can be kept in a file or in flash.
+//
+// It holds for scores of the same network, units and `picardy_likelihood_spec` (seed, evaluations and log_snrs too), and of the same
+// `picardy_typical`, alone: others may alarm at twice the rate and more. Keep the spec beside it.
 typedef struct picardy_threshold {
   // A score above it is an alarm.
   double value;
@@ -580,7 +586,8 @@ typedef struct picardy_likelihood_spec {
   struct picardy_log_snrs log_snrs;
   // The variance of the data per coordinate, about; above 0. It changes the standard error alone.
   double variance;
-  // The draws: the same seed gives the same numbers on every machine. All inputs share them.
+  // The draws: the same seed gives the same numbers on every machine. All inputs share them. A `picardy_threshold` and a
+  // `picardy_typical` hold for the seed alone that their scores and profiles had.
   uint64_t seed;
   // Evaluations of the network for an input and density; a profile takes at least 16.
   size_t evaluations;
@@ -756,7 +763,7 @@ typedef int32_t (*picardy_watch)(void *context, const struct picardy_round *roun
 extern "C" {
 #endif // __cplusplus
 
-// Fits `count` held-out inputs' `profiles` [count, PICARDY_BANDS], at least 16.
+// Fits `count` held-out inputs' `profiles` [count, PICARDY_BANDS], at least 16, all of one network and one `picardy_likelihood_spec`.
 int32_t picardy_typical_fit(const double *profiles,
                             size_t count,
                             struct picardy_typical *typical,
@@ -771,7 +778,7 @@ int32_t picardy_typical_score(const struct picardy_typical *typical,
 
 // The threshold of `count` held-out `scores` (-log p(x), a typicality score: higher is odder), which are sorted. An input like them,
 // which was not trained on, is an alarm at most at the `rate`, above 0 and below 1 (split conformal prediction, arXiv 1604.04173);
-// that takes 1 / rate - 1 scores.
+// that takes 1 / rate - 1 scores. Those scored later come from the same network and `picardy_likelihood_spec`.
 int32_t picardy_threshold_calibrate(double *scores,
                                     size_t count,
                                     double rate,

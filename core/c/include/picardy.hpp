@@ -398,7 +398,8 @@ class Likelihood {
     std::size_t dim_ = 0;
 };
 
-// What is usual of held-out inputs' profiles, PICARDY_BANDS numbers each.
+// What is usual of held-out inputs' profiles, PICARDY_BANDS numbers each: of profiles of the same network and LikelihoodSpec alone (seed,
+// evaluations and log-SNRs too).
 inline Error fit(Span<const double> profiles, Typical &typical) {
     Error error;
     picardy_typical_fit(profiles.data(), profiles.size() / PICARDY_BANDS, &typical, error.out());
@@ -415,7 +416,7 @@ inline Error score(const Typical &typical, Span<const double> profile, double &s
     return error;
 }
 
-// The threshold of held-out scores, which are sorted.
+// The threshold of held-out scores, which are sorted: of scores of the same network and LikelihoodSpec alone.
 inline Error calibrate(Span<double> scores, double rate, Threshold &threshold) {
     Error error;
     picardy_threshold_calibrate(scores.data(), scores.size(), rate, &threshold, error.out());

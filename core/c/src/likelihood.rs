@@ -49,7 +49,8 @@ pub struct picardy_likelihood_spec {
     pub log_snrs: picardy_log_snrs,
     /// The variance of the data per coordinate, about; above 0. It changes the standard error alone.
     pub variance: f64,
-    /// The draws: the same seed gives the same numbers on every machine. All inputs share them.
+    /// The draws: the same seed gives the same numbers on every machine. All inputs share them. A `picardy_threshold` and a
+    /// `picardy_typical` hold for the seed alone that their scores and profiles had.
     pub seed: u64,
     /// Evaluations of the network for an input and density; a profile takes at least 16.
     pub evaluations: usize,
