@@ -150,6 +150,7 @@ static int classify(const picardy_network *network, const picardy_card *card, co
     }
     // In the data's units, and in the network's, where densities are.
     float x[BATCH * DIM] = {50.0f, 60.0f, 70.0f, 110.0f};
+    // A level without a t: the spec's schedule says what the network is told.
     const picardy_level noisy = {.alpha = 0.8, .sigma = 0.6}, levels[2] = {{.alpha = 1.0}, noisy};
     picardy_nats density[BATCH], ratio[BATCH];
     double posterior[2];

@@ -496,7 +496,7 @@ typedef struct picardy_level {
   double alpha;
   // The factor of the noise.
   double sigma;
-  // What the network is told: a timestep, or a sigma.
+  // What the network is told: a timestep, or a sigma. Of densities it does not count: the likelihood's schedule says it.
   double t;
 } picardy_level;
 
@@ -791,8 +791,9 @@ int32_t picardy_is_alarm(struct picardy_threshold threshold,
                          double score);
 
 // `log p(x)` of `items` inputs `x` [items, dim] with its standard error, into `out` `[items]` (arXiv 2302.03792, eq. 9): how likely an
-// input is, in nats, in the network's coordinates (`picardy_network_normalize`). At a `level` it is the density of
-// alpha data + sigma noise; null is the data's own.
+// input is, in nats, in the network's coordinates (`picardy_network_normalize`). In the data's own units it is that minus the sum of
+// ln data_scale over the coordinates (`picardy_network_log_scale`). At a `level` it is the density of alpha data + sigma noise,
+// where `t` does not count; null is the data's own.
 //
 // `evaluations` evaluations an input. The error knows nothing of the network's own. After an error, what `out` holds is of no use.
 int32_t picardy_log_density(struct picardy_likelihood *likelihood,
@@ -804,7 +805,8 @@ int32_t picardy_log_density(struct picardy_likelihood *likelihood,
                             struct picardy_detail *detail);
 
 // `log p_level(x) - log p(x)` of `items` inputs `x` [items, dim], in nats, with the difference's own standard error, into `out`
-// `[items]` (arXiv 2407.08946): above 0 where an input looks more like data at the level's noise than like data.
+// `[items]` (arXiv 2407.08946): above 0 where an input looks more like data at the level's noise than like data. The level's `t`
+// does not count here.
 //
 // Twice `evaluations` evaluations an input.
 int32_t picardy_log_ratio(struct picardy_likelihood *likelihood,
@@ -816,8 +818,8 @@ int32_t picardy_log_ratio(struct picardy_likelihood *likelihood,
                           struct picardy_detail *detail);
 
 // The posterior over `count` noise levels of one input `x` `[dim]` that is data at one of them, into `out` `[count]`, which sums to 1:
-// prior(level) p_level(x), over the sum of all. No noise is alpha 1, sigma 0. `prior` `[count]` is of numbers above 0, which
-// need not sum to 1; null is an even one.
+// prior(level) p_level(x), over the sum of all. No noise is alpha 1, sigma 0; `t` does not count here. `prior` `[count]` is of
+// numbers above 0, which need not sum to 1; null is an even one.
 //
 // `evaluations` evaluations a level, with the same draws.
 int32_t picardy_posterior(struct picardy_likelihood *likelihood,
@@ -930,11 +932,19 @@ int32_t picardy_network_restore(const struct picardy_network *network,
                                 size_t batch,
                                 struct picardy_detail *detail);
 
-// Takes `batch` items from the data's own units to the network's coordinates, where densities are asked about: the reverse of
-// `picardy_network_restore`.
+// Takes `batch` items from the data's own units to the network's coordinates, `(x - data_mean) / data_scale`, where densities are asked
+// about: the reverse of `picardy_network_restore`. What that changes a density by, `picardy_network_log_scale` says.
 int32_t picardy_network_normalize(const struct picardy_network *network,
                                   float *x,
                                   size_t batch,
+                                  struct picardy_detail *detail);
+
+// The sum of `ln data_scale` over an item's coordinates, in nats: what a density in the network's coordinates is above the one in
+// the data's own units, `log p_data(x) = log p(z) - sum_i ln data_scale_i` where z is x in the network's coordinates
+// (`picardy_network_normalize`). The same for all inputs, so that neither ratios nor alarms need it; densities of networks of
+// different units are compared with it.
+int32_t picardy_network_log_scale(const struct picardy_network *network,
+                                  double *nats,
                                   struct picardy_detail *detail);
 
 // The size of a plan of a spec, in bytes, at an alignment of `PICARDY_ALIGNMENT`.

@@ -178,6 +178,12 @@ class Network {
     Error restore(Span<float> x, std::size_t batch) const { return units(picardy_network_restore, x, batch); }
     // Takes items of the data's own units to the network's coordinates, where densities are.
     Error normalize(Span<float> x, std::size_t batch) const { return units(picardy_network_normalize, x, batch); }
+    // What log p in the network's coordinates is above log p in the data's own units: the sum of ln data_scale.
+    Error log_scale(double &nats) const {
+        Error error;
+        picardy_network_log_scale(network_, &nats, error.out());
+        return error;
+    }
     picardy_denoiser denoiser(Span<float> scratch) const {
         return {nullptr, nullptr, network_, scratch.data(), scratch.size()};
     }
@@ -350,7 +356,8 @@ class Likelihood {
         likelihood.dim_ = spec.dim;
         return error;
     }
-    // log p(x) of each item; at a level, the density of alpha data + sigma noise.
+    // log p(x) of each item, in the network's coordinates (Network::normalize, Network::log_scale); at a level, the density of alpha
+    // data + sigma noise. A level's t does not count, here and below.
     Error log_density(const picardy_denoiser &denoiser, Span<const float> x, Span<Nats> out, const Level *level = nullptr) {
         return each(picardy_log_density, denoiser, level, x, out);
     }

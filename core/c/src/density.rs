@@ -158,8 +158,9 @@ unsafe fn level(level: *const picardy_level) -> Result<Level, Fault> {
 }
 
 /// `log p(x)` of `items` inputs `x` [items, dim] with its standard error, into `out` `[items]` (arXiv 2302.03792, eq. 9): how likely an
-/// input is, in nats, in the network's coordinates (`picardy_network_normalize`). At a `level` it is the density of
-/// alpha data + sigma noise; null is the data's own.
+/// input is, in nats, in the network's coordinates (`picardy_network_normalize`). In the data's own units it is that minus the sum of
+/// ln data_scale over the coordinates (`picardy_network_log_scale`). At a `level` it is the density of alpha data + sigma noise,
+/// where `t` does not count; null is the data's own.
 ///
 /// `evaluations` evaluations an input. The error knows nothing of the network's own. After an error, what `out` holds is of no use.
 ///
@@ -191,7 +192,8 @@ pub unsafe extern "C" fn picardy_log_density(
 }
 
 /// `log p_level(x) - log p(x)` of `items` inputs `x` [items, dim], in nats, with the difference's own standard error, into `out`
-/// `[items]` (arXiv 2407.08946): above 0 where an input looks more like data at the level's noise than like data.
+/// `[items]` (arXiv 2407.08946): above 0 where an input looks more like data at the level's noise than like data. The level's `t`
+/// does not count here.
 ///
 /// Twice `evaluations` evaluations an input.
 ///
@@ -221,8 +223,8 @@ pub unsafe extern "C" fn picardy_log_ratio(
 }
 
 /// The posterior over `count` noise levels of one input `x` `[dim]` that is data at one of them, into `out` `[count]`, which sums to 1:
-/// prior(level) p_level(x), over the sum of all. No noise is alpha 1, sigma 0. `prior` `[count]` is of numbers above 0, which
-/// need not sum to 1; null is an even one.
+/// prior(level) p_level(x), over the sum of all. No noise is alpha 1, sigma 0; `t` does not count here. `prior` `[count]` is of
+/// numbers above 0, which need not sum to 1; null is an even one.
 ///
 /// `evaluations` evaluations a level, with the same draws.
 ///

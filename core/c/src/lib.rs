@@ -90,8 +90,8 @@ pub use likelihood::{
 pub use memory::PICARDY_ALIGNMENT;
 pub use network::{
     PICARDY_NETWORK_BYTES, picardy_card, picardy_network, picardy_network_card, picardy_network_dim,
-    picardy_network_normalize, picardy_network_open, picardy_network_restore, picardy_network_scratch,
-    picardy_network_size,
+    picardy_network_log_scale, picardy_network_normalize, picardy_network_open, picardy_network_restore,
+    picardy_network_scratch, picardy_network_size,
 };
 pub use plan::{
     PICARDY_NODE_BYTES, PICARDY_PLAN_HEADER_BYTES, picardy_level, picardy_node, picardy_plan,

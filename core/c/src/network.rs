@@ -266,8 +266,8 @@ pub unsafe extern "C" fn picardy_network_restore(
     unsafe { guarded(detail, &[&lent(network)], work) }
 }
 
-/// Takes `batch` items from the data's own units to the network's coordinates, where densities are asked about: the reverse of
-/// `picardy_network_restore`.
+/// Takes `batch` items from the data's own units to the network's coordinates, `(x - data_mean) / data_scale`, where densities are asked
+/// about: the reverse of `picardy_network_restore`. What that changes a density by, `picardy_network_log_scale` says.
 ///
 /// # Safety
 /// Pointers are null or point to what their types say, `x` to `batch` times the network's `dim` floats.
@@ -286,6 +286,31 @@ pub unsafe extern "C" fn picardy_network_normalize(
             *x = ((f64::from(*x) - mean) / scale) as f32;
         }
         Ok(())
+    };
+    // SAFETY: the caller's promise.
+    unsafe { guarded(detail, &[&lent(network)], work) }
+}
+
+/// The sum of `ln data_scale` over an item's coordinates, in nats: what a density in the network's coordinates is above the one in
+/// the data's own units, `log p_data(x) = log p(z) - sum_i ln data_scale_i` where z is x in the network's coordinates
+/// (`picardy_network_normalize`). The same for all inputs, so that neither ratios nor alarms need it; densities of networks of
+/// different units are compared with it.
+///
+/// # Safety
+/// Pointers are null or point to what their types say.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn picardy_network_log_scale(
+    network: *const picardy_network,
+    nats: *mut f64,
+    detail: *mut picardy_detail,
+) -> i32 {
+    let work = || {
+        // SAFETY: the caller's promise.
+        let card = unsafe { open(network) }?.card.as_ref();
+        let card = card.ok_or(Fault::new(code::PICARDY_ERROR_CARD).name(key::VERSION))?;
+        let sum = card.data_scale.iter().map(libm::log).sum();
+        // SAFETY: the caller's promise.
+        unsafe { memory::write_apart(nats, sum, "nats", &lent(network)) }
     };
     // SAFETY: the caller's promise.
     unsafe { guarded(detail, &[&lent(network)], work) }

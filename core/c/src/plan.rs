@@ -23,7 +23,7 @@ pub struct picardy_level {
     pub alpha: f64,
     /// The factor of the noise.
     pub sigma: f64,
-    /// What the network is told: a timestep, or a sigma.
+    /// What the network is told: a timestep, or a sigma. Of densities it does not count: the likelihood's schedule says it.
     pub t: f64,
 }
 

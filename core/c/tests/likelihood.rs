@@ -695,6 +695,38 @@ fn a_callback_s_failures_come_back_and_the_next_call_is_as_ever() {
 }
 
 #[test]
+fn a_level_s_t_does_not_count() {
+    let (made, mut script) = (make(&spec()).unwrap(), script(Prediction::Epsilon));
+    let (denoiser, x, null) = (by(&mut script), X.as_ptr(), ptr::null());
+    let mut found = [[0.0; 8]; 3];
+    for (found, t) in found.iter_mut().zip([0.0, 900.0, f64::NAN]) {
+        let (level, levels) =
+            (picardy_level { t, ..LEVEL }, LEVELS.map(|level| picardy_level { t, ..level }));
+        let (mut density, mut ratio, mut posterior) = ([NATS; 2], [NATS; 2], [0.0; 4]);
+        let (ratios, shares) = (ratio.as_mut_ptr(), posterior.as_mut_ptr());
+        // SAFETY: all pointers are to what they say.
+        let faults = unsafe {
+            [
+                said(|at| {
+                    picardy_log_density(made.likelihood, &denoiser, &level, x, 2, density.as_mut_ptr(), at)
+                }),
+                said(|at| picardy_log_ratio(made.likelihood, &denoiser, &level, x, 2, ratios, at)),
+                said(|at| {
+                    picardy_posterior(made.likelihood, &denoiser, levels.as_ptr(), null, 4, x, shares, at)
+                }),
+            ]
+        };
+        assert!(faults.iter().all(|fault| fault.code == 0), "t {t}");
+        let nats = [density, ratio].concat();
+        found
+            .iter_mut()
+            .zip(nats.iter().map(|nats| nats.value).chain(posterior))
+            .for_each(|(to, from)| *to = from);
+    }
+    assert!(found[0] == found[1] && found[0] == found[2], "{found:?}");
+}
+
+#[test]
 fn without_a_limit_an_input_is_one_call() {
     let made = make(&picardy_likelihood_spec { rows: usize::MAX, ..spec() }).unwrap();
     let (mut script, mut nats, x) = (script(Prediction::Epsilon), [NATS; 2], X.as_ptr());
@@ -748,6 +780,13 @@ fn inputs_come_into_the_network_s_coordinates() {
         }
         assert_eq!(picardy_network_restore(network, x.as_mut_ptr(), 3, none), 0);
         assert!(x.iter().zip(X).all(|(a, b)| (a - b).abs() < 1e-4));
+        let mut nats = 0.0;
+        assert_eq!(picardy_network_log_scale(network, &mut nats, none), 0);
+        let expected: f64 = scales.iter().map(|scale| scale.ln()).sum();
+        assert!((nats - expected).abs() < 1e-12 && expected.abs() > 0.1, "{nats} where {expected}");
+        let inside = memory.at().byte_add(64).cast();
+        let fault = said(|detail| picardy_network_log_scale(network, inside, detail));
+        assert_eq!((fault.code, name(&fault)), (PICARDY_ERROR_OVERLAP as i32, "nats"));
         let fault = said(|detail| picardy_network_normalize(network, ptr::null_mut(), 1, detail));
         assert_eq!((fault.code, name(&fault)), (PICARDY_ERROR_NULL as i32, "x"));
     }
