@@ -36,9 +36,12 @@
     (PICARDY_RUN_HEADER_BYTES + (batch) * (PICARDY_ROW_BYTES + (rows) * (dim) * 4))
 
 // Bytes that suffice for a likelihood of `rows` rows a call, of a network that knows so many `timesteps` (0 of flows and of sigmas);
-// picardy_likelihood_size tells any likelihood's.
+// picardy_likelihood_size tells any likelihood's. Of a spec whose rows are SIZE_MAX, `rows` here is 2 x evaluations; a number too large
+// gives SIZE_MAX, which no array has.
 #define PICARDY_LIKELIHOOD_BYTES(rows, dim, timesteps) \
-    (PICARDY_LIKELIHOOD_HEADER_BYTES + (timesteps) * 8 + (rows) * (PICARDY_NODE_BYTES + PICARDY_ROW_BYTES + (dim) * 8))
+    ((rows) > SIZE_MAX / 4 / (PICARDY_NODE_BYTES + PICARDY_ROW_BYTES + (dim) * 8) \
+         ? SIZE_MAX \
+         : (PICARDY_LIKELIHOOD_HEADER_BYTES + (timesteps) * 8 + (rows) * (PICARDY_NODE_BYTES + PICARDY_ROW_BYTES + (dim) * 8)))
 
 // The numbers of a profile: bands of log-SNRs, from low ones to high ones.
 #define PICARDY_BANDS 8
@@ -592,7 +595,7 @@ typedef struct picardy_likelihood_spec {
   // Evaluations of the network for an input and density; a profile takes at least 16.
   size_t evaluations;
   // The most rows of a call: what the memory grows with, and no result depends on. SIZE_MAX for all of an input's, of the two
-  // densities of a ratio.
+  // densities of a ratio: 2 x evaluations, which is what `PICARDY_LIKELIHOOD_BYTES` is to be given then.
   size_t rows;
   // The numbers of an input.
   size_t dim;

@@ -408,8 +408,12 @@ class Likelihood {
 // What is usual of held-out inputs' profiles, PICARDY_BANDS numbers each: of profiles of the same network and LikelihoodSpec alone (seed,
 // evaluations and log-SNRs too).
 inline Error fit(Span<const double> profiles, Typical &typical) {
+    const std::size_t items = profiles.size() / PICARDY_BANDS;
+    if (items * PICARDY_BANDS != profiles.size()) {
+        return Error::too_small("profiles", (items + 1) * PICARDY_BANDS * sizeof(double), profiles.size() * sizeof(double));
+    }
     Error error;
-    picardy_typical_fit(profiles.data(), profiles.size() / PICARDY_BANDS, &typical, error.out());
+    picardy_typical_fit(profiles.data(), items, &typical, error.out());
     return error;
 }
 

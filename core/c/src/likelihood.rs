@@ -55,7 +55,7 @@ pub struct picardy_likelihood_spec {
     /// Evaluations of the network for an input and density; a profile takes at least 16.
     pub evaluations: usize,
     /// The most rows of a call: what the memory grows with, and no result depends on. SIZE_MAX for all of an input's, of the two
-    /// densities of a ratio.
+    /// densities of a ratio: 2 x evaluations, which is what `PICARDY_LIKELIHOOD_BYTES` is to be given then.
     pub rows: usize,
     /// The numbers of an input.
     pub dim: usize,

@@ -743,13 +743,14 @@ fn without_a_limit_an_input_is_one_call() {
 #[test]
 fn the_header_s_bytes_suffice() {
     for (rows, dim, timesteps, evaluations) in
-        [(1, 1, 1, 1), (64, 2, 1000, 256), (7, 33, 100, 2), (500, 3, 0, 100)]
+        [(1, 1, 1, 1), (64, 2, 1000, 256), (7, 33, 100, 2), (500, 3, 0, 100), (usize::MAX, 2, 1000, 37)]
     {
         let mut spec = picardy_likelihood_spec { rows, dim, evaluations, ..spec() };
         match timesteps {
             0 => spec.schedule.kind = picardy_schedule_kind::PICARDY_SCHEDULE_FLOW as i32,
             timesteps => spec.schedule.train_steps = timesteps as u32,
         }
+        let rows = if rows == usize::MAX { 2 * evaluations } else { rows };
         let most = PICARDY_LIKELIHOOD_HEADER_BYTES
             + 8 * timesteps
             + rows * (PICARDY_NODE_BYTES + PICARDY_ROW_BYTES + 8 * dim);
