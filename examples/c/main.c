@@ -150,6 +150,7 @@ static int classify(const picardy_network *network, const picardy_card *card, co
     }
     // In the data's units, and in the network's, where densities are.
     float x[BATCH * DIM] = {50.0f, 60.0f, 70.0f, 110.0f};
+    // A level without a t: the spec's schedule says what the network is told.
     const picardy_level noisy = {.alpha = 0.8, .sigma = 0.6}, levels[2] = {{.alpha = 1.0}, noisy};
     picardy_nats density[BATCH], ratio[BATCH];
     double posterior[2];
@@ -163,7 +164,8 @@ static int classify(const picardy_network *network, const picardy_card *card, co
     show_nats("ratio", ratio);
     printf("sample posterior 0 %.7f %.7f\n", posterior[0], posterior[1]);
 
-    // Held-out inputs say what is usual, others what is an alarm; both come from a file or from flash on a robot, as plain numbers.
+    // Held-out inputs say what is usual, others what is an alarm; both come from a file or from flash on a robot, as plain numbers. They
+    // hold for this network and this spec alone, its seed too.
     static double profiles[2 * HELD_OUT][PICARDY_BANDS], odd[BATCH][PICARDY_BANDS];
     static float held_out[2 * HELD_OUT * DIM];
     static picardy_typical typical;

@@ -36,9 +36,12 @@
     (PICARDY_RUN_HEADER_BYTES + (batch) * (PICARDY_ROW_BYTES + (rows) * (dim) * 4))
 
 // Bytes that suffice for a likelihood of `rows` rows a call, of a network that knows so many `timesteps` (0 of flows and of sigmas);
-// picardy_likelihood_size tells any likelihood's.
+// picardy_likelihood_size tells any likelihood's. Of a spec whose rows are SIZE_MAX, `rows` here is 2 x evaluations; a number too large
+// gives SIZE_MAX, which no array has.
 #define PICARDY_LIKELIHOOD_BYTES(rows, dim, timesteps) \
-    (PICARDY_LIKELIHOOD_HEADER_BYTES + (timesteps) * 8 + (rows) * (PICARDY_NODE_BYTES + PICARDY_ROW_BYTES + (dim) * 8))
+    ((rows) > SIZE_MAX / 4 / (PICARDY_NODE_BYTES + PICARDY_ROW_BYTES + (dim) * 8) \
+         ? SIZE_MAX \
+         : (PICARDY_LIKELIHOOD_HEADER_BYTES + (timesteps) * 8 + (rows) * (PICARDY_NODE_BYTES + PICARDY_ROW_BYTES + (dim) * 8)))
 
 // The numbers of a profile: bands of log-SNRs, from low ones to high ones.
 #define PICARDY_BANDS 8
@@ -78,7 +81,7 @@ enum picardy_error
   PICARDY_ERROR_MISALIGNED = 2,
   // Too little memory.
   PICARDY_ERROR_MEMORY = 3,
-  // Two buffers share bytes.
+  // Two buffers share bytes. Where one is the detail, that is not written.
   PICARDY_ERROR_OVERLAP = 4,
   // A length beyond all memory.
   PICARDY_ERROR_SIZE = 5,
@@ -409,6 +412,9 @@ typedef struct picardy_plan picardy_plan;
 typedef struct picardy_run picardy_run;
 
 // The mean and the covariance of held-out inputs' profiles: plain numbers, which can be kept in a file or in flash.
+//
+// They hold for profiles of the same network, units and `picardy_likelihood_spec` (seed, evaluations and log_snrs too) alone: the
+// draws' own error is in every profile, the same for all inputs. Keep the spec beside them.
 typedef struct picardy_typical {
   // The mean.
   double mean[PICARDY_BANDS];
@@ -437,6 +443,9 @@ typedef struct picardy_detail {
 } picardy_detail;
 
 // Above which score an input counts as out of distribution: plain numbers, which can be kept in a file or in flash.
+//
+// It holds for scores of the same network, units and `picardy_likelihood_spec` (seed, evaluations and log_snrs too), and of the same
+// `picardy_typical`, alone: others may alarm at twice the rate and more. Keep the spec beside it.
 typedef struct picardy_threshold {
   // A score above it is an alarm.
   double value;
@@ -490,7 +499,7 @@ typedef struct picardy_level {
   double alpha;
   // The factor of the noise.
   double sigma;
-  // What the network is told: a timestep, or a sigma.
+  // What the network is told: a timestep, or a sigma. Of densities it does not count: the likelihood's schedule says it.
   double t;
 } picardy_level;
 
@@ -580,12 +589,13 @@ typedef struct picardy_likelihood_spec {
   struct picardy_log_snrs log_snrs;
   // The variance of the data per coordinate, about; above 0. It changes the standard error alone.
   double variance;
-  // The draws: the same seed gives the same numbers on every machine. All inputs share them.
+  // The draws: the same seed gives the same numbers on every machine. All inputs share them. A `picardy_threshold` and a
+  // `picardy_typical` hold for the seed alone that their scores and profiles had.
   uint64_t seed;
   // Evaluations of the network for an input and density; a profile takes at least 16.
   size_t evaluations;
   // The most rows of a call: what the memory grows with, and no result depends on. SIZE_MAX for all of an input's, of the two
-  // densities of a ratio.
+  // densities of a ratio: 2 x evaluations, which is what `PICARDY_LIKELIHOOD_BYTES` is to be given then.
   size_t rows;
   // The numbers of an input.
   size_t dim;
@@ -756,7 +766,7 @@ typedef int32_t (*picardy_watch)(void *context, const struct picardy_round *roun
 extern "C" {
 #endif // __cplusplus
 
-// Fits `count` held-out inputs' `profiles` [count, PICARDY_BANDS], at least 16.
+// Fits `count` held-out inputs' `profiles` [count, PICARDY_BANDS], at least 16, all of one network and one `picardy_likelihood_spec`.
 int32_t picardy_typical_fit(const double *profiles,
                             size_t count,
                             struct picardy_typical *typical,
@@ -771,7 +781,7 @@ int32_t picardy_typical_score(const struct picardy_typical *typical,
 
 // The threshold of `count` held-out `scores` (-log p(x), a typicality score: higher is odder), which are sorted. An input like them,
 // which was not trained on, is an alarm at most at the `rate`, above 0 and below 1 (split conformal prediction, arXiv 1604.04173);
-// that takes 1 / rate - 1 scores.
+// that takes 1 / rate - 1 scores. Those scored later come from the same network and `picardy_likelihood_spec`.
 int32_t picardy_threshold_calibrate(double *scores,
                                     size_t count,
                                     double rate,
@@ -784,8 +794,9 @@ int32_t picardy_is_alarm(struct picardy_threshold threshold,
                          double score);
 
 // `log p(x)` of `items` inputs `x` [items, dim] with its standard error, into `out` `[items]` (arXiv 2302.03792, eq. 9): how likely an
-// input is, in nats, in the network's coordinates (`picardy_network_normalize`). At a `level` it is the density of
-// alpha data + sigma noise; null is the data's own.
+// input is, in nats, in the network's coordinates (`picardy_network_normalize`). In the data's own units it is that minus the sum of
+// ln data_scale over the coordinates (`picardy_network_log_scale`). At a `level` it is the density of alpha data + sigma noise,
+// where `t` does not count; null is the data's own.
 //
 // `evaluations` evaluations an input. The error knows nothing of the network's own. After an error, what `out` holds is of no use.
 int32_t picardy_log_density(struct picardy_likelihood *likelihood,
@@ -797,7 +808,8 @@ int32_t picardy_log_density(struct picardy_likelihood *likelihood,
                             struct picardy_detail *detail);
 
 // `log p_level(x) - log p(x)` of `items` inputs `x` [items, dim], in nats, with the difference's own standard error, into `out`
-// `[items]` (arXiv 2407.08946): above 0 where an input looks more like data at the level's noise than like data.
+// `[items]` (arXiv 2407.08946): above 0 where an input looks more like data at the level's noise than like data. The level's `t`
+// does not count here.
 //
 // Twice `evaluations` evaluations an input.
 int32_t picardy_log_ratio(struct picardy_likelihood *likelihood,
@@ -809,8 +821,8 @@ int32_t picardy_log_ratio(struct picardy_likelihood *likelihood,
                           struct picardy_detail *detail);
 
 // The posterior over `count` noise levels of one input `x` `[dim]` that is data at one of them, into `out` `[count]`, which sums to 1:
-// prior(level) p_level(x), over the sum of all. No noise is alpha 1, sigma 0. `prior` `[count]` is of numbers above 0, which
-// need not sum to 1; null is an even one.
+// prior(level) p_level(x), over the sum of all. No noise is alpha 1, sigma 0; `t` does not count here. `prior` `[count]` is of
+// numbers above 0, which need not sum to 1; null is an even one.
 //
 // `evaluations` evaluations a level, with the same draws.
 int32_t picardy_posterior(struct picardy_likelihood *likelihood,
@@ -891,6 +903,10 @@ size_t picardy_network_size(void);
 // Makes a network of an artifact's `length` bytes, which are checked and read in place, in the caller's `memory`; `network`
 // points into that then, and is null after an error. The bytes lie at a multiple of 4, and stay there as long as the network is
 // used. What was made in the memory before is gone, after an error too.
+//
+// It opens residual MLPs without a condition (`picardy.model` is `residual-mlp`, `picardy.condition` is absent). Of others it says
+// `PICARDY_ERROR_MODEL`, with the architecture, or with `picardy.condition` and its numbers in `given`: they run behind
+// `picardy_denoiser.evaluate`, a function that evaluates them by other means.
 int32_t picardy_network_open(const void *bytes,
                              size_t length,
                              void *memory,
@@ -919,11 +935,19 @@ int32_t picardy_network_restore(const struct picardy_network *network,
                                 size_t batch,
                                 struct picardy_detail *detail);
 
-// Takes `batch` items from the data's own units to the network's coordinates, where densities are asked about: the reverse of
-// `picardy_network_restore`.
+// Takes `batch` items from the data's own units to the network's coordinates, `(x - data_mean) / data_scale`, where densities are asked
+// about: the reverse of `picardy_network_restore`. What that changes a density by, `picardy_network_log_scale` says.
 int32_t picardy_network_normalize(const struct picardy_network *network,
                                   float *x,
                                   size_t batch,
+                                  struct picardy_detail *detail);
+
+// The sum of `ln data_scale` over an item's coordinates, in nats: what a density in the network's coordinates is above the one in
+// the data's own units, `log p_data(x) = log p(z) - sum_i ln data_scale_i` where z is x in the network's coordinates
+// (`picardy_network_normalize`). The same for all inputs, so that neither ratios nor alarms need it; densities of networks of
+// different units are compared with it.
+int32_t picardy_network_log_scale(const struct picardy_network *network,
+                                  double *nats,
                                   struct picardy_detail *detail);
 
 // The size of a plan of a spec, in bytes, at an alignment of `PICARDY_ALIGNMENT`.

@@ -178,6 +178,12 @@ class Network {
     Error restore(Span<float> x, std::size_t batch) const { return units(picardy_network_restore, x, batch); }
     // Takes items of the data's own units to the network's coordinates, where densities are.
     Error normalize(Span<float> x, std::size_t batch) const { return units(picardy_network_normalize, x, batch); }
+    // What log p in the network's coordinates is above log p in the data's own units: the sum of ln data_scale.
+    Error log_scale(double &nats) const {
+        Error error;
+        picardy_network_log_scale(network_, &nats, error.out());
+        return error;
+    }
     picardy_denoiser denoiser(Span<float> scratch) const {
         return {nullptr, nullptr, network_, scratch.data(), scratch.size()};
     }
@@ -350,7 +356,8 @@ class Likelihood {
         likelihood.dim_ = spec.dim;
         return error;
     }
-    // log p(x) of each item; at a level, the density of alpha data + sigma noise.
+    // log p(x) of each item, in the network's coordinates (Network::normalize, Network::log_scale); at a level, the density of alpha
+    // data + sigma noise. A level's t does not count, here and below.
     Error log_density(const picardy_denoiser &denoiser, Span<const float> x, Span<Nats> out, const Level *level = nullptr) {
         return each(picardy_log_density, denoiser, level, x, out);
     }
@@ -398,10 +405,15 @@ class Likelihood {
     std::size_t dim_ = 0;
 };
 
-// What is usual of held-out inputs' profiles, PICARDY_BANDS numbers each.
+// What is usual of held-out inputs' profiles, PICARDY_BANDS numbers each: of profiles of the same network and LikelihoodSpec alone (seed,
+// evaluations and log-SNRs too).
 inline Error fit(Span<const double> profiles, Typical &typical) {
+    const std::size_t items = profiles.size() / PICARDY_BANDS;
+    if (items * PICARDY_BANDS != profiles.size()) {
+        return Error::too_small("profiles", (items + 1) * PICARDY_BANDS * sizeof(double), profiles.size() * sizeof(double));
+    }
     Error error;
-    picardy_typical_fit(profiles.data(), profiles.size() / PICARDY_BANDS, &typical, error.out());
+    picardy_typical_fit(profiles.data(), items, &typical, error.out());
     return error;
 }
 
@@ -415,7 +427,7 @@ inline Error score(const Typical &typical, Span<const double> profile, double &s
     return error;
 }
 
-// The threshold of held-out scores, which are sorted.
+// The threshold of held-out scores, which are sorted: of scores of the same network and LikelihoodSpec alone.
 inline Error calibrate(Span<double> scores, double rate, Threshold &threshold) {
     Error error;
     picardy_threshold_calibrate(scores.data(), scores.size(), rate, &threshold, error.out());

@@ -7,6 +7,9 @@ use crate::memory::{self, Region};
 use picardy::likelihood::{Profile, Threshold, ThresholdError, Typical};
 
 /// The mean and the covariance of held-out inputs' profiles: plain numbers, which can be kept in a file or in flash.
+///
+/// They hold for profiles of the same network, units and `picardy_likelihood_spec` (seed, evaluations and log_snrs too) alone: the
+/// draws' own error is in every profile, the same for all inputs. Keep the spec beside them.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct picardy_typical {
@@ -17,6 +20,9 @@ pub struct picardy_typical {
 }
 
 /// Above which score an input counts as out of distribution: plain numbers, which can be kept in a file or in flash.
+///
+/// It holds for scores of the same network, units and `picardy_likelihood_spec` (seed, evaluations and log_snrs too), and of the same
+/// `picardy_typical`, alone: others may alarm at twice the rate and more. Keep the spec beside it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct picardy_threshold {
@@ -42,7 +48,7 @@ fn fault(error: ThresholdError, name: &'static str) -> Fault {
     }
 }
 
-/// Fits `count` held-out inputs' `profiles` [count, PICARDY_BANDS], at least 16.
+/// Fits `count` held-out inputs' `profiles` [count, PICARDY_BANDS], at least 16, all of one network and one `picardy_likelihood_spec`.
 ///
 /// # Safety
 /// Pointers are null or point to what their types say, `profiles` to count x PICARDY_BANDS doubles.
@@ -64,7 +70,7 @@ pub unsafe extern "C" fn picardy_typical_fit(
         unsafe { memory::write(typical, picardy_typical { mean, factor }, "typical") }
     };
     // SAFETY: the caller's promise.
-    unsafe { guarded(detail, work) }
+    unsafe { guarded(detail, &[], work) }
 }
 
 /// How far a `profile` `[PICARDY_BANDS]` is from what is usual, into `score`: the squared Mahalanobis distance, for a threshold that was
@@ -79,11 +85,15 @@ pub unsafe extern "C" fn picardy_typical_score(
     score: *mut f64,
     detail: *mut picardy_detail,
 ) -> i32 {
+    let numbers = profile.cast::<Profile>();
     let work = || {
         // SAFETY: the caller's promise.
         let picardy_typical { mean, factor } = unsafe { memory::read(typical, "typical") }?;
         // SAFETY: the caller's promise; a profile is an array.
-        let profile = unsafe { memory::read(profile.cast::<Profile>(), "profile") }?;
+        let profile = unsafe { memory::read(numbers, "profile") }?;
+        let place = Region::new(score.cast_const(), 1, "score")?;
+        place.apart_from(Region::new(typical, 1, "typical")?)?;
+        place.apart_from(Region::new(numbers, 1, "profile")?)?;
         finite(&mean, "typical.mean")?;
         finite(factor.as_flattened(), "typical.factor")?;
         let diagonal = factor.iter().enumerate().filter_map(|(i, row)| row.get(i));
@@ -97,12 +107,12 @@ pub unsafe extern "C" fn picardy_typical_score(
         unsafe { memory::write(score, found, "score") }
     };
     // SAFETY: the caller's promise.
-    unsafe { guarded(detail, work) }
+    unsafe { guarded(detail, &[], work) }
 }
 
 /// The threshold of `count` held-out `scores` (-log p(x), a typicality score: higher is odder), which are sorted. An input like them,
 /// which was not trained on, is an alarm at most at the `rate`, above 0 and below 1 (split conformal prediction, arXiv 1604.04173);
-/// that takes 1 / rate - 1 scores.
+/// that takes 1 / rate - 1 scores. Those scored later come from the same network and `picardy_likelihood_spec`.
 ///
 /// # Safety
 /// Pointers are null or point to what their types say, `scores` to `count` doubles.
@@ -126,7 +136,7 @@ pub unsafe extern "C" fn picardy_threshold_calibrate(
         unsafe { memory::write(threshold, picardy_threshold { value, rate, scores }, "threshold") }
     };
     // SAFETY: the caller's promise.
-    unsafe { guarded(detail, work) }
+    unsafe { guarded(detail, &[], work) }
 }
 
 /// Not 0 where a score is an alarm. A NaN is one, and so is any score where the threshold was not calibrated (of no scores, or

@@ -55,6 +55,19 @@ pub struct picardy_denoiser {
     pub scratch_floats: usize,
 }
 
+/// The memory of a denoiser's network, where it has one.
+///
+/// # Safety
+/// Pointers are null, misaligned or point to what their types say.
+pub(crate) unsafe fn lent(denoiser: *const picardy_denoiser) -> [Region; 2] {
+    // SAFETY: the caller's promise.
+    match unsafe { memory::read(denoiser, "denoiser") } {
+        // SAFETY: the caller's promise.
+        Ok(denoiser) => unsafe { network::lent(denoiser.network) },
+        Err(_) => [Region::NOTHING; 2],
+    }
+}
+
 /// A denoiser, checked.
 pub(crate) enum Bound<'a> {
     Function {

@@ -1,9 +1,9 @@
 //! Densities of inputs, over the noise levels too.
 
-use crate::denoiser::{Bound, picardy_denoiser};
+use crate::denoiser::{self, Bound, picardy_denoiser};
 use crate::error::{picardy_detail, picardy_error as code};
 use crate::fault::{Fault, finite, guarded};
-use crate::likelihood::{Held, Parts, Settings, picardy_likelihood};
+use crate::likelihood::{self, Held, Parts, Settings, picardy_likelihood};
 use crate::memory::{self, Region};
 use crate::plan::picardy_level;
 use crate::run::Frames;
@@ -147,9 +147,6 @@ impl<'a, T: Copy> Asked<'a, T> {
     }
 }
 
-/// A region of nothing.
-const NOTHING: Region = Region { start: 0, end: 0, name: "" };
-
 /// A level that C points to.
 ///
 /// # Safety
@@ -161,8 +158,9 @@ unsafe fn level(level: *const picardy_level) -> Result<Level, Fault> {
 }
 
 /// `log p(x)` of `items` inputs `x` [items, dim] with its standard error, into `out` `[items]` (arXiv 2302.03792, eq. 9): how likely an
-/// input is, in nats, in the network's coordinates (`picardy_network_normalize`). At a `level` it is the density of
-/// alpha data + sigma noise; null is the data's own.
+/// input is, in nats, in the network's coordinates (`picardy_network_normalize`). In the data's own units it is that minus the sum of
+/// ln data_scale over the coordinates (`picardy_network_log_scale`). At a `level` it is the density of alpha data + sigma noise,
+/// where `t` does not count; null is the data's own.
 ///
 /// `evaluations` evaluations an input. The error knows nothing of the network's own. After an error, what `out` holds is of no use.
 ///
@@ -183,18 +181,19 @@ pub unsafe extern "C" fn picardy_log_density(
         let at = if level.is_null() { Level::DATA } else { unsafe { self::level(level) }? };
         let (inputs, results) = ((x, items), (out.cast::<Nats>(), items));
         // SAFETY: the caller's promise; a `Nats` lies as a `picardy_nats` does.
-        let asked = unsafe { Asked::new(likelihood, denoiser, inputs, results, [NOTHING; 2]) }?;
+        let asked = unsafe { Asked::new(likelihood, denoiser, inputs, results, [Region::NOTHING; 2]) }?;
         // SAFETY: the caller's promise.
         unsafe {
             asked.answer(|by, denoiser, x, buffers, out| by.log_density_at(denoiser, &at, x, buffers, out))
         }
     };
     // SAFETY: the caller's promise.
-    unsafe { guarded(detail, work) }
+    unsafe { guarded(detail, &[&likelihood::lent(likelihood), &denoiser::lent(denoiser)], work) }
 }
 
 /// `log p_level(x) - log p(x)` of `items` inputs `x` [items, dim], in nats, with the difference's own standard error, into `out`
-/// `[items]` (arXiv 2407.08946): above 0 where an input looks more like data at the level's noise than like data.
+/// `[items]` (arXiv 2407.08946): above 0 where an input looks more like data at the level's noise than like data. The level's `t`
+/// does not count here.
 ///
 /// Twice `evaluations` evaluations an input.
 ///
@@ -215,17 +214,17 @@ pub unsafe extern "C" fn picardy_log_ratio(
         let at = unsafe { self::level(level) }?;
         let (inputs, results) = ((x, items), (out.cast::<Nats>(), items));
         // SAFETY: the caller's promise; a `Nats` lies as a `picardy_nats` does.
-        let asked = unsafe { Asked::new(likelihood, denoiser, inputs, results, [NOTHING; 2]) }?;
+        let asked = unsafe { Asked::new(likelihood, denoiser, inputs, results, [Region::NOTHING; 2]) }?;
         // SAFETY: the caller's promise.
         unsafe { asked.answer(|by, denoiser, x, buffers, out| by.log_ratio(denoiser, &at, x, buffers, out)) }
     };
     // SAFETY: the caller's promise.
-    unsafe { guarded(detail, work) }
+    unsafe { guarded(detail, &[&likelihood::lent(likelihood), &denoiser::lent(denoiser)], work) }
 }
 
 /// The posterior over `count` noise levels of one input `x` `[dim]` that is data at one of them, into `out` `[count]`, which sums to 1:
-/// prior(level) p_level(x), over the sum of all. No noise is alpha 1, sigma 0. `prior` `[count]` is of numbers above 0, which
-/// need not sum to 1; null is an even one.
+/// prior(level) p_level(x), over the sum of all. No noise is alpha 1, sigma 0; `t` does not count here. `prior` `[count]` is of
+/// numbers above 0, which need not sum to 1; null is an even one.
 ///
 /// `evaluations` evaluations a level, with the same draws.
 ///
@@ -266,7 +265,7 @@ pub unsafe extern "C" fn picardy_posterior(
         }
     };
     // SAFETY: the caller's promise.
-    unsafe { guarded(detail, work) }
+    unsafe { guarded(detail, &[&likelihood::lent(likelihood), &denoiser::lent(denoiser)], work) }
 }
 
 /// The parts of `log p(x)` that bands of log-SNRs have, of `items` inputs `x` [items, dim], in nats, into `out`
@@ -288,10 +287,10 @@ pub unsafe extern "C" fn picardy_profile(
     let work = || {
         let (inputs, results) = ((x, items), (out.cast::<Profile>(), items));
         // SAFETY: the caller's promise; a profile is an array.
-        let asked = unsafe { Asked::new(likelihood, denoiser, inputs, results, [NOTHING; 2]) }?;
+        let asked = unsafe { Asked::new(likelihood, denoiser, inputs, results, [Region::NOTHING; 2]) }?;
         // SAFETY: the caller's promise.
         unsafe { asked.answer(|by, denoiser, x, buffers, out| by.profile(denoiser, x, buffers, out)) }
     };
     // SAFETY: the caller's promise.
-    unsafe { guarded(detail, work) }
+    unsafe { guarded(detail, &[&likelihood::lent(likelihood), &denoiser::lent(denoiser)], work) }
 }

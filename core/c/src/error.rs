@@ -14,7 +14,7 @@ pub enum picardy_error {
     PICARDY_ERROR_MISALIGNED = 2,
     /// Too little memory.
     PICARDY_ERROR_MEMORY = 3,
-    /// Two buffers share bytes.
+    /// Two buffers share bytes. Where one is the detail, that is not written.
     PICARDY_ERROR_OVERLAP = 4,
     /// A length beyond all memory.
     PICARDY_ERROR_SIZE = 5,
@@ -154,7 +154,7 @@ fn text(code: i32) -> &'static CStr {
         PICARDY_ERROR_NULL: c"the pointer `name` is null: give it an object",
         PICARDY_ERROR_MISALIGNED: c"the pointer `name` is not a multiple of `needed`: align what it points to",
         PICARDY_ERROR_MEMORY: c"`name` has `given` bytes of the `needed` ones: give as many as the function for its size says",
-        PICARDY_ERROR_OVERLAP: c"the buffer `name` shares bytes with another of this call, or with its plan, network, run or likelihood: give each its own",
+        PICARDY_ERROR_OVERLAP: c"the buffer `name` shares bytes with another of this call, or with its plan, network, run or likelihood (the detail itself, where that was left as it was): give each its own",
         PICARDY_ERROR_SIZE: c"`given` of `name` are more than there is memory: give a smaller number",
         PICARDY_ERROR_UNKNOWN_VALUE: c"`value` is none of the values of the enum in `name`: take one from the header",
         PICARDY_ERROR_INDEX: c"index `given` of `needed`: give a smaller one",
@@ -184,7 +184,7 @@ fn text(code: i32) -> &'static CStr {
         PICARDY_ERROR_NODE: c"a number of node `index` is NaN or infinite: mend the table, or the schedule",
         PICARDY_ERROR_ARTIFACT: c"the bytes are no artifact this library reads: wrong at byte or entry `index`, or cut short (`needed` of `given`); export the model again",
         PICARDY_ERROR_TENSOR: c"the tensor `name` is missing or has another type or shape than the network's: export the model again",
-        PICARDY_ERROR_MODEL: c"the artifact holds a network of a kind or size that this library does not run (`given` of width, of blocks, or of the inputs of `name`, which has `needed` at most): export another",
+        PICARDY_ERROR_MODEL: c"the artifact holds a network that this library does not run: of the architecture `name`, or with a condition (`name` is picardy.condition) of `given` numbers: give the denoiser a function that evaluates it, or train a residual MLP without a condition; or of a width, of blocks, or of inputs of the tensor `name` (`needed` at most) that are `given`: export one of another size",
         PICARDY_ERROR_CARD: c"the artifact's metadata lack `name`, or it is wrong: export the model again, or give schedule and prediction yourself",
         PICARDY_ERROR_SCRATCH: c"the network's scratch has `given` numbers, a row needs `needed`: see picardy_network_scratch",
         PICARDY_ERROR_DIMENSION: c"states of `given` numbers for a network of `needed`: set dim to that",

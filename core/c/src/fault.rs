@@ -2,7 +2,7 @@
 
 use crate::error::picardy_detail;
 use crate::error::picardy_error::{self, *};
-use crate::memory;
+use crate::memory::{self, Region};
 use core::ffi::c_char;
 use picardy::nn::{ArtifactError, CardError, ModelError};
 use picardy::{PlanError, SampleError, ScheduleError, SetupError};
@@ -75,11 +75,22 @@ impl Fault {
     }
 }
 
-/// Does the work of a call, and tells C how it went.
+/// Does the work of a call, and tells C how it went. A detail in memory that is lent to an object of the call would overwrite that:
+/// it is an error, and stays unwritten.
 ///
 /// # Safety
 /// `detail` is null, misaligned, or points to memory for one.
-pub(crate) unsafe fn guarded(detail: *mut picardy_detail, work: impl FnOnce() -> Result<(), Fault>) -> i32 {
+pub(crate) unsafe fn guarded(
+    detail: *mut picardy_detail,
+    lent: &[&[Region]],
+    work: impl FnOnce() -> Result<(), Fault>,
+) -> i32 {
+    // Where it is null or misaligned, it is not written anyway.
+    if let Ok(place) = Region::new(detail.cast_const(), 1, "detail") {
+        if lent.iter().any(|regions| place.apart_from_all(regions).is_err()) {
+            return PICARDY_ERROR_OVERLAP as i32;
+        }
+    }
     let fault = work().err().unwrap_or(Fault::new(PICARDY_OK));
     // SAFETY: the caller's promise.
     unsafe { memory::write_if(detail, fault.0) };
@@ -235,6 +246,10 @@ impl From<ModelError> for Fault {
                 Self::new(PICARDY_ERROR_MODEL).name(name.as_str()).given(got).needed(limit)
             }
             E::Card(error) => error.into(),
+            // A card that is right: it is this border that takes no condition.
+            E::Rows(error) if error.argument == picardy::nn::key::CONDITION => {
+                Self::new(PICARDY_ERROR_MODEL).name(error.argument).given(error.got)
+            }
             E::Rows(error) => Self::new(PICARDY_ERROR_CARD).name(error.argument),
             E::OddWidth { width } => Self::new(PICARDY_ERROR_MODEL).given(width),
             E::Blocks { got } => Self::new(PICARDY_ERROR_MODEL).given(got),

@@ -89,7 +89,7 @@ pub unsafe extern "C" fn picardy_chunk_shift(
         Ok(shift(chunk, executed, x)?)
     };
     // SAFETY: the caller's promise.
-    unsafe { guarded(detail, work) }
+    unsafe { guarded(detail, &[], work) }
 }
 
 /// How far each number of the shifted chunks is held (real-time chunking, arXiv 2506.07339): `weights` become 1 for the first `delay`
@@ -113,7 +113,7 @@ pub unsafe extern "C" fn picardy_chunk_overlap(
         Ok(Overlap { delay, executed }.fill(chunk, weights)?)
     };
     // SAFETY: the caller's promise.
-    unsafe { guarded(detail, work) }
+    unsafe { guarded(detail, &[], work) }
 }
 
 /// Writes the state of `data` at a noise level into `x`, alpha data + sigma noise, with the start's own noise of a run of that seed
@@ -152,7 +152,7 @@ pub unsafe extern "C" fn picardy_chunk_renoise(
         Ok(renoise(&Level { alpha, sigma, t }, data, &noise, chunk.dim(), x)?)
     };
     // SAFETY: the caller's promise.
-    unsafe { guarded(detail, work) }
+    unsafe { guarded(detail, &[], work) }
 }
 
 /// Brings each trajectory in `x` within its limits, in place: of a finished sample, or of what a callback returns where the network
@@ -212,5 +212,5 @@ pub unsafe extern "C" fn picardy_limits_apply(
         Ok(())
     };
     // SAFETY: the caller's promise.
-    unsafe { guarded(detail, work) }
+    unsafe { guarded(detail, &[], work) }
 }

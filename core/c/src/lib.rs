@@ -8,8 +8,10 @@
 //! the code of an error, whose text [`picardy_error_text`] has and whose values a [`picardy_detail`] gets. Integers stand
 //! where C has enums, so that an unknown one is an error; null and misaligned pointers, sizes that overflow, memory that is too
 //! small, and a buffer that shares bytes with another of its call, or with the plan, the network (its artifact too), the run or
-//! the likelihood of that call, are errors too. What cannot be checked is the caller's: that a pointer points to as much memory as is said, and
-//! that memory lent to a plan, a network, a run or a likelihood is left alone while that is used.
+//! the likelihood of that call, are errors too. A detail in their memory, or in memory that the call is given to make one in, is
+//! [`PICARDY_ERROR_OVERLAP`](picardy_error::PICARDY_ERROR_OVERLAP), and stays unwritten: the code alone says it. What cannot be checked is the
+//! caller's: that a pointer points to as much memory as is said, that a detail lies apart from the call's other buffers, and that memory
+//! lent to a plan, a network, a run or a likelihood is left alone while that is used.
 //!
 //! What makes an object ends what was in its memory before, and on an error leaves null for its pointer: there, an old pointer
 //! to the start of that memory is an error from then on.
@@ -88,8 +90,8 @@ pub use likelihood::{
 pub use memory::PICARDY_ALIGNMENT;
 pub use network::{
     PICARDY_NETWORK_BYTES, picardy_card, picardy_network, picardy_network_card, picardy_network_dim,
-    picardy_network_normalize, picardy_network_open, picardy_network_restore, picardy_network_scratch,
-    picardy_network_size,
+    picardy_network_log_scale, picardy_network_normalize, picardy_network_open, picardy_network_restore,
+    picardy_network_scratch, picardy_network_size,
 };
 pub use plan::{
     PICARDY_NODE_BYTES, PICARDY_PLAN_HEADER_BYTES, picardy_level, picardy_node, picardy_plan,

@@ -49,12 +49,13 @@ pub struct picardy_likelihood_spec {
     pub log_snrs: picardy_log_snrs,
     /// The variance of the data per coordinate, about; above 0. It changes the standard error alone.
     pub variance: f64,
-    /// The draws: the same seed gives the same numbers on every machine. All inputs share them.
+    /// The draws: the same seed gives the same numbers on every machine. All inputs share them. A `picardy_threshold` and a
+    /// `picardy_typical` hold for the seed alone that their scores and profiles had.
     pub seed: u64,
     /// Evaluations of the network for an input and density; a profile takes at least 16.
     pub evaluations: usize,
     /// The most rows of a call: what the memory grows with, and no result depends on. SIZE_MAX for all of an input's, of the two
-    /// densities of a ratio.
+    /// densities of a ratio: 2 x evaluations, which is what `PICARDY_LIKELIHOOD_BYTES` is to be given then.
     pub rows: usize,
     /// The numbers of an input.
     pub dim: usize,
@@ -110,16 +111,40 @@ pub(crate) struct Parts<'a> {
     pub(crate) numbers: &'static mut [f32],
 }
 
+/// The memory of a likelihood, under way or not; none where the pointer is no likelihood's.
+///
+/// # Safety
+/// As for [`Held::new`].
+pub(crate) unsafe fn lent(likelihood: *mut picardy_likelihood) -> [Region; 1] {
+    let sealed = likelihood.cast::<Sealed>();
+    // SAFETY: the caller's promise.
+    if unsafe { check(sealed) }.is_err() {
+        return [Region::NOTHING];
+    }
+    // SAFETY: the seal says that a `Sealed` was written here; a field that nothing borrows, copied out.
+    unsafe { [(*sealed).lent] }
+}
+
+/// Whether a `Sealed` is there.
+///
+/// # Safety
+/// As for [`Held::new`].
+unsafe fn check(sealed: *mut Sealed) -> Result<(), Fault> {
+    // SAFETY: the seal is an integer; the caller's promise.
+    let found = unsafe { memory::read(sealed.cast::<usize>().cast_const(), "likelihood") }?;
+    if !sealed.is_aligned() || found != memory::seal(sealed, KIND) {
+        return Err(Fault::new(code::PICARDY_ERROR_NOT_A_LIKELIHOOD));
+    }
+    Ok(())
+}
+
 impl Held {
     /// # Safety
     /// Where it is not null, the pointer points to memory of a likelihood's size, which is the likelihood's alone.
     pub(crate) unsafe fn new(likelihood: *mut picardy_likelihood) -> Result<Self, Fault> {
         let sealed = likelihood.cast::<Sealed>();
-        // SAFETY: the seal is an integer; the caller's promise.
-        let found = unsafe { memory::read(sealed.cast::<usize>().cast_const(), "likelihood") }?;
-        if !sealed.is_aligned() || found != memory::seal(sealed, KIND) {
-            return Err(Fault::new(code::PICARDY_ERROR_NOT_A_LIKELIHOOD));
-        }
+        // SAFETY: the caller's promise.
+        unsafe { check(sealed) }?;
         // SAFETY: the seal says that a `Sealed` was written here; a flag, which nothing borrows.
         if unsafe { (&raw mut (*sealed).busy).replace(true) } {
             return Err(Fault::new(code::PICARDY_ERROR_BUSY));
@@ -285,7 +310,7 @@ pub unsafe extern "C" fn picardy_likelihood_size(
         unsafe { memory::write(bytes, size.bytes(), "bytes") }
     };
     // SAFETY: the caller's promise.
-    unsafe { guarded(detail, work) }
+    unsafe { guarded(detail, &[], work) }
 }
 
 /// Makes a likelihood in the caller's `memory`, of `picardy_likelihood_size` bytes; `likelihood` points into it then, and is null
@@ -302,9 +327,11 @@ pub unsafe extern "C" fn picardy_likelihood_make(
     detail: *mut picardy_detail,
 ) -> i32 {
     let memory = memory.cast::<u8>();
+    // SAFETY: the caller's promise.
+    let lent = unsafe { memory::lend((likelihood, ptr::null_mut(), "likelihood"), memory, bytes) };
+    let taken = [lent.unwrap_or(Region::NOTHING)];
     let work = || {
-        // SAFETY: the caller's promise.
-        let lent = unsafe { memory::lend((likelihood, ptr::null_mut(), "likelihood"), memory, bytes) }?;
+        let lent = lent?;
         // SAFETY: the caller's promise.
         let settings = unsafe { memory::read(spec, "spec") }?.check()?;
         // SAFETY: the caller lends the memory, here and below.
@@ -335,5 +362,5 @@ pub unsafe extern "C" fn picardy_likelihood_make(
         unsafe { memory::write(likelihood, sealed.cast(), "likelihood") }
     };
     // SAFETY: the caller's promise.
-    unsafe { guarded(detail, work) }
+    unsafe { guarded(detail, &[&taken], work) }
 }

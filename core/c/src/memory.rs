@@ -59,13 +59,28 @@ pub(crate) unsafe fn write_if<T: Copy>(pointer: *mut T, value: T) {
     let _ = unsafe { write(pointer, value, "") };
 }
 
+/// Writes to where C points, which must lie outside `lent`.
+///
+/// # Safety
+/// As for [`write`].
+pub(crate) unsafe fn write_apart<T: Copy>(
+    pointer: *mut T,
+    value: T,
+    name: &'static str,
+    lent: &[Region],
+) -> Result<(), Fault> {
+    Region::new(pointer.cast_const(), 1, name)?.apart_from_all(lent)?;
+    // SAFETY: the caller's promise.
+    unsafe { write(pointer, value, name) }
+}
+
 /// Whether `pointer` is null (no place) or may be written to, before work is done that would be lost. It must lie outside
 /// `lent`.
-pub(crate) fn optional<T>(pointer: *mut T, name: &'static str, lent: Region) -> Result<(), Fault> {
+pub(crate) fn optional<T>(pointer: *mut T, name: &'static str, lent: &[Region]) -> Result<(), Fault> {
     if pointer.is_null() {
         return Ok(());
     }
-    Region::new(pointer.cast_const(), 1, name)?.apart_from(lent)
+    Region::new(pointer.cast_const(), 1, name)?.apart_from_all(lent)
 }
 
 /// The memory that an object is about to be made in. `made`, the caller's pointer to the object, lies outside it, and is null
@@ -103,6 +118,9 @@ pub(crate) struct Region {
 }
 
 impl Region {
+    /// A region of nothing.
+    pub(crate) const NOTHING: Self = Self { start: 0, end: 0, name: "" };
+
     pub(crate) fn new<T>(pointer: *const T, len: usize, name: &'static str) -> Result<Self, Fault> {
         if len > 0 {
             check(pointer, name)?;

@@ -83,6 +83,15 @@ pub(crate) unsafe fn model<'a>(
     Ok((&sealed.model, sealed.regions()?))
 }
 
+/// The memory of a network, which is none where the pointer is no network's.
+///
+/// # Safety
+/// As for [`open`].
+pub(crate) unsafe fn lent(network: *const picardy_network) -> [Region; 2] {
+    // SAFETY: the caller's promise.
+    unsafe { model(network) }.map_or([Region::NOTHING; 2], |(_, regions)| regions)
+}
+
 /// The bytes that a network takes, at an alignment of `PICARDY_ALIGNMENT`.
 #[unsafe(no_mangle)]
 pub extern "C" fn picardy_network_size() -> usize {
@@ -92,6 +101,10 @@ pub extern "C" fn picardy_network_size() -> usize {
 /// Makes a network of an artifact's `length` bytes, which are checked and read in place, in the caller's `memory`; `network`
 /// points into that then, and is null after an error. The bytes lie at a multiple of 4, and stay there as long as the network is
 /// used. What was made in the memory before is gone, after an error too.
+///
+/// It opens residual MLPs without a condition (`picardy.model` is `residual-mlp`, `picardy.condition` is absent). Of others it says
+/// `PICARDY_ERROR_MODEL`, with the architecture, or with `picardy.condition` and its numbers in `given`: they run behind
+/// `picardy_denoiser.evaluate`, a function that evaluates them by other means.
 ///
 /// # Safety
 /// Pointers are null or point to what their types say, `bytes` to `length` of them; `memory` is the network's as long as that is
@@ -107,17 +120,25 @@ pub unsafe extern "C" fn picardy_network_open(
 ) -> i32 {
     let memory = memory.cast::<u8>();
     let bytes = bytes.cast::<u8>();
+    // SAFETY: the caller's promise.
+    let lent = unsafe { memory::lend((network, ptr::null(), "network"), memory, memory_bytes) };
+    let file = Region::new(bytes, length, "bytes");
+    let taken = [lent.unwrap_or(Region::NOTHING), file.unwrap_or(Region::NOTHING)];
     let work = || {
-        // SAFETY: the caller's promise.
-        let lent = unsafe { memory::lend((network, ptr::null(), "network"), memory, memory_bytes) }?;
-        let file = Region::new(bytes, length, "bytes")?;
+        let (lent, file) = (lent?, file?);
         lent.apart_from(file)?;
         // SAFETY: the caller lends the memory.
         let mut arena = unsafe { Arena::new(memory, memory_bytes, mem::size_of::<Sealed>()) }?;
         let sealed = arena.take::<Sealed>(1)?;
         // SAFETY: the caller's promise.
         let artifact = Artifact::parse(unsafe { memory::slice(bytes, length, "bytes") }?)?;
-        let model = ResidualMlp::from_artifact(&artifact)?;
+        let model = ResidualMlp::from_artifact(&artifact).map_err(|error| match error {
+            ModelError::UnknownModel => {
+                let name = artifact.metadata(key::MODEL).unwrap_or_default();
+                Fault::new(code::PICARDY_ERROR_MODEL).name(name)
+            }
+            error => error.into(),
+        })?;
         let card = match model.card(&artifact) {
             Ok(card) => Some(card),
             // An artifact of another maker: the caller says what it was trained for.
@@ -130,7 +151,7 @@ pub unsafe extern "C" fn picardy_network_open(
         unsafe { memory::write(network, sealed.cast_const().cast(), "network") }
     };
     // SAFETY: the caller's promise.
-    unsafe { guarded(detail, work) }
+    unsafe { guarded(detail, &[&taken], work) }
 }
 
 /// What a network was trained for; `PICARDY_ERROR_CARD` where its artifact does not say, or names a process or an output that no
@@ -158,10 +179,10 @@ pub unsafe extern "C" fn picardy_network_card(
             data_variance: found.data_variance,
         };
         // SAFETY: the caller's promise.
-        unsafe { memory::write(card, about, "card") }
+        unsafe { memory::write_apart(card, about, "card", &lent(network)) }
     };
     // SAFETY: the caller's promise.
-    unsafe { guarded(detail, work) }
+    unsafe { guarded(detail, &[&lent(network)], work) }
 }
 
 /// The numbers of a state, of a network without a card too.
@@ -178,10 +199,10 @@ pub unsafe extern "C" fn picardy_network_dim(
         // SAFETY: the caller's promise.
         let found = unsafe { model(network) }?.0.dim();
         // SAFETY: the caller's promise.
-        unsafe { memory::write(dim, found, "dim") }
+        unsafe { memory::write_apart(dim, found, "dim", &lent(network)) }
     };
     // SAFETY: the caller's promise.
-    unsafe { guarded(detail, work) }
+    unsafe { guarded(detail, &[&lent(network)], work) }
 }
 
 /// The floats of scratch with which `rows` rows go through the network together: 1 suffices, more than 48 gain nothing.
@@ -200,10 +221,10 @@ pub unsafe extern "C" fn picardy_network_scratch(
         let needed = unsafe { model(network) }?.0.scratch_len(rows.max(1));
         memory::bytes_of::<f32>(needed, "rows")?;
         // SAFETY: the caller's promise.
-        unsafe { memory::write(floats, needed, "floats") }
+        unsafe { memory::write_apart(floats, needed, "floats", &lent(network)) }
     };
     // SAFETY: the caller's promise.
-    unsafe { guarded(detail, work) }
+    unsafe { guarded(detail, &[&lent(network)], work) }
 }
 
 /// # Safety
@@ -242,11 +263,11 @@ pub unsafe extern "C" fn picardy_network_restore(
         Ok(())
     };
     // SAFETY: the caller's promise.
-    unsafe { guarded(detail, work) }
+    unsafe { guarded(detail, &[&lent(network)], work) }
 }
 
-/// Takes `batch` items from the data's own units to the network's coordinates, where densities are asked about: the reverse of
-/// `picardy_network_restore`.
+/// Takes `batch` items from the data's own units to the network's coordinates, `(x - data_mean) / data_scale`, where densities are asked
+/// about: the reverse of `picardy_network_restore`. What that changes a density by, `picardy_network_log_scale` says.
 ///
 /// # Safety
 /// Pointers are null or point to what their types say, `x` to `batch` times the network's `dim` floats.
@@ -267,5 +288,30 @@ pub unsafe extern "C" fn picardy_network_normalize(
         Ok(())
     };
     // SAFETY: the caller's promise.
-    unsafe { guarded(detail, work) }
+    unsafe { guarded(detail, &[&lent(network)], work) }
+}
+
+/// The sum of `ln data_scale` over an item's coordinates, in nats: what a density in the network's coordinates is above the one in
+/// the data's own units, `log p_data(x) = log p(z) - sum_i ln data_scale_i` where z is x in the network's coordinates
+/// (`picardy_network_normalize`). The same for all inputs, so that neither ratios nor alarms need it; densities of networks of
+/// different units are compared with it.
+///
+/// # Safety
+/// Pointers are null or point to what their types say.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn picardy_network_log_scale(
+    network: *const picardy_network,
+    nats: *mut f64,
+    detail: *mut picardy_detail,
+) -> i32 {
+    let work = || {
+        // SAFETY: the caller's promise.
+        let card = unsafe { open(network) }?.card.as_ref();
+        let card = card.ok_or(Fault::new(code::PICARDY_ERROR_CARD).name(key::VERSION))?;
+        let sum = card.data_scale.iter().map(libm::log).sum();
+        // SAFETY: the caller's promise.
+        unsafe { memory::write_apart(nats, sum, "nats", &lent(network)) }
+    };
+    // SAFETY: the caller's promise.
+    unsafe { guarded(detail, &[&lent(network)], work) }
 }

@@ -23,7 +23,7 @@ pub struct picardy_level {
     pub alpha: f64,
     /// The factor of the noise.
     pub sigma: f64,
-    /// What the network is told: a timestep, or a sigma.
+    /// What the network is told: a timestep, or a sigma. Of densities it does not count: the likelihood's schedule says it.
     pub t: f64,
 }
 
@@ -116,6 +116,15 @@ pub(crate) fn regions(at: *const picardy_plan, plan: &Plan<'_>) -> Result<[Regio
     Ok([Region::new(at.cast::<Sealed>(), 1, "plan")?, Region::new(nodes.as_ptr(), nodes.len(), "plan")?])
 }
 
+/// The memory of a plan, which is none where the pointer is no plan's.
+///
+/// # Safety
+/// As for [`open`].
+pub(crate) unsafe fn lent(at: *const picardy_plan) -> [Region; 2] {
+    // SAFETY: the caller's promise.
+    unsafe { open(at) }.and_then(|plan| regions(at, &plan)).unwrap_or([Region::NOTHING; 2])
+}
+
 /// The size of a plan of a spec, in bytes, at an alignment of `PICARDY_ALIGNMENT`.
 ///
 /// # Safety
@@ -135,7 +144,7 @@ pub unsafe extern "C" fn picardy_plan_size(
         unsafe { memory::write(bytes, size.bytes(), "bytes") }
     };
     // SAFETY: the caller's promise.
-    unsafe { guarded(detail, work) }
+    unsafe { guarded(detail, &[], work) }
 }
 
 /// Makes a plan in the caller's `memory`, of `picardy_plan_size` bytes; `plan` points into it then, and is null after an error.
@@ -152,9 +161,11 @@ pub unsafe extern "C" fn picardy_plan_make(
     detail: *mut picardy_detail,
 ) -> i32 {
     let memory = memory.cast::<u8>();
+    // SAFETY: the caller's promise.
+    let lent = unsafe { memory::lend((plan, ptr::null(), "plan"), memory, bytes) };
+    let taken = [lent.unwrap_or(Region::NOTHING)];
     let work = || {
-        // SAFETY: the caller's promise.
-        unsafe { memory::lend((plan, ptr::null(), "plan"), memory, bytes) }?;
+        lent?;
         // SAFETY: the caller's promise.
         let spec = unsafe { memory::read(spec, "spec") }?;
         let (levels, nodes) = spec.lengths()?;
@@ -171,7 +182,7 @@ pub unsafe extern "C" fn picardy_plan_make(
         unsafe { finish(sealed, made, plan) }
     };
     // SAFETY: the caller's promise.
-    unsafe { guarded(detail, work) }
+    unsafe { guarded(detail, &[&taken], work) }
 }
 
 /// The size of a plan of a table of so many nodes, in bytes.
@@ -190,7 +201,7 @@ pub unsafe extern "C" fn picardy_plan_table_size(
         unsafe { memory::write(bytes, size.bytes(), "bytes") }
     };
     // SAFETY: the caller's promise.
-    unsafe { guarded(detail, work) }
+    unsafe { guarded(detail, &[], work) }
 }
 
 /// Makes a plan of a table of nodes (in flash, say) in the caller's `memory`, of `picardy_plan_table_size` bytes; `plan` points
@@ -213,9 +224,11 @@ pub unsafe extern "C" fn picardy_plan_from_table(
     detail: *mut picardy_detail,
 ) -> i32 {
     let memory = memory.cast::<u8>();
+    // SAFETY: the caller's promise.
+    let lent = unsafe { memory::lend((plan, ptr::null(), "plan"), memory, bytes) };
+    let taken = [lent.unwrap_or(Region::NOTHING)];
     let work = || {
-        // SAFETY: the caller's promise.
-        let lent = unsafe { memory::lend((plan, ptr::null(), "plan"), memory, bytes) }?;
+        let lent = lent?;
         let form = kinds::form(form)?;
         lent.apart_from(Region::new(nodes, count, "nodes")?)?;
         // SAFETY: the caller's promise.
@@ -234,7 +247,7 @@ pub unsafe extern "C" fn picardy_plan_from_table(
         unsafe { finish(sealed, made, plan) }
     };
     // SAFETY: the caller's promise.
-    unsafe { guarded(detail, work) }
+    unsafe { guarded(detail, &[&taken], work) }
 }
 
 /// # Safety
@@ -262,18 +275,18 @@ pub unsafe extern "C" fn picardy_plan_about(
 ) -> i32 {
     let work = || {
         // SAFETY: the caller's promise.
-        let plan = unsafe { open(plan) }?;
+        let open = unsafe { open(plan) }?;
         let about = picardy_plan_info {
-            nodes: plan.nodes().len(),
-            evaluations: plan.evaluations(),
-            rows: picardy::Sequential::rows(plan.reach(), 1),
-            form: kinds::form_value(plan.form()),
+            nodes: open.nodes().len(),
+            evaluations: open.evaluations(),
+            rows: picardy::Sequential::rows(open.reach(), 1),
+            form: kinds::form_value(open.form()),
         };
         // SAFETY: the caller's promise.
-        unsafe { memory::write(info, about, "info") }
+        unsafe { memory::write_apart(info, about, "info", &lent(plan)) }
     };
     // SAFETY: the caller's promise.
-    unsafe { guarded(detail, work) }
+    unsafe { guarded(detail, &[&lent(plan)], work) }
 }
 
 /// Node `index` of a plan: what a program on the host writes a table from.
@@ -289,15 +302,15 @@ pub unsafe extern "C" fn picardy_plan_node(
 ) -> i32 {
     let work = || {
         // SAFETY: the caller's promise.
-        let plan = unsafe { open(plan) }?;
-        let nodes = plan.nodes();
+        let open = unsafe { open(plan) }?;
+        let nodes = open.nodes();
         let missing = Fault::new(code::PICARDY_ERROR_INDEX).given(index).needed(nodes.len());
         let found = picardy_node::of(nodes.get(index).ok_or(missing)?);
         // SAFETY: the caller's promise.
-        unsafe { memory::write(node, found, "node") }
+        unsafe { memory::write_apart(node, found, "node", &lent(plan)) }
     };
     // SAFETY: the caller's promise.
-    unsafe { guarded(detail, work) }
+    unsafe { guarded(detail, &[&lent(plan)], work) }
 }
 
 impl picardy_node {

@@ -5,7 +5,7 @@ use crate::error::{picardy_detail, picardy_error as code};
 use crate::fault::{Fault, guarded};
 use crate::memory::{self, Arena, PICARDY_ALIGNMENT, Region, Size};
 use crate::plan::{self, picardy_plan};
-use crate::setup::{Checked, Which, picardy_setup};
+use crate::setup::{self, Checked, Which, picardy_setup};
 use core::ffi::c_void;
 use core::{mem, ptr};
 use picardy::sampler::SequentialRun;
@@ -80,16 +80,45 @@ const KIND: usize = 3;
 /// A run that is used by the call at hand, and free again when this is dropped.
 pub(crate) struct Held(*mut Sealed);
 
+/// All memory that a run keeps, under way or not: its own and its plan's; none where the pointer is no run's.
+///
+/// # Safety
+/// As for [`Held::new`].
+pub(crate) unsafe fn lent(run: *mut picardy_run) -> [Region; 3] {
+    let sealed = run.cast::<Sealed>();
+    // SAFETY: the caller's promise.
+    unsafe { check(sealed).and_then(|()| kept(sealed)) }.unwrap_or([Region::NOTHING; 3])
+}
+
+/// Whether a `Sealed` is there.
+///
+/// # Safety
+/// As for [`Held::new`].
+unsafe fn check(sealed: *mut Sealed) -> Result<(), Fault> {
+    // SAFETY: the seal is an integer; the caller's promise.
+    let found = unsafe { memory::read(sealed.cast::<usize>().cast_const(), "run") }?;
+    if !sealed.is_aligned() || found != memory::seal(sealed, KIND) {
+        return Err(Fault::new(code::PICARDY_ERROR_NOT_A_RUN));
+    }
+    Ok(())
+}
+
+/// # Safety
+/// A `Sealed` is there.
+unsafe fn kept(sealed: *mut Sealed) -> Result<[Region; 3], Fault> {
+    // SAFETY: fields that nothing writes to, copied out: the run itself only reads the plan.
+    let (lent, at, plan) = unsafe { ((*sealed).lent, (*sealed).plan_at, (*sealed).plan) };
+    let [front, nodes] = plan::regions(at, &plan)?;
+    Ok([lent, front, nodes])
+}
+
 impl Held {
     /// # Safety
     /// Where it is not null, the pointer points to memory of a run's size, which is the run's alone.
     pub(crate) unsafe fn new(run: *mut picardy_run) -> Result<Self, Fault> {
         let sealed = run.cast::<Sealed>();
-        // SAFETY: the seal is an integer; the caller's promise.
-        let found = unsafe { memory::read(sealed.cast::<usize>().cast_const(), "run") }?;
-        if !sealed.is_aligned() || found != memory::seal(sealed, KIND) {
-            return Err(Fault::new(code::PICARDY_ERROR_NOT_A_RUN));
-        }
+        // SAFETY: the caller's promise.
+        unsafe { check(sealed) }?;
         // SAFETY: the seal says that a `Sealed` was written here. A pointer to one field: the others may be borrowed.
         let busy = unsafe { &raw mut (*sealed).busy };
         // SAFETY: the same.
@@ -105,18 +134,10 @@ impl Held {
         unsafe { (*self.0).run }
     }
 
-    /// All of the run's memory.
-    pub(crate) fn lent(&self) -> Region {
-        // SAFETY: as for `run`; copied out.
-        unsafe { (*self.0).lent }
-    }
-
     /// All memory that nothing else may be written to as long as the run is used: its own and the plan's.
     pub(crate) fn kept(&self) -> Result<[Region; 3], Fault> {
-        // SAFETY: as for `run`; copied out. The run itself only reads the plan.
-        let (at, plan) = unsafe { ((*self.0).plan_at, (*self.0).plan) };
-        let [front, nodes] = plan::regions(at, &plan)?;
-        Ok([self.lent(), front, nodes])
+        // SAFETY: `new` has seen that a `Sealed` is there.
+        unsafe { kept(self.0) }
     }
 
     /// The numbers of the batch.
@@ -205,10 +226,10 @@ pub unsafe extern "C" fn picardy_run_need(
         let Bound { rounds, evaluations, rows } = bound;
         let about = picardy_need { bytes: size.bytes(), rounds, evaluations, rows };
         // SAFETY: the caller's promise.
-        unsafe { memory::write(need, about, "need") }
+        unsafe { memory::write_apart(need, about, "need", &setup::lent(setup)) }
     };
     // SAFETY: the caller's promise.
-    unsafe { guarded(detail, work) }
+    unsafe { guarded(detail, &[&setup::lent(setup)], work) }
 }
 
 /// Writes the noise that a run starts from into `x` ([batch, dim]).
@@ -232,7 +253,7 @@ pub unsafe extern "C" fn picardy_start(
         Ok(())
     };
     // SAFETY: the caller's promise.
-    unsafe { guarded(detail, work) }
+    unsafe { guarded(detail, &[&setup::lent(setup)], work) }
 }
 
 /// Begins a run in the caller's `memory`, of `picardy_need.bytes`; `run` points into it then, and is null after an error. `x`
@@ -250,16 +271,18 @@ pub unsafe extern "C" fn picardy_run_begin(
     run: *mut *mut picardy_run,
     detail: *mut picardy_detail,
 ) -> i32 {
+    // SAFETY: the caller's promise.
+    let lent = unsafe { memory::lend((run, ptr::null_mut(), "run"), memory.cast(), bytes) };
+    let taken = [lent.unwrap_or(Region::NOTHING)];
     let work = || {
-        // SAFETY: the caller's promise.
-        unsafe { memory::lend((run, ptr::null_mut(), "run"), memory.cast(), bytes) }?;
+        lent?;
         // SAFETY: the caller's promise.
         let begun = unsafe { begin(setup, x, memory, bytes) }?;
         // SAFETY: the caller's promise.
         unsafe { memory::write(run, begun, "run") }
     };
     // SAFETY: the caller's promise.
-    unsafe { guarded(detail, work) }
+    unsafe { guarded(detail, &[&taken, &setup::lent(setup)], work) }
 }
 
 /// # Safety

@@ -3,6 +3,7 @@
 use crate::error::picardy_error as code;
 use crate::fault::Fault;
 use crate::kinds::{self, picardy_sampler_kind, picardy_slope};
+use crate::memory::{self, Region};
 use crate::plan::{self, picardy_plan};
 use picardy::{Noise, Picard, Plan, SetupError, Slope};
 
@@ -114,6 +115,19 @@ pub(crate) struct Checked {
     pub(crate) numbers: usize,
 }
 
+/// The memory of a setup's plan.
+///
+/// # Safety
+/// Pointers are null, misaligned or point to what their types say.
+pub(crate) unsafe fn lent(setup: *const picardy_setup) -> [Region; 2] {
+    // SAFETY: the caller's promise.
+    match unsafe { memory::read(setup, "setup") } {
+        // SAFETY: the caller's promise.
+        Ok(setup) => unsafe { plan::lent(setup.plan) },
+        Err(_) => [Region::NOTHING; 2],
+    }
+}
+
 impl picardy_setup {
     /// # Safety
     /// The plan is null, or points to memory of a plan's size, as long as what comes of it is used.
@@ -127,9 +141,9 @@ impl picardy_setup {
         let too_many = |name, given| Fault::new(code::PICARDY_ERROR_SIZE).name(name).given(given);
         // Rows number their items so.
         u32::try_from(batch).map_err(|_| too_many("batch", batch))?;
-        crate::memory::bytes_of::<f32>(dim, "dim")?;
+        memory::bytes_of::<f32>(dim, "dim")?;
         let numbers = batch.checked_mul(dim).ok_or(too_many("batch", batch))?;
-        crate::memory::bytes_of::<f32>(numbers, "batch").map_err(|_| too_many("batch", batch))?;
+        memory::bytes_of::<f32>(numbers, "batch").map_err(|_| too_many("batch", batch))?;
         // SAFETY: the caller's promise.
         let plan = unsafe { plan::open(self.plan) }?;
         let noise = Noise::seeded(self.seed).from_item(self.first_item);

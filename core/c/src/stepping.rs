@@ -1,11 +1,11 @@
 //! Runs: all at once, or round by round.
 
-use crate::denoiser::{Bound, picardy_denoiser};
+use crate::denoiser::{self, Bound, picardy_denoiser};
 use crate::error::picardy_detail;
 use crate::fault::{Fault, guarded};
 use crate::memory::{self, Region};
 use crate::run::{self, Held, Runs, picardy_run};
-use crate::setup::picardy_setup;
+use crate::setup::{self, picardy_setup};
 use core::ffi::c_void;
 use picardy::{Report, Round, Run, SampleError};
 
@@ -137,7 +137,7 @@ pub unsafe extern "C" fn picardy_run_round(
         let denoiser = unsafe { memory::read(denoiser, "denoiser") }?;
         // SAFETY: the caller's promise.
         let held = unsafe { Held::new(run) }?;
-        memory::optional(round, "round", held.lent())?;
+        memory::optional(round, "round", &held.kept()?)?;
         // SAFETY: the caller's promise.
         let said = unsafe { step(&held, &denoiser, None) }?;
         // SAFETY: the caller's promise.
@@ -145,7 +145,7 @@ pub unsafe extern "C" fn picardy_run_round(
         Ok(())
     };
     // SAFETY: the caller's promise.
-    unsafe { guarded(detail, work) }
+    unsafe { guarded(detail, &[&run::lent(run), &denoiser::lent(denoiser)], work) }
 }
 
 /// Writes the best state so far into `x` ([batch, dim]): the samples, and of items that are not done the newest estimate of the data.
@@ -166,7 +166,7 @@ pub unsafe extern "C" fn picardy_run_best(
         unsafe { held.best(x) }
     };
     // SAFETY: the caller's promise.
-    unsafe { guarded(detail, work) }
+    unsafe { guarded(detail, &[&run::lent(run)], work) }
 }
 
 /// Writes the best state so far into `x`, as `picardy_run_best` does, and what the run cost; the run's memory is the caller's again.
@@ -183,7 +183,7 @@ pub unsafe extern "C" fn picardy_run_finish(
     let work = || {
         // SAFETY: the caller's promise.
         let held = unsafe { Held::new(run) }?;
-        memory::optional(report, "report", held.lent())?;
+        memory::optional(report, "report", &held.kept()?)?;
         // SAFETY: the caller's promise.
         unsafe { held.best(x) }?;
         // SAFETY: the caller's promise.
@@ -192,7 +192,7 @@ pub unsafe extern "C" fn picardy_run_finish(
         Ok(())
     };
     // SAFETY: the caller's promise.
-    unsafe { guarded(detail, work) }
+    unsafe { guarded(detail, &[&run::lent(run)], work) }
 }
 
 /// Samples in one call: `x` ([batch, dim]) holds the start (`picardy_start`) and gets the samples. `memory` is of `picardy_need.bytes`.
@@ -212,6 +212,7 @@ pub unsafe extern "C" fn picardy_sample(
     report: *mut picardy_report,
     detail: *mut picardy_detail,
 ) -> i32 {
+    let taken = [Region::new(memory.cast::<u8>().cast_const(), bytes, "memory").unwrap_or(Region::NOTHING)];
     let work = || {
         // SAFETY: the caller's promise.
         let denoiser = unsafe { memory::read(denoiser, "denoiser") }?;
@@ -219,7 +220,7 @@ pub unsafe extern "C" fn picardy_sample(
         let held = unsafe { Held::new(run::begin(setup, x.cast_const(), memory, bytes)?) }?;
         let place = Region::new(x.cast_const(), held.numbers(), "x")?;
         place.apart_from_all(&held.kept()?)?;
-        memory::optional(report, "report", held.lent())?;
+        memory::optional(report, "report", &held.kept()?)?;
         loop {
             // SAFETY: the caller's promise.
             let round = unsafe { step(&held, &denoiser, Some(place)) }?;
@@ -240,5 +241,5 @@ pub unsafe extern "C" fn picardy_sample(
         Ok(())
     };
     // SAFETY: the caller's promise.
-    unsafe { guarded(detail, work) }
+    unsafe { guarded(detail, &[&taken, &setup::lent(setup), &denoiser::lent(denoiser)], work) }
 }

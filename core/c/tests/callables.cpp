@@ -39,6 +39,10 @@ void expect(bool holds, const char *what) {
 
 }  // namespace
 
+// What does not fit is no array, rather than one that is too small.
+static_assert(PICARDY_LIKELIHOOD_BYTES(SIZE_MAX, 2, 1000) == SIZE_MAX, "no limit is no size");
+static_assert(PICARDY_LIKELIHOOD_BYTES(64, 2, 1000) < 32768, "a size");
+
 int main() {
     picardy::Plan plan;
     expect(!picardy::make_plan({}, plan_memory, plan), "a plan");
@@ -115,6 +119,15 @@ int main() {
         expect(error.code() == PICARDY_ERROR_MEMORY && std::strcmp(error.detail().name, "out") == 0, "room for all results");
     }
     expect(likelihood.posterior(denoiser, levels, {prior, 2}, one, even).code() == PICARDY_ERROR_MEMORY, "a prior of all levels");
+
+    double usual[20 * PICARDY_BANDS];
+    for (int i = 0; i < 20 * PICARDY_BANDS; i++) usual[i] = (i * 37 % 64) / 32.0;
+    picardy::Typical typical;
+    expect(!picardy::fit(usual, typical), "what is usual");
+    const auto cut = picardy::fit({usual, 20 * PICARDY_BANDS - 1}, typical);
+    expect(cut.code() == PICARDY_ERROR_MEMORY && std::strcmp(cut.detail().name, "profiles") == 0 &&
+               cut.detail().needed == sizeof usual && cut.detail().given == sizeof usual - sizeof(double),
+           "profiles are whole");
 
     double scores[19];
     for (int i = 0; i < 19; i++) scores[i] = 18 - i;

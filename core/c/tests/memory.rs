@@ -1,105 +1,13 @@
-//! Memory that is used twice: what was made in it before is gone, and buffers that overlap are errors.
+//! Memory that is used twice: what was made in it before is gone.
 #![allow(unsafe_code, reason = "calls of the C border")]
 
 mod common;
 
-use common::{Memory, NOTHING, Stored, artifact, detail, name};
-use core::ffi::c_void;
+use common::bench::{Bench, HALF, NUMBERS};
+use common::{Memory, Stored, artifact, detail, name};
 use core::ptr;
 use picardy_c::picardy_error::*;
 use picardy_c::*;
-
-const NUMBERS: usize = 4;
-
-unsafe extern "C" fn half(
-    _: *mut c_void,
-    _: *const picardy_row,
-    count: usize,
-    dim: usize,
-    x: *const f32,
-    out: *mut f32,
-) -> i32 {
-    for i in 0..count * dim {
-        // SAFETY: what the header says.
-        unsafe { *out.add(i) = 0.5 * *x.add(i) };
-    }
-    0
-}
-
-const HALF: picardy_denoiser = picardy_denoiser { evaluate: Some(half), ..NOTHING };
-
-/// A plan of 10 steps of DDIM, a run's memory, and room for a network of two coordinates over its artifact.
-struct Bench {
-    plan_memory: Memory,
-    run_memory: Memory,
-    network_memory: Memory,
-    file: Memory,
-    length: usize,
-    scratch: Vec<f32>,
-    plan: *const picardy_plan,
-    network: *const picardy_network,
-}
-
-impl Bench {
-    fn new() -> Self {
-        let bytes = artifact(2, 16, Stored::Single, "");
-        let mut bench = Self {
-            plan_memory: Memory::new(8192),
-            run_memory: Memory::new(16384),
-            network_memory: Memory::new(PICARDY_NETWORK_BYTES),
-            file: Memory::new(bytes.len()),
-            length: bytes.len(),
-            scratch: vec![0.0; 4096],
-            plan: ptr::null(),
-            network: ptr::null(),
-        };
-        // SAFETY: room for as many bytes.
-        unsafe { bench.file.at().cast::<u8>().copy_from(bytes.as_ptr(), bytes.len()) };
-        assert_eq!(bench.make(&picardy_plan_spec_ddim()), 0);
-        assert_eq!(bench.open(), 0);
-        bench
-    }
-
-    fn make(&mut self, spec: &picardy_plan_spec) -> i32 {
-        // SAFETY: all pointers are to what they say.
-        unsafe { picardy_plan_make(spec, self.plan_memory.at(), 8192, &mut self.plan, ptr::null_mut()) }
-    }
-
-    fn open(&mut self) -> i32 {
-        let (file, memory) = (self.file.at(), self.network_memory.at());
-        let size = PICARDY_NETWORK_BYTES;
-        // SAFETY: all pointers are to what they say.
-        unsafe { picardy_network_open(file, self.length, memory, size, &mut self.network, ptr::null_mut()) }
-    }
-
-    fn setup(&self, sampler: picardy_sampler) -> picardy_setup {
-        picardy_setup { plan: self.plan, sampler, seed: 7, first_item: 0, batch: 2, dim: 2 }
-    }
-
-    fn trained(&mut self, scratch: *mut f32, scratch_floats: usize) -> picardy_denoiser {
-        picardy_denoiser { network: self.network, scratch, scratch_floats, ..NOTHING }
-    }
-
-    fn begin(&mut self, setup: &picardy_setup, x: &[f32; NUMBERS], run: &mut *mut picardy_run) -> i32 {
-        // SAFETY: all pointers are to what they say.
-        unsafe { picardy_run_begin(setup, x.as_ptr(), self.run_memory.at(), 16384, run, ptr::null_mut()) }
-    }
-
-    /// What a sampling with these says, and the name in its detail.
-    fn sample(&mut self, denoiser: &picardy_denoiser, x: *mut f32) -> (i32, String) {
-        let (setup, mut fault) = (self.setup(picardy_sampler_sequential()), detail());
-        // SAFETY: all pointers are to what they say.
-        let code = unsafe {
-            let (memory, none) = (self.run_memory.at(), ptr::null_mut());
-            picardy_sample(&setup, denoiser, None, none, memory, 16384, x, ptr::null_mut(), &mut fault)
-        };
-        (code, name(&fault).to_owned())
-    }
-}
-
-fn overlap(name: &str) -> (i32, String) {
-    (PICARDY_ERROR_OVERLAP as i32, name.to_owned())
-}
 
 #[test]
 fn a_plan_that_is_remade_in_vain_is_none() {
@@ -169,80 +77,6 @@ fn a_network_that_is_opened_anew_in_vain_is_none() {
     // SAFETY: all pointers are to what they say.
     let code = unsafe { picardy_network_scratch(old, 1, &mut 0, ptr::null_mut()) };
     assert_eq!(code, PICARDY_ERROR_NOT_A_NETWORK as i32);
-}
-
-#[test]
-fn the_pointer_to_an_object_lies_outside_its_memory() {
-    let (mut bench, x, mut fault) = (Bench::new(), [0.5f32; NUMBERS], detail());
-    let setup = bench.setup(picardy_sampler_sequential());
-    let (plan, run, network) = (bench.plan_memory.at(), bench.run_memory.at(), bench.network_memory.at());
-    let (file, spec) = (bench.file.at(), picardy_plan_spec_ddim());
-    // SAFETY: all pointers are to what they say.
-    unsafe {
-        picardy_plan_make(&spec, plan, 8192, plan.byte_add(64).cast(), &mut fault);
-        assert_eq!((fault.code, name(&fault)), (PICARDY_ERROR_OVERLAP as i32, "plan"));
-        picardy_run_begin(&setup, x.as_ptr(), run, 16384, run.byte_add(64).cast(), &mut fault);
-        assert_eq!((fault.code, name(&fault)), (PICARDY_ERROR_OVERLAP as i32, "run"));
-        let (size, at) = (PICARDY_NETWORK_BYTES, network.byte_add(64).cast());
-        picardy_network_open(file, bench.length, network, size, at, &mut fault);
-        assert_eq!((fault.code, name(&fault)), (PICARDY_ERROR_OVERLAP as i32, "network"));
-    }
-    assert_eq!(bench.sample(&HALF, [0.5f32; NUMBERS].as_mut_ptr()).0, 0, "the plan is as it was");
-}
-
-#[test]
-fn scratch_overlaps_nothing() {
-    let mut bench = Bench::new();
-    let (scratch, x) = (bench.scratch.as_mut_ptr(), &mut [0.5f32; NUMBERS]);
-    let good = bench.trained(scratch, 4096);
-    assert_eq!(bench.sample(&good, x.as_mut_ptr()).0, 0);
-    let (plan, network) = (bench.plan_memory.at().cast(), bench.network_memory.at().cast());
-    let (file, run) = (bench.file.at().cast(), bench.run_memory.at().cast());
-    for (at, floats) in
-        [(plan, 2048), (network, PICARDY_NETWORK_BYTES / 4), (file, bench.length / 4), (run, 4096)]
-    {
-        let denoiser = bench.trained(at, floats);
-        assert_eq!(bench.sample(&denoiser, x.as_mut_ptr()), overlap("scratch"));
-        // Round by round too.
-        let (setup, start, mut held) =
-            (bench.setup(picardy_sampler_picard()), [0.5; NUMBERS], ptr::null_mut());
-        assert_eq!(bench.begin(&setup, &start, &mut held), 0);
-        // SAFETY: all pointers are to what they say.
-        let code = unsafe { picardy_run_round(held, &denoiser, ptr::null_mut(), ptr::null_mut()) };
-        assert_eq!(code, PICARDY_ERROR_OVERLAP as i32);
-    }
-    let inside = bench.trained(scratch, 4096);
-    assert_eq!(bench.sample(&inside, scratch), overlap("scratch"));
-    assert_eq!(bench.sample(&good, x.as_mut_ptr()).0, 0, "nothing was written to");
-}
-
-#[test]
-fn states_overlap_nothing() {
-    let mut bench = Bench::new();
-    let (scratch, x) = (bench.scratch.as_mut_ptr(), [0.5f32; NUMBERS]);
-    let good = bench.trained(scratch, 4096);
-    let setup = bench.setup(picardy_sampler_sequential());
-    let plan = bench.plan_memory.at().cast::<f32>();
-    let (file, mut run, mut fault) = (bench.file.at().cast::<f32>(), ptr::null_mut(), detail());
-    // SAFETY: all pointers are to what they say.
-    unsafe {
-        for at in [plan, plan.add(100)] {
-            assert_eq!(picardy_start(&setup, at, &mut fault), PICARDY_ERROR_OVERLAP as i32);
-            assert_eq!(bench.sample(&good, at), overlap("x"));
-        }
-        assert_eq!(bench.begin(&setup, &x, &mut run), 0);
-        for at in [plan, plan.add(100), run.cast()] {
-            assert_eq!(picardy_run_best(run, at, &mut fault), PICARDY_ERROR_OVERLAP as i32);
-            assert_eq!(
-                picardy_run_finish(run, at, ptr::null_mut(), &mut fault),
-                PICARDY_ERROR_OVERLAP as i32
-            );
-        }
-        // Finite numbers, where a start must be: what lies there otherwise may be none.
-        let weights = file.add(bench.length / 4 - NUMBERS);
-        weights.cast::<[f32; NUMBERS]>().write(x);
-        assert_eq!(bench.sample(&good, weights).0, PICARDY_ERROR_OVERLAP as i32);
-    }
 }
 
 #[test]

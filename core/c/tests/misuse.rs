@@ -204,6 +204,46 @@ fn an_artifact_is_read_in_place_and_checked() {
     }
 }
 
+/// The dino's artifact with another piece of its header.
+fn changed(from: &str, to: &str) -> Vec<u8> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/firmware/data/dino.safetensors");
+    let file = std::fs::read(path).unwrap();
+    let (length, rest) = file.split_at(8);
+    let (header, data) = rest.split_at(u64::from_le_bytes(length.try_into().unwrap()) as usize);
+    let header = core::str::from_utf8(header).unwrap();
+    assert!(header.contains(from));
+    let mut header = header.replace(from, to).into_bytes();
+    header.resize(header.len().next_multiple_of(8), b' ');
+    [&(header.len() as u64).to_le_bytes()[..], &header, data].concat()
+}
+
+#[test]
+fn networks_that_this_library_does_not_run_are_named() {
+    let unet = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/firmware/data/navigate.safetensors");
+    let version = r#""picardy.version":"1""#;
+    let conditioned = changed(version, &format!(r#""picardy.condition":"5",{version}"#));
+    let model = r#""picardy.model":""#;
+    let cases = [
+        (std::fs::read(unet).unwrap(), PICARDY_ERROR_MODEL, "unet1d", 0),
+        (conditioned, PICARDY_ERROR_MODEL, "picardy.condition", 5),
+        (changed(model, &format!("{model}{}", "x".repeat(60))), PICARDY_ERROR_MODEL, &*"x".repeat(47), 0),
+        // A card that is wrong is still said to be.
+        (changed(version, r#""picardy.version":"9""#), PICARDY_ERROR_CARD, "picardy.version", 0),
+        (changed(version, version), PICARDY_OK, "", 0),
+    ];
+    for (file, code, what, given) in cases {
+        let (mut bytes, mut memory) = (Memory::new(file.len()), Memory::new(PICARDY_NETWORK_BYTES));
+        let (mut network, mut fault, size) = (ptr::null(), detail(), PICARDY_NETWORK_BYTES);
+        // SAFETY: all pointers are to what they say.
+        unsafe {
+            bytes.at().cast::<u8>().copy_from(file.as_ptr(), file.len());
+            picardy_network_open(bytes.at(), file.len(), memory.at(), size, &mut network, &mut fault);
+        }
+        assert_eq!((fault.code, name(&fault), fault.given), (code as i32, what, given));
+        assert_eq!(network.is_null(), code != PICARDY_OK);
+    }
+}
+
 #[test]
 fn every_code_has_a_text_of_its_own() {
     let text = |code| {

@@ -95,7 +95,7 @@ pub struct Likelihood<V> {
     /// The variance v of the Gaussian around the input: about that of the data's coordinates. The result does not depend on it but for its
     /// error.
     pub variance: f64,
-    /// The seed of the draws.
+    /// The seed of the draws. A [`Threshold`] and a [`Typical`] hold for the seed alone that their scores and profiles had.
     pub seed: u64,
     /// How the network is shown a state of a log-SNR, `Fn(f64) -> Option<View>`.
     pub view: V,

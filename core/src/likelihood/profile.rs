@@ -18,7 +18,9 @@ pub type Profile = [f64; BANDS];
 /// the squared Mahalanobis distance. Unlike `-log p`, it also finds inputs that are too likely, which low densities cannot: data of
 /// many coordinates lies where the density is typical, not where it is highest (arXiv 1906.02994).
 ///
-/// Its [`Threshold`](super::Threshold) must be calibrated on other inputs than these.
+/// Its [`Threshold`](super::Threshold) must be calibrated on other inputs than these. The profiles that are fitted, those of the threshold's
+/// scores and all later ones come from one network and one [`Likelihood`](super::Likelihood) (seed, evaluations and log-SNRs too): the
+/// error of a seed's draws is in every profile.
 ///
 /// ```
 /// use picardy::likelihood::{BANDS, Typical};

@@ -9,6 +9,10 @@ use crate::math;
 /// same distribution, and not trained on), `P(score > value) <= rate` for every n, not only in the limit (split conformal
 /// prediction: arXiv 1604.04173, section 2.2; arXiv 2104.08279 for outliers). The probability is over the held-out set too.
 ///
+/// Exchangeable means scored alike, too: by the same network, in the same units, by a [`Likelihood`](super::Likelihood) of the same
+/// fields (seed, evaluations and log-SNRs too), and of profiles by the same [`Typical`](super::Typical). The draws' own error is in every
+/// score, much the same for all inputs of a seed: with another one it moves all scores against the threshold, and the rate is not kept.
+///
 /// ```
 /// use picardy::likelihood::{Threshold, ThresholdError};
 /// let mut held_out: [f64; 99] = core::array::from_fn(|i| i as f64);

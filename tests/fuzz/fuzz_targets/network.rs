@@ -90,6 +90,7 @@ fn one(input: &[u8]) {
         assert_eq!(picardy_network_dim(network, &mut dim, &mut detail), 0);
         explain(picardy_network_scratch(network, rows, &mut needed, &mut detail), &detail);
         explain(picardy_network_card(network, &mut card, &mut detail), &detail);
+        explain(picardy_network_log_scale(network, &mut 0.0, &mut detail), &detail);
     }
 
     let mut setup = picardy_setup {

@@ -1,7 +1,9 @@
 //! What tests of the border share.
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub(crate) mod bench;
 pub(crate) mod calls;
+pub(crate) mod densities;
 
 use core::ffi::{CStr, c_void};
 use core::ptr;
