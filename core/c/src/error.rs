@@ -84,6 +84,10 @@ pub enum picardy_error {
     PICARDY_ERROR_DIMENSION = 55,
     /// A weight that is not finite, or an int8's scale that is not positive.
     PICARDY_ERROR_WEIGHT = 56,
+    /// No conditions for a network that takes them.
+    PICARDY_ERROR_NO_CONDITION = 57,
+    /// More or fewer numbers of conditions than the items have.
+    PICARDY_ERROR_CONDITION = 58,
     /// More actions than a chunk has, or has left.
     PICARDY_ERROR_HORIZON = 60,
     /// A number that is not finite.
@@ -189,6 +193,8 @@ fn text(code: i32) -> &'static CStr {
         PICARDY_ERROR_SCRATCH: c"the network's scratch has `given` numbers, a row needs `needed`: see picardy_network_scratch",
         PICARDY_ERROR_DIMENSION: c"states of `given` numbers for a network of `needed`: set dim to that",
         PICARDY_ERROR_WEIGHT: c"number `index` of the tensor `name` is NaN or infinite, or is `value` where an int8's scale must be positive: export the model again",
+        PICARDY_ERROR_NO_CONDITION: c"the network takes a condition, of all items `needed` numbers, and was given none: set the denoiser's conditions and condition_floats; zeros are no condition",
+        PICARDY_ERROR_CONDITION: c"`given` numbers of conditions where the items have `needed`: give each item the picardy_card.condition numbers of its own, and none to a network or a function without",
         PICARDY_ERROR_HORIZON: c"`name` of `given` actions, where `needed` are the most: execute fewer before planning again, or plan faster",
         PICARDY_ERROR_NUMBER: c"number `index` of `name` is `value`: mend what it came from: a plan, an observation, a score",
         PICARDY_ERROR_SPEED: c"item `item` moves at `value` times its limit already: brake first, or give a larger limit",

@@ -151,13 +151,13 @@ fn an_artifact_is_read_in_place_and_checked() {
     // SAFETY: pointers are null, misaligned, or to what they say.
     unsafe {
         at.copy_from(file.as_ptr(), file.len());
-        let mut memory = Memory::new(picardy_network_size());
+        let (mut size, mut memory) = (0, Memory::new(PICARDY_NETWORK_BYTES));
+        assert_eq!(picardy_network_size(at.cast(), file.len(), &mut size, &mut fault), 0);
         let room = memory.at();
         let mut open = |bytes: *const u8, length, room_bytes| {
             picardy_network_open(bytes.cast(), length, room, room_bytes, &mut network, &mut fault);
             fault.code
         };
-        let size = picardy_network_size();
         assert!(size <= PICARDY_NETWORK_BYTES);
         assert_eq!(open(ptr::null(), file.len(), size), PICARDY_ERROR_NULL as i32);
         assert_eq!(open(at, file.len() - 1, size), PICARDY_ERROR_ARTIFACT as i32);
