@@ -10,7 +10,7 @@
 //     picardy_plan_make(&spec, plan_memory, sizeof plan_memory, &plan, &detail);
 //     picardy_setup setup = {plan, picardy_sampler_sequential(), seed, 0, batch, dim};
 //     picardy_run_need(&setup, &need, &detail);                              // how much memory, and the worst case
-//     picardy_denoiser denoiser = {.evaluate = my_network};                  // or .network, .scratch
+//     picardy_denoiser denoiser = {.evaluate = my_network};                  // or .network, .scratch, .conditions
 //     picardy_start(&setup, x, &detail);
 //     picardy_sample(&setup, &denoiser, NULL, NULL, run_memory, need.bytes, x, &report, &detail);
 //
