@@ -48,13 +48,11 @@ impl Source for Asked {
     }
 }
 
+/// A card's keys and values, changed.
+type Edit<'a> = &'a dyn Fn(&mut Vec<(String, String)>);
+
 /// A file of an architecture, its numbers a fixed sequence; `edit` changes its card.
-fn file(
-    architecture: Architecture,
-    shape: &[usize],
-    condition: usize,
-    edit: &dyn Fn(&mut Vec<(String, String)>),
-) -> Vec<u8> {
+fn file(architecture: Architecture, shape: &[usize], condition: usize, edit: Edit<'_>) -> Vec<u8> {
     let mut steps = vec![Step::default(); architecture.steps(condition)];
     let item = architecture.item(shape).unwrap();
     let mut builder = Builder::new(item, condition, &mut steps, Asked::default());
@@ -100,7 +98,7 @@ fn file(
     [&(header.len() as u64).to_le_bytes()[..], &header, &data].concat()
 }
 
-const UNCHANGED: &dyn Fn(&mut Vec<(String, String)>) = &|_| {};
+const UNCHANGED: Edit<'_> = &|_| {};
 
 fn unet1d() -> Architecture {
     let widths = Widths::new(&[8, 16]).unwrap();
@@ -416,7 +414,7 @@ fn conditions_that_are_none_are_errors_of_their_own() {
 fn a_program_is_the_network_s_memory() {
     let mut opened = open(&navigate()).unwrap();
     let told = opened.told(BATCH);
-    // The host's memory suffices for the 96 steps and no byte of it is spare.
+    // Beside a header it has a program.
     assert!(opened.bytes > PICARDY_NETWORK_BYTES);
     let (mut again, mut fault) = (ptr::null(), detail());
     let (at, length, bytes) = (opened.file.at(), opened.length, opened.bytes);
@@ -476,4 +474,59 @@ fn artifacts_that_no_network_can_be_are_named() {
         picardy_network_size(at, length, ptr::null_mut(), &mut fault);
         assert_eq!((fault.code, name(&fault)), (PICARDY_ERROR_NULL as i32, "size"));
     }
+}
+
+#[test]
+fn a_spoiled_header_is_an_error_or_a_network_that_runs() {
+    let mut opened_anyhow = 0;
+    for good in [file(unet1d(), &[8, 3], 5, UNCHANGED), file(unet2d(), &[8, 4, 2], 4, UNCHANGED)] {
+        let header = u64::from_le_bytes(good[..8].try_into().unwrap()) as usize;
+        let mut state = 1u32;
+        let mut random = |below: usize| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as usize % below
+        };
+        let digits: Vec<usize> = (8..8 + header).filter(|at| good[*at].is_ascii_digit()).collect();
+        for round in 0..1500 {
+            let mut spoiled = good.clone();
+            // A digit is what the sizes are made of.
+            let at = if round % 3 == 0 { 8 + random(header) } else { digits[random(digits.len())] };
+            spoiled[at] = if round % 3 == 0 { random(256) as u8 } else { b'0' + random(10) as u8 };
+            let (mut bytes, mut network, mut dim, mut floats, none) = (0, ptr::null(), 0, 0, ptr::null_mut());
+            let (mut at, mut fault) = (Memory::new(spoiled.len()), detail());
+            // SAFETY: all pointers are to what they say.
+            unsafe {
+                at.at().cast::<u8>().copy_from(spoiled.as_ptr(), spoiled.len());
+                let told = picardy_network_size(at.at(), spoiled.len(), &mut bytes, &mut fault);
+                assert!(told != 0 || (1..1 << 20).contains(&bytes), "{bytes} bytes");
+                let mut memory = Memory::new(if told == 0 { bytes } else { 1 << 16 });
+                let room = if told == 0 { bytes } else { 1 << 16 };
+                let code =
+                    picardy_network_open(at.at(), spoiled.len(), memory.at(), room, &mut network, &mut fault);
+                assert!(told == 0 || told == code);
+                assert_ne!(code, PICARDY_ERROR_OTHER as i32);
+                if code != 0 {
+                    continue;
+                }
+                opened_anyhow += 1;
+                assert_eq!(picardy_network_dim(network, &mut dim, none), 0);
+                assert_eq!(picardy_network_scratch(network, 1, &mut floats, none), 0);
+                assert!(floats < 1 << 20, "{floats} floats");
+                let mut card = core::mem::zeroed::<picardy_card>();
+                if picardy_network_card(network, &mut card, none) != 0 {
+                    continue;
+                }
+                let scratch = vec![0.0; floats];
+                let mut opened =
+                    Opened { file: at, length: spoiled.len(), memory, bytes, network, card, scratch };
+                let (told, sequential) = (opened.told(BATCH), picardy_sampler_sequential());
+                let denoiser = opened.denoiser(&told);
+                match opened.sample(&denoiser, sequential) {
+                    Ok(x) => assert!(x.iter().all(|x| x.is_finite())),
+                    Err(fault) => assert_ne!(fault.code, PICARDY_ERROR_OTHER as i32),
+                }
+            }
+        }
+    }
+    assert!(opened_anyhow > 300, "{opened_anyhow}");
 }
