@@ -21,7 +21,7 @@ arm_library=$target/arm/thumbv7em-none-eabihf/c/libpicardy_c.a
 
 g++ -std=c++17 -O2 -Wall -Wextra -pedantic -Werror -fno-exceptions -fno-rtti -Icore/c/include -o "$out/callables" \
     core/c/tests/callables.cpp "$host_library"
-"$out/callables"
+"$out/callables" examples/firmware/data/navigate.safetensors
 
 for weights in f32 f16 int8; do
     model=$f32 of=$out/$weights

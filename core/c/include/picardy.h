@@ -10,7 +10,7 @@
 //     picardy_plan_make(&spec, plan_memory, sizeof plan_memory, &plan, &detail);
 //     picardy_setup setup = {plan, picardy_sampler_sequential(), seed, 0, batch, dim};
 //     picardy_run_need(&setup, &need, &detail);                              // how much memory, and the worst case
-//     picardy_denoiser denoiser = {.evaluate = my_network};                  // or .network, .scratch
+//     picardy_denoiser denoiser = {.evaluate = my_network};                  // or .network, .scratch, .conditions
 //     picardy_start(&setup, x, &detail);
 //     picardy_sample(&setup, &denoiser, NULL, NULL, run_memory, need.bytes, x, &report, &detail);
 //
@@ -52,7 +52,7 @@
 // The alignment of the memory that plans, networks, runs and likelihoods take, in bytes.
 #define PICARDY_ALIGNMENT 8
 
-// Bytes that suffice for a network; `picardy_network_size` says how many it takes.
+// Bytes that suffice for a residual MLP without a condition; `picardy_network_size` says how many any network takes.
 #define PICARDY_NETWORK_BYTES 2048
 
 // Bytes that suffice for a plan beside its nodes.
@@ -151,6 +151,10 @@ enum picardy_error
   PICARDY_ERROR_DIMENSION = 55,
   // A weight that is not finite, or an int8's scale that is not positive.
   PICARDY_ERROR_WEIGHT = 56,
+  // No conditions for a network that takes them.
+  PICARDY_ERROR_NO_CONDITION = 57,
+  // More or fewer numbers of conditions than the items have.
+  PICARDY_ERROR_CONDITION = 58,
   // More actions than a chunk has, or has left.
   PICARDY_ERROR_HORIZON = 60,
   // A number that is not finite.
@@ -479,7 +483,14 @@ typedef int32_t (*picardy_evaluate)(void *context,
                                     const float *x,
                                     float *out);
 
-// What evaluates rows: a function with its context, or a network with its scratch; the other is null.
+// What evaluates rows: a function with its context, or a network with its scratch and its conditions; the other is null.
+//
+// A robot that plans from what it sees, with a network whose `picardy_card.condition` is the observation's numbers:
+//
+// ```c
+// picardy_denoiser denoiser = {.network = network, .scratch = scratch, .scratch_floats = sizeof scratch / sizeof *scratch,
+//                              .conditions = seen, .condition_floats = sizeof seen / sizeof *seen};
+// ```
 typedef struct picardy_denoiser {
   // The function.
   picardy_evaluate evaluate;
@@ -491,6 +502,12 @@ typedef struct picardy_denoiser {
   float *scratch;
   // The floats there.
   size_t scratch_floats;
+  // What a network that takes a condition is told (an observation, a label): [items, picardy_card.condition] floats, each
+  // item's own. Zeros are no condition. They are read in each call, so that they may change from round to round. Null for
+  // other networks, and for a function.
+  const float *conditions;
+  // The floats there.
+  size_t condition_floats;
 } picardy_denoiser;
 
 // A noise level, `z = alpha data + sigma noise`, and what the network is told of it.
@@ -605,10 +622,16 @@ typedef struct picardy_likelihood_spec {
 typedef struct picardy_card {
   // The numbers of a state.
   size_t dim;
-  // The network's width.
+  // A residual MLP's width; 0 of a U-Net.
   size_t width;
-  // Its blocks.
+  // Its blocks; 0 of a U-Net.
   size_t blocks;
+  // The numbers of an item's condition (an observation, a label), 0 where the network takes none: for
+  // `picardy_denoiser.conditions`.
+  size_t condition;
+  // An item's rows, places in a row and channels, which are what changes fastest; their product is `dim`. 1, 1 and `dim` of an
+  // MLP, 1 in front of a temporal U-Net (`picardy_chunk.places`, `.channels`).
+  size_t shape[3];
   // Its schedule, to be walked from the last timestep.
   struct picardy_schedule schedule;
   // A `picardy_prediction`.
@@ -897,16 +920,20 @@ int32_t picardy_likelihood_make(const struct picardy_likelihood_spec *spec,
                                 struct picardy_likelihood **likelihood,
                                 struct picardy_detail *detail);
 
-// The bytes that a network takes, at an alignment of `PICARDY_ALIGNMENT`.
-size_t picardy_network_size(void);
+// The bytes that the network of an artifact's `length` bytes takes, at an alignment of `PICARDY_ALIGNMENT`: a header, and of all
+// but residual MLPs without a condition a program. Where addresses are of 64 bits they are more than where they are of 32, so what a host says
+// suffices for a microcontroller's static memory.
+int32_t picardy_network_size(const void *bytes,
+                             size_t length,
+                             size_t *size,
+                             struct picardy_detail *detail);
 
-// Makes a network of an artifact's `length` bytes, which are checked and read in place, in the caller's `memory`; `network`
-// points into that then, and is null after an error. The bytes lie at a multiple of 4, and stay there as long as the network is
-// used. What was made in the memory before is gone, after an error too.
+// Makes a network of an artifact's `length` bytes, which are checked and read in place, in the caller's `memory` of
+// `picardy_network_size` bytes; `network` points into that then, and is null after an error. The bytes lie at a multiple of 4,
+// and stay there as long as the network is used. What was made in the memory before is gone, after an error too.
 //
-// It opens residual MLPs without a condition (`picardy.model` is `residual-mlp`, `picardy.condition` is absent). Of others it says
-// `PICARDY_ERROR_MODEL`, with the architecture, or with `picardy.condition` and its numbers in `given`: they run behind
-// `picardy_denoiser.evaluate`, a function that evaluates them by other means.
+// It is a residual MLP, a temporal U-Net or a U-Net for images, with or without a condition. An artifact of another maker, without a card, is
+// taken for a residual MLP without a condition.
 int32_t picardy_network_open(const void *bytes,
                              size_t length,
                              void *memory,
@@ -923,7 +950,8 @@ int32_t picardy_network_card(const struct picardy_network *network,
 // The numbers of a state, of a network without a card too.
 int32_t picardy_network_dim(const struct picardy_network *network, size_t *dim, struct picardy_detail *detail);
 
-// The floats of scratch with which `rows` rows go through the network together: 1 suffices, more than 48 gain nothing.
+// The floats of scratch with which `rows` rows go through the network together: 1 suffices, and is all of use where items have
+// conditions; more than 48 gain nothing.
 int32_t picardy_network_scratch(const struct picardy_network *network,
                                 size_t rows,
                                 size_t *floats,

@@ -158,6 +158,12 @@ inline Error make_plan(Span<const picardy_node> nodes, picardy_form form, Memory
 // A network over an artifact's bytes.
 class Network {
   public:
+    // The memory that it takes.
+    static Error size(Span<const unsigned char> bytes, std::size_t &size) {
+        Error error;
+        picardy_network_size(bytes.data(), bytes.size(), &size, error.out());
+        return error;
+    }
     static Error open(Span<const unsigned char> bytes, Memory memory, Network &network) {
         Error error;
         picardy_network_open(bytes.data(), bytes.size(), memory.data(), memory.size(), &network.network_, error.out());
@@ -184,8 +190,9 @@ class Network {
         picardy_network_log_scale(network_, &nats, error.out());
         return error;
     }
-    picardy_denoiser denoiser(Span<float> scratch) const {
-        return {nullptr, nullptr, network_, scratch.data(), scratch.size()};
+    // Conditions of the network's numbers for each item, where it takes them (picardy_card.condition): an observation, a label.
+    picardy_denoiser denoiser(Span<float> scratch, Span<const float> conditions = {}) const {
+        return {nullptr, nullptr, network_, scratch.data(), scratch.size(), conditions.data(), conditions.size()};
     }
 
   private:
@@ -214,7 +221,7 @@ picardy_denoiser denoiser(F &evaluate) {
         return (*static_cast<F *>(context))(Rows(rows, count), Span<const float>(x, count * dim),
                                             Span<float>(out, count * dim));
     };
-    return {call, detail::address(evaluate), nullptr, nullptr, 0};
+    return {call, detail::address(evaluate), nullptr, nullptr, 0, nullptr, 0};
 }
 
 // The same for a function.
@@ -225,7 +232,7 @@ picardy_denoiser denoiser(R (*evaluate)(Rows, Span<const float>, Span<float>)) {
         return reinterpret_cast<R (*)(Rows, Span<const float>, Span<float>)>(context)(
             Rows(rows, count), Span<const float>(x, count * dim), Span<float>(out, count * dim));
     };
-    return {call, reinterpret_cast<void *>(evaluate), nullptr, nullptr, 0};
+    return {call, reinterpret_cast<void *>(evaluate), nullptr, nullptr, 0, nullptr, 0};
 }
 
 inline picardy_sampler sequential() { return picardy_sampler_sequential(); }

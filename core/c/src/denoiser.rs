@@ -1,12 +1,13 @@
 //! What evaluates a run's rows: a function of C, or a network.
 
 use crate::error::picardy_error as code;
-use crate::fault::Fault;
+use crate::fault::{Fault, finite};
 use crate::memory::{self, Region};
+use crate::model::Model;
 use crate::network::{self, picardy_network};
 use core::ffi::c_void;
 use core::ops::Range;
-use picardy::nn::{MlpDenoiser, ResidualMlp};
+use picardy::nn::{MlpDenoiser, NetworkDenoiser};
 use picardy::{Batch, Denoiser, HostTensor, SliceFrames};
 
 /// One row of a call.
@@ -39,7 +40,14 @@ pub type picardy_evaluate = Option<
     ) -> i32,
 >;
 
-/// What evaluates rows: a function with its context, or a network with its scratch; the other is null.
+/// What evaluates rows: a function with its context, or a network with its scratch and its conditions; the other is null.
+///
+/// A robot that plans from what it sees, with a network whose `picardy_card.condition` is the observation's numbers:
+///
+/// ```c
+/// picardy_denoiser denoiser = {.network = network, .scratch = scratch, .scratch_floats = sizeof scratch / sizeof *scratch,
+///                              .conditions = seen, .condition_floats = sizeof seen / sizeof *seen};
+/// ```
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct picardy_denoiser {
@@ -53,6 +61,12 @@ pub struct picardy_denoiser {
     pub scratch: *mut f32,
     /// The floats there.
     pub scratch_floats: usize,
+    /// What a network that takes a condition is told (an observation, a label): [items, picardy_card.condition] floats, each
+    /// item's own. Zeros are no condition. They are read in each call, so that they may change from round to round. Null for
+    /// other networks, and for a function.
+    pub conditions: *const f32,
+    /// The floats there.
+    pub condition_floats: usize,
 }
 
 /// The memory of a denoiser's network, where it has one.
@@ -77,7 +91,8 @@ pub(crate) enum Bound<'a> {
         rows: &'a mut [picardy_row],
     },
     Network {
-        model: &'a ResidualMlp<'static>,
+        model: &'a Model,
+        conditions: &'a [f32],
         scratch: &'a mut [f32],
     },
 }
@@ -85,15 +100,19 @@ pub(crate) enum Bound<'a> {
 impl picardy_denoiser {
     /// # Safety
     /// The pointers are null or point to what the header says, for as long as `'a` lasts; `written` and `read` are all the
-    /// other memory that is used meanwhile.
+    /// other memory that is used meanwhile, for so many items.
     pub(crate) unsafe fn bind<'a>(
         &self,
+        items: usize,
         rows: &'a mut [picardy_row],
         written: &[Region],
         read: &[Region],
     ) -> Result<Bound<'a>, Fault> {
         match (self.evaluate, self.network.is_null()) {
-            (Some(evaluate), true) => Ok(Bound::Function { evaluate, context: self.context, rows }),
+            (Some(evaluate), true) => {
+                self.count(items, 0)?;
+                Ok(Bound::Function { evaluate, context: self.context, rows })
+            }
             (None, false) => {
                 let lent = Region::new(self.scratch.cast_const(), self.scratch_floats, "scratch")?;
                 lent.apart_from_all(written)?;
@@ -104,9 +123,28 @@ impl picardy_denoiser {
                 written.iter().try_for_each(|written| written.apart_from_all(&weights))?;
                 // SAFETY: the caller's promise.
                 let scratch = unsafe { memory::slice_mut(self.scratch, self.scratch_floats, "scratch") }?;
-                Ok(Bound::Network { model, scratch })
+                self.count(items, model.condition())?;
+                let told = Region::new(self.conditions, self.condition_floats, "conditions")?;
+                told.apart_from(lent)?;
+                told.apart_from_all(written)?;
+                // SAFETY: the caller's promise.
+                let conditions =
+                    unsafe { memory::slice(self.conditions, self.condition_floats, "conditions") }?;
+                finite(conditions, "conditions")
+                    .map_err(|fault| fault.item(fault.place() / model.condition().max(1)))?;
+                Ok(Bound::Network { model, conditions, scratch })
             }
             _ => Err(Fault::new(code::PICARDY_ERROR_DENOISER)),
+        }
+    }
+
+    /// Whether there are conditions of so many items, each of `width` numbers.
+    fn count(&self, items: usize, width: usize) -> Result<(), Fault> {
+        let (needed, given) = (items.saturating_mul(width), self.condition_floats);
+        match given {
+            _ if given == needed => Ok(()),
+            0 => Err(Fault::new(code::PICARDY_ERROR_NO_CONDITION).needed(needed)),
+            _ => Err(Fault::new(code::PICARDY_ERROR_CONDITION).needed(needed).given(given)),
         }
     }
 }
@@ -122,8 +160,11 @@ impl Denoiser<SliceFrames<'static, f32>> for Bound<'_> {
         out: Range<usize>,
     ) -> Result<(), Fault> {
         match self {
-            Self::Network { model, scratch } => {
-                Ok(MlpDenoiser::new(**model, scratch).evaluate(batch, frames, x, out)?)
+            Self::Network { model: Model::Mlp(model), scratch, .. } => {
+                Ok(MlpDenoiser::new(*model, scratch).evaluate(batch, frames, x, out)?)
+            }
+            Self::Network { model: Model::Program(network, _), conditions, scratch } => {
+                Ok(NetworkDenoiser::new(*network, conditions, scratch).evaluate(batch, frames, x, out)?)
             }
             Self::Function { evaluate, context, rows } => {
                 let dim = picardy::Tensor::dim(frames);

@@ -139,7 +139,7 @@ impl<'a, T: Copy> Asked<'a, T> {
         let Parts { bars, nodes, rows, numbers } = unsafe { held.parts() };
         let written = [held.lent(), Region::new(out.as_ptr(), out.len(), "out")?];
         // SAFETY: the caller's promise.
-        let mut denoiser = unsafe { denoiser.bind(rows, &written, &read) }?;
+        let mut denoiser = unsafe { denoiser.bind(x.len() / dim.max(1), rows, &written, &read) }?;
         let shown = |l| view(&schedule, bars, prediction, l);
         let likelihood = Likelihood { levels, evaluations, variance, seed, view: &shown as _ };
         let mut buffers = Buffers::new(SliceFrames::new(numbers, dim), nodes);

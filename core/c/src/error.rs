@@ -84,6 +84,10 @@ pub enum picardy_error {
     PICARDY_ERROR_DIMENSION = 55,
     /// A weight that is not finite, or an int8's scale that is not positive.
     PICARDY_ERROR_WEIGHT = 56,
+    /// No conditions for a network that takes them.
+    PICARDY_ERROR_NO_CONDITION = 57,
+    /// More or fewer numbers of conditions than the items have.
+    PICARDY_ERROR_CONDITION = 58,
     /// More actions than a chunk has, or has left.
     PICARDY_ERROR_HORIZON = 60,
     /// A number that is not finite.
@@ -184,11 +188,13 @@ fn text(code: i32) -> &'static CStr {
         PICARDY_ERROR_NODE: c"a number of node `index` is NaN or infinite: mend the table, or the schedule",
         PICARDY_ERROR_ARTIFACT: c"the bytes are no artifact this library reads: wrong at byte or entry `index`, or cut short (`needed` of `given`); export the model again",
         PICARDY_ERROR_TENSOR: c"the tensor `name` is missing or has another type or shape than the network's: export the model again",
-        PICARDY_ERROR_MODEL: c"the artifact holds a network that this library does not run: of the architecture `name`, or with a condition (`name` is picardy.condition) of `given` numbers: give the denoiser a function that evaluates it, or train a residual MLP without a condition; or of a width, of blocks, or of inputs of the tensor `name` (`needed` at most) that are `given`: export one of another size",
+        PICARDY_ERROR_MODEL: c"the artifact holds a network that this library does not run: of the architecture `name`: give the denoiser a function that evaluates it, or train a residual MLP or a U-Net; or of a width, of blocks, or of inputs of the tensor `name` (`needed` at most) that are `given`: export one of another size",
         PICARDY_ERROR_CARD: c"the artifact's metadata lack `name`, or it is wrong: export the model again, or give schedule and prediction yourself",
         PICARDY_ERROR_SCRATCH: c"the network's scratch has `given` numbers, a row needs `needed`: see picardy_network_scratch",
         PICARDY_ERROR_DIMENSION: c"states of `given` numbers for a network of `needed`: set dim to that",
         PICARDY_ERROR_WEIGHT: c"number `index` of the tensor `name` is NaN or infinite, or is `value` where an int8's scale must be positive: export the model again",
+        PICARDY_ERROR_NO_CONDITION: c"the network takes a condition, of all items `needed` numbers, and was given none: set the denoiser's conditions and condition_floats; zeros are no condition",
+        PICARDY_ERROR_CONDITION: c"`given` numbers of conditions where the items have `needed`: give each item the picardy_card.condition numbers of its own, and none to a network or a function without",
         PICARDY_ERROR_HORIZON: c"`name` of `given` actions, where `needed` are the most: execute fewer before planning again, or plan faster",
         PICARDY_ERROR_NUMBER: c"number `index` of `name` is `value`: mend what it came from: a plan, an observation, a score",
         PICARDY_ERROR_SPEED: c"item `item` moves at `value` times its limit already: brake first, or give a larger limit",

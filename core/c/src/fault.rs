@@ -4,7 +4,7 @@ use crate::error::picardy_detail;
 use crate::error::picardy_error::{self, *};
 use crate::memory::{self, Region};
 use core::ffi::c_char;
-use picardy::nn::{ArtifactError, CardError, ModelError};
+use picardy::nn::{ArtifactError, CardError, ModelError, ProgramError, key};
 use picardy::{PlanError, SampleError, ScheduleError, SetupError};
 
 /// An error on its way out.
@@ -251,6 +251,15 @@ impl From<ModelError> for Fault {
                 Self::new(PICARDY_ERROR_MODEL).name(error.argument).given(error.got)
             }
             E::Rows(error) => Self::new(PICARDY_ERROR_CARD).name(error.argument),
+            // The card's values, by their keys: the item's shape, or one of the network's sizes.
+            E::Program(ProgramError::Size { what, got, .. }) => {
+                let card = Self::new(PICARDY_ERROR_CARD).given(got);
+                match what.as_str() {
+                    "places" | "side" => card.name(key::SHAPE),
+                    size => card.field("picardy.", size),
+                }
+            }
+            E::Condition { expected, got } => Self::new(PICARDY_ERROR_CONDITION).needed(expected).given(got),
             E::OddWidth { width } => Self::new(PICARDY_ERROR_MODEL).given(width),
             E::Blocks { got } => Self::new(PICARDY_ERROR_MODEL).given(got),
             E::NoCoordinates | E::UnknownModel => Self::new(PICARDY_ERROR_MODEL),

@@ -58,6 +58,7 @@ mod horizon;
 mod kinds;
 mod likelihood;
 mod memory;
+mod model;
 mod network;
 mod plan;
 mod run;

@@ -4,10 +4,11 @@ use crate::error::{picardy_detail, picardy_error as code};
 use crate::fault::{Fault, guarded};
 use crate::kinds;
 use crate::memory::{self, Arena, PICARDY_ALIGNMENT, Region};
+use crate::model::{Found, Model};
 use crate::source::picardy_schedule;
 use core::ffi::c_void;
 use core::{mem, ptr};
-use picardy::nn::{Artifact, CardError, ModelCard, ModelError, ResidualMlp, key};
+use picardy::nn::{ModelCard, Step, key};
 
 /// A network: it lies in memory that the caller gave, its weights stay where the artifact is.
 #[derive(Debug)]
@@ -21,10 +22,16 @@ pub struct picardy_network {
 pub struct picardy_card {
     /// The numbers of a state.
     pub dim: usize,
-    /// The network's width.
+    /// A residual MLP's width; 0 of a U-Net.
     pub width: usize,
-    /// Its blocks.
+    /// Its blocks; 0 of a U-Net.
     pub blocks: usize,
+    /// The numbers of an item's condition (an observation, a label), 0 where the network takes none: for
+    /// `picardy_denoiser.conditions`.
+    pub condition: usize,
+    /// An item's rows, places in a row and channels, which are what changes fastest; their product is `dim`. 1, 1 and `dim` of an
+    /// MLP, 1 in front of a temporal U-Net (`picardy_chunk.places`, `.channels`).
+    pub shape: [usize; 3],
     /// Its schedule, to be walked from the last timestep.
     pub schedule: picardy_schedule,
     /// A `picardy_prediction`.
@@ -33,7 +40,7 @@ pub struct picardy_card {
     pub data_variance: f64,
 }
 
-/// Bytes that suffice for a network; `picardy_network_size` says how many it takes.
+/// Bytes that suffice for a residual MLP without a condition; `picardy_network_size` says how many any network takes.
 pub const PICARDY_NETWORK_BYTES: usize = 2048;
 
 const _: () = assert!(mem::size_of::<Sealed>() <= PICARDY_NETWORK_BYTES);
@@ -45,7 +52,9 @@ struct Sealed {
     seal: usize,
     /// The artifact's bytes.
     bytes: Region,
-    model: ResidualMlp<'static>,
+    /// All of the network's memory: this and the steps of its program.
+    lent: Region,
+    model: Model,
     card: Option<ModelCard<'static>>,
 }
 
@@ -66,8 +75,8 @@ unsafe fn open<'a>(network: *const picardy_network) -> Result<&'a Sealed, Fault>
 
 impl Sealed {
     /// All memory of the network, which no other buffer may share.
-    fn regions(&self) -> Result<[Region; 2], Fault> {
-        Ok([Region::new(ptr::from_ref(self), 1, "network")?, self.bytes])
+    fn regions(&self) -> [Region; 2] {
+        [self.lent, self.bytes]
     }
 }
 
@@ -75,12 +84,10 @@ impl Sealed {
 ///
 /// # Safety
 /// As for [`open`].
-pub(crate) unsafe fn model<'a>(
-    network: *const picardy_network,
-) -> Result<(&'a ResidualMlp<'static>, [Region; 2]), Fault> {
+pub(crate) unsafe fn model<'a>(network: *const picardy_network) -> Result<(&'a Model, [Region; 2]), Fault> {
     // SAFETY: the caller's promise.
     let sealed = unsafe { open(network) }?;
-    Ok((&sealed.model, sealed.regions()?))
+    Ok((&sealed.model, sealed.regions()))
 }
 
 /// The memory of a network, which is none where the pointer is no network's.
@@ -92,19 +99,36 @@ pub(crate) unsafe fn lent(network: *const picardy_network) -> [Region; 2] {
     unsafe { model(network) }.map_or([Region::NOTHING; 2], |(_, regions)| regions)
 }
 
-/// The bytes that a network takes, at an alignment of `PICARDY_ALIGNMENT`.
+/// The bytes that the network of an artifact's `length` bytes takes, at an alignment of `PICARDY_ALIGNMENT`: a header, and of all
+/// but residual MLPs without a condition a program. Where addresses are of 64 bits they are more than where they are of 32, so what a host says
+/// suffices for a microcontroller's static memory.
+///
+/// # Safety
+/// Pointers are null or point to what their types say, `bytes` to `length` of them.
 #[unsafe(no_mangle)]
-pub extern "C" fn picardy_network_size() -> usize {
-    mem::size_of::<Sealed>()
+pub unsafe extern "C" fn picardy_network_size(
+    bytes: *const c_void,
+    length: usize,
+    size: *mut usize,
+    detail: *mut picardy_detail,
+) -> i32 {
+    let file = [Region::new(bytes.cast::<u8>(), length, "bytes").unwrap_or(Region::NOTHING)];
+    let work = || {
+        // SAFETY: the caller's promise.
+        let found = unsafe { Found::new(bytes.cast(), length) }?.size::<Sealed>()?;
+        // SAFETY: the caller's promise.
+        unsafe { memory::write_apart(size, found.bytes(), "size", &file) }
+    };
+    // SAFETY: the caller's promise.
+    unsafe { guarded(detail, &[&file], work) }
 }
 
-/// Makes a network of an artifact's `length` bytes, which are checked and read in place, in the caller's `memory`; `network`
-/// points into that then, and is null after an error. The bytes lie at a multiple of 4, and stay there as long as the network is
-/// used. What was made in the memory before is gone, after an error too.
+/// Makes a network of an artifact's `length` bytes, which are checked and read in place, in the caller's `memory` of
+/// `picardy_network_size` bytes; `network` points into that then, and is null after an error. The bytes lie at a multiple of 4,
+/// and stay there as long as the network is used. What was made in the memory before is gone, after an error too.
 ///
-/// It opens residual MLPs without a condition (`picardy.model` is `residual-mlp`, `picardy.condition` is absent). Of others it says
-/// `PICARDY_ERROR_MODEL`, with the architecture, or with `picardy.condition` and its numbers in `given`: they run behind
-/// `picardy_denoiser.evaluate`, a function that evaluates them by other means.
+/// It is a residual MLP, a temporal U-Net or a U-Net for images, with or without a condition. An artifact of another maker, without a card, is
+/// taken for a residual MLP without a condition.
 ///
 /// # Safety
 /// Pointers are null or point to what their types say, `bytes` to `length` of them; `memory` is the network's as long as that is
@@ -127,26 +151,22 @@ pub unsafe extern "C" fn picardy_network_open(
     let work = || {
         let (lent, file) = (lent?, file?);
         lent.apart_from(file)?;
-        // SAFETY: the caller lends the memory.
-        let mut arena = unsafe { Arena::new(memory, memory_bytes, mem::size_of::<Sealed>()) }?;
-        let sealed = arena.take::<Sealed>(1)?;
+        // What was there is no network any more, whatever the bytes are.
+        // SAFETY: the caller lends the memory, here and below.
+        unsafe { Arena::new(memory, memory_bytes, 0) }?;
         // SAFETY: the caller's promise.
-        let artifact = Artifact::parse(unsafe { memory::slice(bytes, length, "bytes") }?)?;
-        let model = ResidualMlp::from_artifact(&artifact).map_err(|error| match error {
-            ModelError::UnknownModel => {
-                let name = artifact.metadata(key::MODEL).unwrap_or_default();
-                Fault::new(code::PICARDY_ERROR_MODEL).name(name)
-            }
-            error => error.into(),
-        })?;
-        let card = match model.card(&artifact) {
-            Ok(card) => Some(card),
-            // An artifact of another maker: the caller says what it was trained for.
-            Err(ModelError::Card(CardError::Missing { key: key::VERSION })) => None,
-            Err(error) => return Err(error.into()),
-        };
+        let found = unsafe { Found::new(bytes, length) }?;
+        let size = found.size::<Sealed>()?.bytes();
+        // SAFETY: the same.
+        let mut arena = unsafe { Arena::new(memory, memory_bytes, size) }?;
+        let sealed = arena.take::<Sealed>(1)?;
+        // SAFETY: the same.
+        let steps = unsafe { arena.fill(found.steps(), Step::default()) }?;
+        let (model, card) = found.open(steps)?;
+        let lent = Region::new(memory.cast_const(), size, "network")?;
+        let seal = memory::seal(sealed, KIND);
         // SAFETY: `sealed` is the arena's memory, which the caller lends.
-        unsafe { sealed.write(Sealed { seal: memory::seal(sealed, KIND), bytes: file, model, card }) };
+        unsafe { sealed.write(Sealed { seal, bytes: file, lent, model, card }) };
         // SAFETY: the caller's promise.
         unsafe { memory::write(network, sealed.cast_const().cast(), "network") }
     };
@@ -170,10 +190,13 @@ pub unsafe extern "C" fn picardy_network_card(
         let Sealed { model, card: found, .. } = unsafe { open(network) }?;
         let found = found.as_ref().ok_or(Fault::new(code::PICARDY_ERROR_CARD).name(key::VERSION))?;
         let wrong = |key| Fault::new(code::PICARDY_ERROR_CARD).name(key);
+        let (width, blocks) = model.width_and_blocks();
         let about = picardy_card {
             dim: model.dim(),
-            width: model.width(),
-            blocks: model.blocks(),
+            width,
+            blocks,
+            condition: model.condition(),
+            shape: model.shape(),
             schedule: picardy_schedule::of(&found.schedule).ok_or(wrong(key::PROCESS))?,
             prediction: kinds::prediction_value(found.prediction).ok_or(wrong(key::PREDICTION))?,
             data_variance: found.data_variance,
@@ -205,7 +228,8 @@ pub unsafe extern "C" fn picardy_network_dim(
     unsafe { guarded(detail, &[&lent(network)], work) }
 }
 
-/// The floats of scratch with which `rows` rows go through the network together: 1 suffices, more than 48 gain nothing.
+/// The floats of scratch with which `rows` rows go through the network together: 1 suffices, and is all of use where items have
+/// conditions; more than 48 gain nothing.
 ///
 /// # Safety
 /// Pointers are null or point to what their types say.
@@ -240,7 +264,7 @@ unsafe fn units<'a>(
     let card = card.as_ref().ok_or(Fault::new(code::PICARDY_ERROR_CARD).name(key::VERSION))?;
     let numbers = batch.checked_mul(model.dim());
     let numbers = numbers.ok_or(Fault::new(code::PICARDY_ERROR_SIZE).name("batch").given(batch))?;
-    Region::new(x.cast_const(), numbers, "x")?.apart_from_all(&sealed.regions()?)?;
+    Region::new(x.cast_const(), numbers, "x")?.apart_from_all(&sealed.regions())?;
     // SAFETY: the caller's promise.
     Ok((card, unsafe { memory::slice_mut(x, numbers, "x") }?))
 }

@@ -146,6 +146,13 @@ impl Held {
         unsafe { (*self.0).numbers }
     }
 
+    /// The items of the batch.
+    pub(crate) fn items(&self) -> usize {
+        // SAFETY: as for `run`; copied out.
+        let (numbers, dim) = unsafe { ((*self.0).numbers, (*self.0).dim) };
+        numbers.checked_div(dim).unwrap_or(0)
+    }
+
     /// The plan's last node.
     pub(crate) fn last(&self) -> usize {
         // SAFETY: as for `run`; copied out.

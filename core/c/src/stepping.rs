@@ -101,7 +101,8 @@ impl Held {
 unsafe fn step(held: &Held, denoiser: &picardy_denoiser, x: Option<Region>) -> Result<picardy_round, Fault> {
     let [lent, plan @ ..] = held.kept()?;
     // SAFETY: one borrow, for this call; the caller's promise of the denoiser.
-    let mut denoiser = unsafe { denoiser.bind(held.rows(), &[lent, x.unwrap_or(lent)], &plan) }?;
+    let mut denoiser =
+        unsafe { denoiser.bind(held.items(), held.rows(), &[lent, x.unwrap_or(lent)], &plan) }?;
     // SAFETY: bound just now.
     let Some(round) = (unsafe { held.round(&mut denoiser) })? else {
         let (Report { rounds, evaluations, residual, .. }, last) = (held.report(), held.last());

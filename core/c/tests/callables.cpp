@@ -1,4 +1,5 @@
-// What picardy.hpp takes for a network and for a deadline, and what it says of buffers that are too small; tests/c.sh runs it.
+// What picardy.hpp takes for a network and for a deadline, and what it says of buffers that are too small; tests/c.sh runs it with the
+// file of a network that is told an observation (examples/firmware/data/navigate.safetensors).
 
 #include <cmath>
 #include <cstdio>
@@ -37,13 +38,50 @@ void expect(bool holds, const char *what) {
     }
 }
 
+// A network of the file plans from what it is told.
+void told(const char *path) {
+    alignas(picardy::alignment) static unsigned char file[1 << 18], network_memory[1 << 15];
+    alignas(picardy::alignment) static unsigned char navigate_memory[PICARDY_SEQUENTIAL_BYTES(2, 2, 32)];
+    static float scratch[1 << 14], seen[2 * 53], x[2 * 32], again[2 * 32];
+    std::FILE *stream = std::fopen(path, "rb");
+    const std::size_t length = stream ? std::fread(file, 1, sizeof file, stream) : 0;
+    expect(stream && length > 0, "a file");
+    if (stream) std::fclose(stream);
+    const picardy::Span<const unsigned char> artifact{file, length};
+    std::size_t bytes = 0;
+    picardy::Network network;
+    picardy_card card{};
+    expect(!picardy::Network::size(artifact, bytes) && bytes <= sizeof network_memory, "the size of a network");
+    expect(picardy::Network::open(artifact, {network_memory, bytes - 1}, network).code() == PICARDY_ERROR_MEMORY, "no byte less");
+    expect(!picardy::Network::open(artifact, {network_memory, bytes}, network) && !network.card(card), "a network");
+    expect(card.condition == 53 && card.shape[0] == 1 && card.shape[1] == 16 && card.shape[2] == 2, "its sizes");
+    picardy::Plan plan;
+    expect(!picardy::make_plan(picardy::Spec().trained_as(card), plan_memory, plan), "its plan");
+    picardy::Setup setup{plan, picardy::sequential(), 7, 2, card.dim};
+    for (std::size_t i = 0; i < sizeof seen / sizeof *seen; i++) seen[i] = static_cast<float>(i % 13) / 13.0f;
+    expect(!setup.start(x) && !setup.sample(network.denoiser(scratch, seen), navigate_memory, x), "plans of observations");
+    picardy_denoiser same{};
+    same.network = network.denoiser(scratch).network;
+    same.scratch = scratch, same.scratch_floats = sizeof scratch / sizeof *scratch;
+    same.conditions = seen, same.condition_floats = sizeof seen / sizeof *seen;
+    expect(!setup.start(again) && !setup.sample(same, navigate_memory, again) && std::memcmp(x, again, sizeof x) == 0,
+           "those of C");
+    expect(!setup.start(x), "a start");
+    expect(setup.sample(network.denoiser(scratch), navigate_memory, x).code() == PICARDY_ERROR_NO_CONDITION, "no observation");
+    auto error = setup.sample(network.denoiser(scratch, {seen, 53}), navigate_memory, x);
+    expect(error.code() == PICARDY_ERROR_CONDITION && error.detail().needed == 106 && error.detail().given == 53,
+           "one observation of two");
+}
+
 }  // namespace
 
 // What does not fit is no array, rather than one that is too small.
 static_assert(PICARDY_LIKELIHOOD_BYTES(SIZE_MAX, 2, 1000) == SIZE_MAX, "no limit is no size");
 static_assert(PICARDY_LIKELIHOOD_BYTES(64, 2, 1000) < 32768, "a size");
 
-int main() {
+int main(int count, char **arguments) {
+    expect(count == 2, "a network's file");
+    if (count == 2) told(arguments[1]);
     picardy::Plan plan;
     expect(!picardy::make_plan({}, plan_memory, plan), "a plan");
     picardy::Setup setup{plan, picardy::sequential(), 7, 1, 2};

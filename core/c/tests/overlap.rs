@@ -139,8 +139,9 @@ fn a_detail_in_lent_memory_is_an_error_and_stays_unwritten() {
             refuses_details_in(what, memory, &|at| picardy_run_best(run, x, at));
             refuses_details_in(what, memory, &|at| picardy_run_finish(run, x, null.cast(), at));
         }
-        let opened = picardy_network_size() / 8;
-        let (file, length) = (bench.file.at(), bench.length);
+        let (file, length, mut opened) = (bench.file.at(), bench.length, 0);
+        assert_eq!(picardy_network_size(file, length, &mut opened, null.cast()), 0);
+        let opened = opened / 8;
         let room = bench.network_memory.at();
         for memory in [&mut bench.network_memory.0[..opened], &mut bench.file.0[..length / 8]] {
             refuses_details_in("round", memory, &|at| picardy_run_round(run, &denoiser, null.cast(), at));

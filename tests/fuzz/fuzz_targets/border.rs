@@ -188,6 +188,8 @@ fn one(input: &[u8]) {
         network: ptr::null(),
         scratch: ptr::null_mut(),
         scratch_floats: 0,
+        conditions: ptr::null(),
+        condition_floats: 0,
     };
     let mut report = picardy_report::default();
     let within =

@@ -83,6 +83,8 @@ pub(super) fn classify(input: &[u8]) {
         network: ptr::null(),
         scratch: ptr::null_mut(),
         scratch_floats: 0,
+        conditions: ptr::null(),
+        condition_floats: 0,
     };
     let mut nats = [picardy_nats::default(); ITEMS];
     let (mut posterior, mut profiles) = ([0.0; ITEMS], [0.0; ITEMS * PICARDY_BANDS]);

@@ -139,6 +139,8 @@ fn one(input: &[u8]) {
         network: input.pointer(network.cast_mut()),
         scratch,
         scratch_floats: floats,
+        conditions: ptr::null(),
+        condition_floats: 0,
     };
     // States over the plan are refused before anything is written.
     if input.byte() == 250 {

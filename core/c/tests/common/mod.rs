@@ -39,6 +39,8 @@ pub(crate) const NOTHING: picardy_denoiser = picardy_denoiser {
     network: ptr::null(),
     scratch: ptr::null_mut(),
     scratch_floats: 0,
+    conditions: ptr::null(),
+    condition_floats: 0,
 };
 
 /// What a network's matrices are stored as.
