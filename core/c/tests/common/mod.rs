@@ -4,6 +4,7 @@
 pub(crate) mod bench;
 pub(crate) mod calls;
 pub(crate) mod densities;
+pub(crate) mod networks;
 
 use core::ffi::{CStr, c_void};
 use core::ptr;
